@@ -1,0 +1,1 @@
+"""Data sets and weights: where they come from, their digests, the cache."""

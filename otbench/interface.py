@@ -1,0 +1,307 @@
+"""What a method and a dataset are to the suite, and what the suite gives a method while it trains.
+
+Everything a plugin author needs is importable from here. Images are float32 tensors of shape
+``(n, c, h, w)`` with values in [0, 1]; codes are float32 tensors of shape ``(n, d)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from otbench.context import Budget, Diverged, FitContext
+
+__all__ = [
+    "Autoencoder",
+    "Budget",
+    "CircularFamily",
+    "Dataset",
+    "Diverged",
+    "FitContext",
+    "ImageDataset",
+    "Interpolator",
+    "MeasurePair",
+    "Method",
+    "MethodCard",
+    "PaperSettings",
+    "Split",
+    "TransportMap",
+    "parameter",
+]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a data set.
+
+    Attributes
+    ----------
+    images : Tensor, shape (n, c, h, w)
+        float32 in [0, 1].
+    labels : Tensor, shape (n,), or None
+        int64 class indices.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class CircularFamily:
+    """A dense sample of the one-parameter family that the images truly lie on.
+
+    Attributes
+    ----------
+    images : Tensor, shape (m, c, h, w)
+    angles : Tensor, shape (m,)
+        The parameter of each image, in radians, in [0, 2 pi).
+    """
+
+    images: Tensor
+    angles: Tensor
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Images with train, validation and test splits, ready in memory.
+
+    Attributes
+    ----------
+    name, variant : str
+        ``mnist`` and, for instance, ``full`` or ``5k``; both stand in every row of the results.
+    train, validation, test : Split
+    sha256 : str
+        Digest of the data in use, part of every cell's key.
+    classes : int or None
+        How many classes the labels have.
+    pairs : tuple of Tensor, or None
+        Two stacks ``(p, c, h, w)`` of end points to interpolate between; drawn from the test split
+        when absent.
+    obstacles : Tensor, shape (h, w), bool, or None
+        True where mass may not pass.
+    family : CircularFamily or None
+        The true one-parameter family, where there is one.
+    """
+
+    name: str
+    variant: str
+    train: Split
+    validation: Split
+    test: Split
+    sha256: str
+    classes: int | None = None
+    pairs: tuple[Tensor, Tensor] | None = None
+    obstacles: Tensor | None = None
+    family: CircularFamily | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+
+class MeasurePair(ABC):
+    """Two distributions to carry onto each other, with the true map where it is known."""
+
+    name: str
+    dimension: int
+
+    @abstractmethod
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points of the source, shape (n, d)."""
+
+    @abstractmethod
+    def target(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points of the target, shape (n, d)."""
+
+    def true_map(self, x: Tensor) -> Tensor | None:
+        """Carry x by the optimal map, or None where it is unknown."""
+        return None
+
+
+def parameter(default: Any, doc: str, origin: str = "chosen here", **kwargs: Any) -> Any:
+    """Declare a parameter of a method or dataset: a dataclass field with its meaning and origin.
+
+    Parameters
+    ----------
+    default : int, float, str, bool, or tuple of those
+    doc : str
+        What it does, with unit and range; shown by ``otbench show``.
+    origin : str
+        Where the default comes from: a paper's section, released code, or a sweep.
+    """
+    return field(default=default, metadata={"doc": doc, "origin": origin}, **kwargs)
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """The authors' own settings, used by the preset ``paper`` (track ``native``).
+
+    Attributes
+    ----------
+    parameters : dict
+        Overrides of the method's parameters.
+    steps : int
+        Updates of the model.
+    batch_size : int
+    """
+
+    parameters: dict[str, Any]
+    steps: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a method says about itself; ``otbench show METHOD`` prints it.
+
+    Attributes
+    ----------
+    title : str
+        One line.
+    source : str
+        Paper and, where used, the release that was read.
+    equations : tuple of str
+        The losses as they are computed here, each with its number in the paper.
+    deviations : tuple of str
+        Where this implementation departs from paper or release, and why.
+    paper : PaperSettings or None
+        The authors' settings; None where there is no such training.
+    """
+
+    title: str
+    source: str
+    equations: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
+    paper: PaperSettings | None = None
+
+
+class Method(ABC):
+    """A method under test: a dataclass whose fields are its parameters, plain values only.
+
+    Subclasses are decorated with ``@dataclass``; whatever ``fit`` learns is kept in attributes
+    whose names end in an underscore and written by ``save``.
+    """
+
+    card: ClassVar[MethodCard]
+
+    def skip(self, data: ImageDataset) -> str | None:
+        """Return why this method cannot run on the data, or None where it can."""
+        return None
+
+    @abstractmethod
+    def fit(self, data: ImageDataset, ctx: FitContext) -> None:
+        """Learn from the training split within the budget of the context."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what ``fit`` learned: safetensors and JSON, never pickle."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
+        """Read back what ``save`` wrote."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the declared parameters with their values."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            if f.init
+        }
+
+
+class Interpolator(Method):
+    """A method that draws a path between two images."""
+
+    @abstractmethod
+    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Draw the path from x0 to x1.
+
+        Parameters
+        ----------
+        x0, x1 : Tensor, shape (n, c, h, w)
+            End points, in [0, 1].
+        t : Tensor, shape (k,)
+            Times in [0, 1]; 0 is x0.
+
+        Returns
+        -------
+        Tensor, shape (n, k, c, h, w)
+            Frames, in [0, 1].
+        """
+
+    def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Average the images x, shape (m, c, h, w), by each row of weights, shape (k, m)."""
+        raise NotImplementedError(f"{type(self).__name__} draws no barycentres")
+
+
+class Autoencoder(Interpolator):
+    """A method with a code: interpolation and barycentres follow from encode and decode."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Map images (n, c, h, w) in [0, 1] to codes (n, d)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Map codes (n, d) to images (n, c, h, w) in [0, 1]."""
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n images from the model, shape (n, c, h, w)."""
+        raise NotImplementedError(f"{type(self).__name__} has no prior to sample from")
+
+    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Decode the straight line between the two codes."""
+        z0, z1 = self.encode(x0), self.encode(x1)
+        time = t.to(z0).view(1, -1, 1)
+        path = (1 - time) * z0.unsqueeze(1) + time * z1.unsqueeze(1)
+        return self.decode(path.flatten(0, 1)).unflatten(0, path.shape[:2])
+
+    def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Decode the weighted mean of the codes."""
+        return self.decode(weights.to(x) @ self.encode(x))
+
+
+class TransportMap(Method):
+    """A map that carries a source distribution to a target."""
+
+    @abstractmethod
+    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Carry source points to the target, (n, d) to (n, d)."""
+
+    def pull(self, y: Tensor) -> Tensor:
+        """Carry target points back to the source, (n, d) to (n, d)."""
+        raise NotImplementedError(f"{type(self).__name__} has no inverse map")
+
+
+class Dataset(ABC):
+    """A source of images: a dataclass whose fields are its parameters.
+
+    ``assets`` names the files it reads (see ``otbench data``); the runner makes sure that they
+    are there before anything trains.
+    """
+
+    title: ClassVar[str]
+    assets: ClassVar[Sequence[str]] = ()
+
+    @abstractmethod
+    def load(self) -> ImageDataset:
+        """Read the images into memory.
+
+        Raises
+        ------
+        otbench.errors.DataError
+            If a file is missing or broken; the message names it.
+        """

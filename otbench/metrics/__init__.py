@@ -1,0 +1,1 @@
+"""Metrics, one file a family; each takes what one of the tasks produced."""

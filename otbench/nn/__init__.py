@@ -1,0 +1,1 @@
+"""Networks and training pieces that methods share."""

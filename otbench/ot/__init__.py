@@ -1,0 +1,1 @@
+"""Optimal-transport numerics that tasks and methods share."""

@@ -1,0 +1,1 @@
+"""Tasks, one file each: what a trained method is made to do before metrics look at it."""
