@@ -131,7 +131,10 @@ class FitContext:
         if now - self._last_report < 0.5 and not last:
             return
         self._last_report = now
-        values = {name: float(value) for name, value in losses.items()}
+        values = {
+            name: float(value.detach() if isinstance(value, Tensor) else value)
+            for name, value in losses.items()
+        }
         for name, value in values.items():
             if not math.isfinite(value):
                 raise Diverged(f"loss '{name}' became {value} at step {step + 1}")
