@@ -178,6 +178,8 @@ class MethodCard:
         Where this implementation departs from paper or release, and why.
     paper : PaperSettings or None
         The authors' settings; None where there is no such training.
+    relative_cost : float
+        Training time relative to the plain autoencoder's, roughly; the longest cells start first.
     """
 
     title: str
@@ -185,6 +187,7 @@ class MethodCard:
     equations: tuple[str, ...] = ()
     deviations: tuple[str, ...] = ()
     paper: PaperSettings | None = None
+    relative_cost: float = 1.0
 
 
 class Method(ABC):

@@ -53,8 +53,12 @@ class ScoreContext:
         What the method was trained on.
     sample : int or None
         Images to score at most (the first ones of the test split), None for all.
+    train_sample : int or None
+        Training images whose codes the classifier and K-means are fitted on, None for all.
     pairs : int
         Pairs of test images to interpolate between.
+    midpoints : int
+        Paths whose middle frames are scored as a set.
     frames : int
         Frames of a path, both ends included.
     batch_size : int
@@ -65,7 +69,9 @@ class ScoreContext:
     seed: int
     data: ImageDataset
     sample: int | None = None
+    train_sample: int | None = None
     pairs: int = 256
+    midpoints: int = 1000
     frames: int = 11
     batch_size: int = 256
     _memory: dict[str, Any] = field(default_factory=dict, repr=False)

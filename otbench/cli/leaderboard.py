@@ -1,0 +1,50 @@
+"""``otbench leaderboard``: tables from the records that are there, without running anything."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from otbench.errors import UsageError
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb and its options."""
+    parser = subparsers.add_parser(
+        "leaderboard", help="print and write the tables of a results folder"
+    )
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("results"))
+    parser.add_argument("--dataset", metavar="NAME", help="only this data set")
+    parser.add_argument("--preset", metavar="NAME", help="only this preset")
+    parser.add_argument("--json", action="store_true", help="print the leaderboard as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
+    from otbench.report.terminal import print_tables
+    from otbench.results import latest, leaderboard, load_results, write_tables
+
+    try:
+        results = load_results(options.folder)
+    except FileNotFoundError as error:
+        raise UsageError(f"{error}; run something first, or name its folder") from error
+    for name in ("dataset", "preset"):
+        wanted = getattr(options, name)
+        if wanted:
+            results = results[results[name] == wanted]
+    if results.empty:
+        raise UsageError(f"no results of that kind in {options.folder}")
+    if options.json:
+        sys.stdout.write(leaderboard(results).to_json(orient="records", indent=1) + "\n")
+        return 0
+    keys = ["dataset", "variant", "preset", "track", "protocol"]
+    for key, part in latest(results).groupby(keys, sort=False, dropna=False):
+        sys.stdout.write(
+            "\n" + ", ".join(f"{n} {v}" for n, v in zip(keys, key, strict=True)) + "\n"
+        )
+        sys.stdout.flush()
+        print_tables(part)
+    for path in write_tables(options.folder):
+        sys.stdout.write(f"wrote {path}\n")
+    return 0

@@ -1,0 +1,63 @@
+"""The command ``otbench``; nothing heavy is imported until a verb needs it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from otbench._version import __version__
+from otbench.cli import check, data, leaderboard, ls, run, show, sysinfo
+from otbench.errors import OTBenchError
+
+DESCRIPTION = "A comparative benchmark suite for optimal-transport autoencoders."
+EPILOG = """\
+quick start:
+  otbench run --preset smoke                         does everything run? two minutes on a CPU
+  otbench run --methods all --dataset mnist          the default: a leaderboard in ten minutes
+  otbench run --methods ae "path-energy[alpha=[1,3]]" --dataset mnist --seeds 5
+  otbench show path-energy                           what a method does, and its parameters
+
+exit codes:
+  0 all cells ok, reused, or skipped with a reason   1 finished, but some cells failed
+  2 wrong usage, nothing started                     3 nothing could run (data missing)
+  130 interrupted, finished cells are kept
+"""
+VERBS = (run, ls, show, check, data, leaderboard, sysinfo)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Make the parser of all verbs."""
+    parser = argparse.ArgumentParser(
+        prog="otbench",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"otbench-suite {__version__}")
+    subparsers = parser.add_subparsers(dest="verb", metavar="COMMAND", required=True)
+    for verb in VERBS:
+        verb.add_parser(subparsers)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = build_parser().parse_args(given)
+    options.arguments = given[1:]
+    verb = next(module for module in VERBS if module.__name__.endswith(f".{options.verb}"))
+    try:
+        return verb.run(options)
+    except OTBenchError as error:
+        sys.stderr.write(f"otbench: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("otbench: interrupted; finished cells are kept\n")
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

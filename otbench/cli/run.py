@@ -1,0 +1,247 @@
+"""``otbench run``: train and score methods on data sets."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otbench import presets
+from otbench.errors import UsageError
+from otbench.plan import Request
+from otbench.registry import unknown_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from otbench.runner import Outcome
+
+EPILOG = """\
+examples:
+  otbench run --methods all --dataset mnist
+  otbench run --methods ae,acai --dataset digits --seeds 5 --jobs 2
+  otbench run --methods ae "path-energy[alpha=[1,3,10]]" --timeout 2h
+  otbench run --methods all --metrics "fid[inception-2048]"       more metrics, no new training
+  otbench run --plugin my_method.py --methods my-method,ae
+  otbench run --methods all --dataset folder:photos --config nightly.yml
+
+The same command again reuses every finished cell.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb and its options."""
+    parser = subparsers.add_parser(
+        "run",
+        help="train and score methods on data sets",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what to run")
+    what.add_argument(
+        "--methods", nargs="+", metavar="NAME", default=["all"],
+        help="methods, separated by commas or spaces; name[parameter=value]; default: all",
+    )  # fmt: skip
+    what.add_argument(
+        "--dataset", "--datasets", nargs="+", metavar="NAME", default=["mnist"], dest="datasets",
+        help="data sets, likewise; default: mnist",
+    )  # fmt: skip
+    what.add_argument(
+        "--preset", default=presets.DEFAULT, metavar="NAME",
+        help=f"{', '.join(presets.PRESETS)}; default: {presets.DEFAULT}",
+    )  # fmt: skip
+    what.add_argument(
+        "--seeds", type=int, metavar="N", help="seeds 0 to N-1; default: the preset's number"
+    )
+    what.add_argument("--seed", type=int, metavar="S", help="this one seed only")
+    what.add_argument("--steps", type=int, metavar="N", help="updates, in place of the preset's")
+    what.add_argument(
+        "--metrics", nargs="+", default=[], metavar="NAME",
+        help="metrics besides the preset's, such as fid[inception-2048]",
+    )  # fmt: skip
+    what.add_argument(
+        "--plugin", action="append", default=[], metavar="FILE",
+        help="a Python file with methods or data sets; may be given again",
+    )  # fmt: skip
+    how = parser.add_argument_group("how to run it")
+    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    how.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once; default: cores")
+    how.add_argument("--threads", type=int, metavar="N", help="threads of one cell")
+    how.add_argument(
+        "--timeout", metavar="TIME", help="kill a cell after this time, such as 90, 10m or 2h"
+    )
+    how.add_argument(
+        "--fit-seconds", type=float, metavar="S", help="cap on a training; makes results "
+        "depend on the machine",
+    )  # fmt: skip
+    how.add_argument(
+        "--overwrite-strategy", choices=("only-missing", "always", "never"),
+        default="only-missing",
+        help="only-missing reuses finished cells and tries failed ones again; never keeps "
+        "failures too",
+    )  # fmt: skip
+    how.add_argument(
+        "--rescore", action="store_true", help="score finished models again, without training"
+    )
+    how.add_argument("--executor", default="local", metavar="NAME", help="default: local")
+    how.add_argument("--offline", action="store_true", help="never use the network")
+    output = parser.add_argument_group("output and settings")
+    output.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
+    output.add_argument("--config", type=Path, metavar="FILE", help="YAML with the same keys")
+    output.add_argument("--dry-run", action="store_true", help="list the cells and stop")
+    output.add_argument("--json", action="store_true", help="print the results as JSON")
+    output.add_argument("--quiet", action="store_true", help="no progress")
+    parser.set_defaults(parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
+    if options.config:
+        options = _with_config(options)
+    if options.offline:
+        os.environ["OTBENCH_OFFLINE"] = "1"
+    from otbench.plugin_files import find_plugins
+    from otbench.report.live import Live
+    from otbench.runner import Options, check_names, preflight, prepare
+    from otbench.runner import run as run_request
+
+    files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
+    request = Request(
+        methods=options.methods,
+        datasets=options.datasets,
+        metrics=options.metrics,
+        preset=options.preset,
+        seeds=_seeds(options),
+        steps=_positive("--steps", options.steps),
+        seconds=options.fit_seconds,
+        device=options.device,
+        files=files,
+    )
+    settings = Options(
+        out=options.out,
+        executor=options.executor,
+        jobs=_positive("--jobs", options.jobs),
+        threads=_positive("--threads", options.threads),
+        timeout=seconds(options.timeout) if options.timeout else None,
+        strategy=options.overwrite_strategy,
+        rescore=options.rescore,
+    )
+    live = Live(quiet=options.quiet or options.json)
+    if options.dry_run:
+        check_names(request)
+        for job in prepare(preflight(request), settings):
+            state = "done" if job.record() else "to run"
+            sys.stdout.write(f"{job.cell.dataset}  {job.cell.folder_name}  {state}\n")
+        return 0
+    outcome = run_request(request, settings, live)
+    _report(outcome, settings.out, as_json=options.json)
+    return outcome.exit_code
+
+
+def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
+    """Write tables and pictures, and print them."""
+    import pandas as pd
+
+    from otbench.cell import slug
+    from otbench.report.pictures import interpolation_sheet
+    from otbench.report.terminal import print_tables
+    from otbench.results import table, write_tables
+
+    written = write_tables(out, outcome.rejected)
+    results = table([*outcome.records, *outcome.rejected])
+    for dataset in dict.fromkeys(results["dataset"]):
+        galleries = {
+            job.cell.method: file
+            for job in reversed(outcome.jobs)
+            if job.cell.dataset == dataset and (file := job.folder / "gallery.npz").exists()
+        }
+        ordered = dict(reversed(galleries.items()))
+        sheet = interpolation_sheet(ordered, out / f"interpolation-{slug(dataset)}.png")
+        written += [sheet] if sheet else []
+    if as_json:
+        sys.stdout.write(_as_json(results, written, outcome) + "\n")
+        return
+    for (dataset, variant), part in results.groupby(
+        ["dataset", "variant"], sort=False, dropna=False
+    ):
+        presets_named = ", ".join(dict.fromkeys(part["preset"].dropna()))
+        loud = "" if pd.isna(variant) or variant == "full" else f", variant {variant}"
+        sys.stdout.write(f"\n{dataset}{loud}, preset {presets_named}\n")
+        sys.stdout.flush()
+        print_tables(part)
+    if outcome.reused:
+        sys.stdout.write(f"{outcome.reused} of {len(outcome.jobs)} cells reused\n")
+    for path in written:
+        sys.stdout.write(f"wrote {path}\n")
+
+
+def _as_json(results: pd.DataFrame, written: list[Path], outcome: Outcome) -> str:
+    content = {
+        "exit_code": outcome.exit_code,
+        "files": [str(path) for path in written],
+        "results": json.loads(results.to_json(orient="records")),
+    }
+    return json.dumps(content, indent=1)
+
+
+def _seeds(options: argparse.Namespace) -> list[int]:
+    if options.seed is not None:
+        return [options.seed]
+    count = _positive("--seeds", options.seeds)
+    return list(range(count or presets.get_preset(options.preset).seeds))
+
+
+def _positive(flag: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise UsageError(f"{flag} wants a number of at least 1, got {value}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Read a time such as ``90``, ``90s``, ``10m`` or ``2h``.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(text).strip())
+    if not match or float(match[1]) == 0:
+        raise UsageError(
+            f"--timeout {text}: write seconds, or a number with s, m or h: 90, 10m, 2h"
+        )
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _with_config(options: argparse.Namespace) -> argparse.Namespace:
+    """Parse again with the file's values as defaults, so that flags win over the file."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(options.config.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"--config {options.config}: {error}") from error
+    if not isinstance(content, dict):
+        raise UsageError(f"--config {options.config}: it must hold keys and values")
+    parser: argparse.ArgumentParser = options.parser
+    actions = {a.option_strings[-1].lstrip("-"): a for a in parser._actions if a.option_strings}
+    actions |= {s.lstrip("-"): a for a in parser._actions for s in a.option_strings}
+    arguments: list[str] = []
+    for key, value in content.items():
+        if key not in actions or key in ("config", "help"):
+            raise UsageError(f"--config {options.config}: {unknown_name('key', str(key), actions)}")
+        arguments += _as_flags(f"--{key}", value)
+    # Flags come last: argparse lets the last one win.
+    return parser.parse_args([*arguments, *options.arguments])
+
+
+def _as_flags(flag: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [flag] if value else []
+    values = value if isinstance(value, list) else [value]
+    return [flag, *(str(item) for item in values)]

@@ -1,0 +1,129 @@
+"""``otbench show``: a method, data set, metric, task, preset or result in full."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from otbench.errors import UsageError
+
+SEARCHED = ("methods", "datasets", "metrics", "tasks")
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the verb and its options."""
+    parser = subparsers.add_parser(
+        "show", help="one method, data set, metric, task, preset or result in full"
+    )
+    parser.add_argument("name", help="a name, or the folder of a cell")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the verb; return the exit code."""
+    sys.stdout.write("\n".join(_describe(options.name)) + "\n")
+    return 0
+
+
+def _describe(name: str) -> list[str]:
+    from otbench.presets import PRESETS
+    from otbench.registry import Registry, unknown_name
+
+    if name in PRESETS:
+        return _preset(PRESETS[name])
+    known: list[str] = list(PRESETS)
+    for kind in SEARCHED:
+        registry = Registry(kind)
+        known += registry.names()
+        if name in registry.names():
+            return _plugin(registry.get(name))
+    record = Path(name) if name.endswith(".json") else Path(name) / "record.json"
+    if record.is_file():
+        return _record(record)
+    raise UsageError(unknown_name("name", name, known))
+
+
+def _plugin(plugin: Any) -> list[str]:
+    from otbench.scoring import describe
+
+    lines = [f"{plugin.name}  ({plugin.kind[:-1]} of {plugin.distribution} {plugin.version})", ""]
+    try:
+        cls = plugin.load()
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{plugin.name} cannot be imported: {describe(error)}") from error
+    card = getattr(cls, "card", None)
+    if card is not None:
+        lines += [card.title, f"source: {card.source}"]
+        lines += _listed("equations", card.equations) + _listed("deviations", card.deviations)
+        if card.paper:
+            changes = ", ".join(f"{k}={v}" for k, v in card.paper.parameters.items()) or "none"
+            lines += [
+                "",
+                f"paper's settings: {card.paper.steps:,} steps of {card.paper.batch_size}",
+            ]
+            lines += [f"  parameters: {changes}"]
+    else:
+        lines += [inspect.getdoc(cls) or ""]
+        for name in ("direction", "range", "tasks"):
+            if hasattr(cls, name):
+                value = getattr(cls, name)
+                lines.append(f"{name}: {', '.join(value) if isinstance(value, tuple) else value}")
+    fields = [f for f in dataclasses.fields(cls) if f.init] if dataclasses.is_dataclass(cls) else []
+    if fields:
+        lines += ["", "parameters:"]
+    for f in fields:
+        default = "required" if f.default is dataclasses.MISSING else repr(f.default)
+        lines.append(f"  {f.name} = {default}")
+        if "doc" in f.metadata:
+            lines.append(f"      {f.metadata['doc']} [{f.metadata['origin']}]")
+    return lines
+
+
+def _listed(title: str, items: tuple[str, ...]) -> list[str]:
+    return ["", f"{title}:", *(f"  - {item}" for item in items)] if items else []
+
+
+def _preset(preset: Any) -> list[str]:
+    length = f"{preset.steps} steps" if preset.steps else f"{preset.epochs:g} epochs"
+    lines = [
+        f"{preset.name}  (preset)",
+        "",
+        preset.doc,
+        f"{length} of {preset.batch_size} images, {preset.seeds} seeds, track {preset.track}",
+        "",
+        "sizes:",
+        *(f"  {name} = {value}" for name, value in dataclasses.asdict(preset.sizes).items()),
+    ]
+    for task, metrics in preset.metrics.items():
+        lines += ["", f"{task}:", f"  {', '.join(metrics)}"]
+    return lines
+
+
+def _record(path: Path) -> list[str]:
+    from otbench.cell import read_json
+
+    record = read_json(path)
+    cell = record["cell"]
+    command = f"otbench run --methods '{cell['method']}' --dataset '{cell['dataset']}'"
+    preset, _, steps = cell["preset"].partition("-")
+    command += f" --preset {preset} --seed {cell['seed']}" + (f" --steps {steps}" if steps else "")
+    reason = f": {record['reason']}" if record["reason"] else ""
+    lines = [
+        f"{cell['method']} on {cell['dataset']} ({cell['variant']}), seed {cell['seed']}",
+        f"status: {record['status']}{reason}",
+        f"fit {record['fit_seconds']} s, scored {record['score_seconds']} s, "
+        f"peak memory {record['peak_rss_mb']} MiB, on {record['device']}",
+        f"again: {command}",
+        "",
+        "parameters:",
+        *(f"  {name} = {value!r}" for name, value in cell["parameters"].items()),
+        "",
+        "results:",
+    ]
+    for row in record["rows"]:
+        value = row["reason"] if row["value"] is None else f"{row['value']:.6g}  (n={row['n']})"
+        lines.append(f"  {row['task']}/{row['metric']}: {value}")
+    return lines

@@ -1,0 +1,146 @@
+"""Presets: how long to train and how much to score, under one name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from otbench.errors import UsageError
+from otbench.registry import unknown_name
+
+_RECONSTRUCTION = ("mse", "psnr", "ssim", "lpips", "fid[lenet]")
+_INTERPOLATION = (
+    "path-energy",
+    "fid[lenet]",
+    "max-step",
+    "lpips-smoothness",
+    "adjacent-ssim[std]",
+    "adjacent-ssim[mean]",
+    "mass-drift",
+    "endpoint-error",
+    "line-distance[corrected]",
+    "line-smoothness[corrected]",
+    "line-distance[legacy]",
+    "line-smoothness[legacy]",
+)
+_CLASSIFICATION = ("probe-acc", "code-dim")
+_CLUSTERING = tuple(
+    f"kmeans-{measure}[{preprocessing}]"
+    for preprocessing in ("whiten", "raw")
+    for measure in ("acc", "nmi", "ari")
+)
+_INCEPTION = ("fid[inception-2048]", "kid[inception-2048]")
+
+QUICK_METRICS = {
+    "reconstruction": _RECONSTRUCTION,
+    "interpolation": _INTERPOLATION,
+    "classification": _CLASSIFICATION,
+    "clustering": _CLUSTERING,
+}
+FULL_METRICS = {
+    **QUICK_METRICS,
+    "reconstruction": (*_RECONSTRUCTION, *_INCEPTION),
+    "interpolation": (*_INTERPOLATION, *_INCEPTION),
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is scored.
+
+    Attributes
+    ----------
+    sample : int or None
+        Test images at most; None for all.
+    train_sample : int or None
+        Training images whose codes the classifier and K-means are fitted on; None for all.
+    pairs : int
+        Pairs of test images to interpolate between.
+    midpoints : int
+        Paths whose middle frames the Fréchet distance of interpolation looks at.
+    frames : int
+        Frames of a path, both ends included.
+    """
+
+    sample: int | None = None
+    train_sample: int | None = None
+    pairs: int = 256
+    midpoints: int = 1000
+    frames: int = 11
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How long to train, with how many seeds, and how much to score.
+
+    Attributes
+    ----------
+    steps : int or None
+        Updates of the model; None where ``epochs`` counts instead.
+    epochs : float or None
+        Passes over the training split.
+    batch_size, seeds : int
+    track : str
+        ``matched``: one backbone, one budget. ``native``: each method's own published settings,
+        where it has any.
+    """
+
+    name: str
+    doc: str
+    steps: int | None = None
+    epochs: float | None = None
+    batch_size: int = 64
+    seeds: int = 1
+    track: str = "matched"
+    sizes: Sizes = field(default_factory=Sizes)
+    metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: FULL_METRICS)
+
+    def steps_for(self, training_images: int) -> int:
+        """Return the budget in updates for a training split of this size."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, round(self.epochs * training_images / self.batch_size))
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "smoke",
+            "does everything run? Numbers mean nothing.",
+            steps=8,
+            sizes=Sizes(sample=256, train_sample=256, pairs=8, midpoints=128),
+            metrics=QUICK_METRICS,
+        ),
+        Preset(
+            "quick",
+            "the default: 500 updates, all methods on MNIST in under 10 minutes on two cores",
+            steps=500,
+            sizes=Sizes(train_sample=10_000),
+            metrics=QUICK_METRICS,
+        ),
+        Preset("standard", "10 epochs, three seeds, Inception scores", epochs=10, seeds=3),
+        Preset(
+            "paper",
+            "each paper's own settings where it has any, five seeds; a GPU's work",
+            epochs=100,
+            seeds=5,
+            track="native",
+            sizes=Sizes(pairs=500, midpoints=10_000),
+        ),
+    )
+}
+DEFAULT = "quick"
+
+
+def get_preset(name: str) -> Preset:
+    """Look a preset up by name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise UsageError(unknown_name("preset", name, PRESETS))
+    return PRESETS[name]

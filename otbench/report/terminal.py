@@ -1,0 +1,110 @@
+"""The tables at the end of a run."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from otbench.results import summary
+
+ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
+PLAIN_WIDTH = 120
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def number(value: float) -> str:
+    """Write a number with about four significant digits."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if abs(value) >= 1e5 or abs(value) < 1e-3:
+        return f"{value:.2e}"
+    digits = max(0, 3 - math.floor(math.log10(abs(value))))
+    return f"{value:.{min(digits, 4)}f}"
+
+
+def cell_text(row: pd.Series) -> str:
+    """Write a mean with its spread, over seeds if there are several, else within the test set."""
+    spread = row["std"] if row["seeds"] > 1 else row["stderr"]
+    text = number(row["mean"])
+    if pd.isna(spread) or spread == 0:
+        return text
+    decimals = len(text.partition(".")[2])
+    if "e" in text or spread < 0.5 * 10**-decimals:
+        return f"{text} ±{spread:.0e}"
+    return f"{text} ±{spread:.{decimals}f}"
+
+
+def winners(part: pd.DataFrame) -> set[str]:
+    """Return the methods whose intervals over seeds lie clear of all others on the better side.
+
+    Parameters
+    ----------
+    part : pandas.DataFrame
+        Rows of `summary` for one metric.
+    """
+    direction = part["direction"].iloc[0]
+    if direction == "neutral" or len(part) < 2 or part["ci95"].isna().any():
+        return set()
+    sign = 1 if direction == "higher" else -1
+    low = sign * part["mean"] - part["ci95"]
+    high = sign * part["mean"] + part["ci95"]
+    best = int(low.to_numpy().argmax())
+    clear = (high.drop(high.index[best]) < low.iloc[best]).all()
+    return {str(part["method"].iloc[best])} if clear else set()
+
+
+def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
+    """Print one table a task, methods down and metrics across, then why values are missing.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        Long table of one data set and preset.
+    console : rich.console.Console, optional
+        The standard output by default.
+    """
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(file=console.file, width=PLAIN_WIDTH, highlight=False)
+    averages = summary(results)
+    methods = list(dict.fromkeys(results["method"]))
+    seeds = results["seed"].nunique()
+    spread = f"± std over {seeds} seeds" if seeds > 1 else "± standard error within the test set"
+    for task, part in averages.groupby("task", sort=False):
+        table = Table(title=f"{task} ({spread})", title_justify="left", header_style="bold")
+        table.add_column("method", no_wrap=True)
+        columns = list(dict.fromkeys(part["metric"]))
+        best = {metric: winners(part[part["metric"] == metric]) for metric in columns}
+        for metric in columns:
+            direction = part.loc[part["metric"] == metric, "direction"].iloc[0]
+            table.add_column(Text(f"{metric} {ARROWS[direction]}"), justify="right")
+        for method in methods:
+            own = part[part["method"] == method].set_index("metric")
+            texts = [
+                Text(cell_text(own.loc[m]), style="bold" if method in best[m] else "")
+                if m in own.index
+                else Text("–", style="dim")
+                for m in columns
+            ]
+            if len(own):
+                table.add_row(Text(method), *texts)
+        console.print(table)
+    for line in reasons(results):
+        console.print(Text(line))
+
+
+def reasons(results: pd.DataFrame) -> list[str]:
+    """Say why values are missing, one line for each method, status and reason."""
+    missing = results[results["status"] != "ok"]
+    lines = []
+    for (method, status, reason), part in missing.groupby(
+        ["method", "status", "reason"], sort=False, dropna=False
+    ):
+        tasks = ", ".join(dict.fromkeys(str(t) for t in part["task"].dropna()))
+        where = f" ({tasks})" if tasks else ""
+        lines.append(f"{method}{where}: {status}: {reason}")
+    return lines

@@ -1,0 +1,245 @@
+"""Records to tables: the long table, the leaderboard, intervals over seeds."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from otbench.cell import read_json, slug
+
+COLUMNS = {
+    "cell": "key of the cell",
+    "method": "label: name with the parameters that differ from the defaults",
+    "params": "all parameters, as JSON",
+    "track": "matched or native",
+    "dataset": "label of the data set",
+    "variant": "which version of the data was used",
+    "preset": "preset of the run",
+    "seed": "seed of the training",
+    "task": "what the method was made to do",
+    "metric": "id of the metric, protocol included",
+    "direction": "higher, lower or neutral",
+    "value": "the number; missing unless status is ok",
+    "stderr": "standard error within the test set, where the value is a mean",
+    "n": "items that the value was computed from",
+    "status": "ok, failed, timeout, oom, skipped, not_installed or interrupted",
+    "reason": "why there is no value",
+    "fit_seconds": "training time, wall-clock",
+    "score_seconds": "scoring time, wall-clock",
+    "peak_rss_mb": "largest resident memory of the cell's process, MiB",
+    "device": "cpu or cuda",
+    "otbench_version": "version of the suite",
+    "commit": "of the suite's checkout, if it runs from one",
+    "dirty": "whether that checkout had uncommitted changes",
+    "plugin": "distribution (or file) that the method comes from",
+    "plugin_version": "its version",
+    "code_sha256": "digest of the method's code",
+    "data_sha256": "digest of the data in use",
+    "protocol": "version of tasks and metrics",
+    "started_at": "UTC",
+}
+"""Columns of the long table, each with its meaning."""
+
+
+def load_results(path: str | Path = "results") -> pd.DataFrame:
+    """Read all records below a folder into the long table: one row a value.
+
+    Parameters
+    ----------
+    path : str or Path
+        What ``otbench run --out`` was given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in `COLUMNS`. A cell that yielded no values has one row, with its status and
+        reason and neither task nor metric.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    return table(_read_records(Path(path)))
+
+
+def _read_records(folder: Path) -> Iterator[dict[str, Any]]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no results folder at {folder}")
+    for file in sorted(folder.glob("cells/*/*/record.json")):
+        try:
+            yield read_json(file)
+        except ValueError:
+            warnings.warn(f"{file} is no readable record; it is left out", stacklevel=2)
+
+
+def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Lay records out as the long table; what has no cell is taken as a row itself."""
+    rows = [row for record in records for row in _rows(record)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    if "cell" not in record:
+        return [record]
+    cell, provenance = record["cell"], record["provenance"]
+    common = {
+        "cell": record["key"],
+        "params": json.dumps(cell["parameters"], sort_keys=True),
+        **{name: cell[name] for name in ("method", "track", "dataset", "variant", "preset")},
+        "seed": cell["seed"],
+        **{name: cell[name] for name in ("code_sha256", "data_sha256", "protocol")},
+        **{name: record[name] for name in ("fit_seconds", "score_seconds", "peak_rss_mb")},
+        **{name: record[name] for name in ("device", "started_at", "status", "reason")},
+        **{name: provenance.get(name) for name in ("otbench_version", "commit", "dirty")},
+        "plugin": cell["plugin"]["file"] or cell["plugin"]["distribution"],
+        "plugin_version": cell["plugin"]["version"],
+    }
+    if not record["rows"]:
+        return [common]
+    return [common | row for row in record["rows"]]
+
+
+def latest(results: pd.DataFrame) -> pd.DataFrame:
+    """Keep, for each method on each data set and preset, the cells of its latest code only."""
+    group = ["method", "dataset", "variant", "preset", "track", "protocol"]
+    code = results["code_sha256"].fillna("")
+    order = results["started_at"].fillna("").sort_values(kind="stable").index
+    newest = code.loc[order].groupby([results[name] for name in group], dropna=False)
+    return results[code == newest.transform("last").reindex(results.index)]
+
+
+def interval(values: pd.Series) -> float:
+    """Return the half-width of the 95 % t-interval of the mean; NaN for fewer than two values."""
+    from scipy.stats import t
+
+    n = len(values)
+    if n < 2:
+        return math.nan
+    return float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n))
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Average over seeds: one row a method and metric.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``mean``, ``std`` (ddof 1), ``ci95`` (half-width), ``stderr`` (within the test set, of a
+        single seed) and ``seeds``, beside ``direction``; in the order of the results.
+    """
+    scored = results[(results["status"] == "ok") & results["value"].notna()]
+    keys = ["dataset", "variant", "preset", "track", "method", "task", "metric", "direction"]
+    grouped = scored.groupby(keys, sort=False)["value"]
+    out = grouped.agg(mean="mean", std="std", ci95=interval, seeds="count").reset_index()
+    stderr = scored.groupby(keys, sort=False)["stderr"].first().reset_index(drop=True)
+    out["stderr"] = stderr.where(out["seeds"] == 1)
+    return out
+
+
+@cache
+def published() -> pd.DataFrame:
+    """Return the numbers that papers print, each with its table."""
+    return pd.read_csv(str(files("otbench") / "published.csv"), comment="#")
+
+
+def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
+    """Lay results out with one row a method.
+
+    For each metric there are the columns ``task/metric``, then ``… std``, ``… ci95``,
+    ``… direction`` and, where a paper prints one, ``… published``.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        The long table, of one data set.
+    """
+    results = latest(results)
+    head = ["dataset", "variant", "preset", "track", "protocol", "method"]
+    cells = results.groupby([*head, "seed"], sort=False, dropna=False).first().reset_index()
+    grouped = cells.groupby(head, sort=False, dropna=False)
+    board = grouped.agg(
+        seeds=("seed", "nunique"),
+        status=("status", _worst),
+        reason=("reason", _join),
+        fit_seconds=("fit_seconds", "mean"),
+        score_seconds=("score_seconds", "mean"),
+        peak_rss_mb=("peak_rss_mb", "max"),
+    ).reset_index()
+    status = results.groupby(head, sort=False, dropna=False)["status"].agg(_worst)
+    board["status"] = status.reindex(pd.MultiIndex.from_frame(board[head])).to_numpy()
+    averages = summary(results)
+    match = ["dataset", "variant", "preset", "track", "method"]
+    columns: dict[str, pd.Series] = {}
+    for (task, metric), part in averages.groupby(["task", "metric"], sort=False):
+        name = f"{task}/{metric}"
+        joined = board[match].merge(part, on=match, how="left")
+        columns[name] = joined["mean"]
+        columns[f"{name} std"] = joined["std"]
+        columns[f"{name} ci95"] = joined["ci95"]
+        columns[f"{name} direction"] = pd.Series(part["direction"].iloc[0], index=board.index)
+        known = _published(board, str(task), str(metric))
+        if known.notna().any():
+            columns[f"{name} published"] = known
+    return pd.concat([board, pd.DataFrame(columns)], axis=1)
+
+
+def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:
+    numbers = published()
+    numbers = numbers[(numbers["task"] == task) & (numbers["metric"] == metric)]
+    lookup = numbers.set_index(["dataset", "method"])["value"].to_dict()
+    plain = board["method"].str.split("[").str[0]
+    return pd.Series(
+        [lookup.get(pair) for pair in zip(board["dataset"], plain, strict=True)],
+        index=board.index,
+        dtype="float64",
+    )
+
+
+def _worst(statuses: pd.Series) -> str:
+    rank = {"ok": 0, "skipped": 1}
+    distinct = [s for s in dict.fromkeys(statuses) if s != "skipped"] or ["skipped"]
+    return max(distinct, key=lambda status: rank.get(status, 2))
+
+
+def _join(reasons: pd.Series) -> str | None:
+    distinct = list(dict.fromkeys(reason for reason in reasons if isinstance(reason, str)))
+    return "; ".join(distinct) or None
+
+
+def write_tables(out: Path, rejected: Iterable[dict[str, Any]] = ()) -> list[Path]:
+    """Write the long table and the leaderboard of each data set below a results folder.
+
+    Smoke runs are kept apart: their numbers mean nothing.
+
+    Parameters
+    ----------
+    out : Path
+    rejected : iterable of dict
+        Rows of methods that could not run at all.
+
+    Returns
+    -------
+    list of Path
+        The leaderboards.
+    """
+    results = table([*_read_records(out), *rejected])
+    smoke = results["preset"].str.startswith("smoke")
+    written = []
+    for suffix, part in (("", results[~smoke]), ("-smoke", results[smoke])):
+        for dataset, rows in part.groupby("dataset", sort=False):
+            stem = f"{slug(str(dataset))}{suffix}"
+            rows.to_csv(out / f"results-{stem}.csv", index=False)
+            rows.to_parquet(out / f"results-{stem}.parquet", index=False)
+            path = out / f"leaderboard-{stem}.csv"
+            leaderboard(rows).to_csv(path, index=False, float_format="%.6g")
+            written.append(path)
+    return written

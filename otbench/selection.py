@@ -1,0 +1,134 @@
+"""From the text of a selection to specifications.
+
+``ae,path-energy[alpha=[1,3],tau=10]`` selects three things: brackets hold parameters, a list of
+values is a grid, and commas outside brackets separate. ``folder:PATH`` and ``fid[lenet]`` give the
+first parameter without its name.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from otbench.errors import UsageError
+
+FIRST = ""
+"""Key of a value given without a name; it belongs to the first parameter."""
+
+_SHAPE = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?::(?P<rest>[^\[\]]+))?(?:\[(?P<inside>.*)\])?")
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A name with the parameters that were given for it.
+
+    Attributes
+    ----------
+    name : str
+    parameters : tuple of (str, value)
+        In the order given; the key `FIRST` stands for the first parameter.
+    """
+
+    name: str
+    parameters: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The selection as text, which parses back to this."""
+        if not self.parameters:
+            return self.name
+        inside = ",".join(
+            f"{key}={_text(value)}" if key else _text(value) for key, value in self.parameters
+        )
+        return f"{self.name}[{inside}]"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        plain = re.fullmatch(r"[\w./+-]+", value) and value.lower() not in _WORDS
+        return value if plain and not _is_literal(value) else repr(value)
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "(" + ",".join(_text(item) for item in value) + ",)"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return False
+    return True
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """Split at commas that no bracket and no quote encloses."""
+    parts, depth, quote, start = [], 0, "", 0
+    for position, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "[(":
+            depth += 1
+        elif char in "])":
+            depth -= 1
+        elif char == "," and depth == 0:
+            parts.append(text[start:position])
+            start = position + 1
+    if depth or quote:
+        raise UsageError(f"brackets or quotes do not match in '{text}'")
+    parts.append(text[start:])
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _value(text: str) -> Any:
+    if text.lower() in _WORDS:
+        return _WORDS[text.lower()]
+    if text.startswith("[") and text.endswith("]"):
+        return [_value(part) for part in split_outside_brackets(text[1:-1])]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def parse_one(text: str) -> list[Spec]:
+    """Parse one selection into its grid of specifications.
+
+    Raises
+    ------
+    UsageError
+        If the text is not ``name``, ``name:value`` or ``name[key=value,...]``.
+    """
+    match = _SHAPE.fullmatch(text)
+    if not match:
+        raise UsageError(
+            f"cannot read '{text}'; write name, name[parameter=value], or name[parameter=[a,b]]"
+        )
+    axes: list[list[tuple[str, Any]]] = []
+    if match["rest"]:
+        axes.append([(FIRST, match["rest"])])
+    for part in split_outside_brackets(match["inside"] or ""):
+        key, equals, value_text = part.partition("=")
+        if not equals:
+            key, value_text = FIRST, part
+        value = _value(value_text.strip())
+        choices = value if isinstance(value, list) else [value]
+        axes.append([(key.strip().replace("-", "_"), choice) for choice in choices])
+    return [Spec(match["name"], combination) for combination in itertools.product(*axes)]
+
+
+def parse(texts: Iterable[str]) -> list[Spec]:
+    """Parse selections, each possibly a comma-separated list; doubles are dropped."""
+    specs: dict[Spec, None] = {}
+    for text in texts:
+        for part in split_outside_brackets(text):
+            specs.update(dict.fromkeys(parse_one(part)))
+    return list(specs)
