@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ def bare_network() -> nn.Module:
     return network.requires_grad_(False).eval()
 
 
+def one_name(key: str) -> str:
+    """Return the first of the two names that the package gives each linear head."""
+    return re.sub(r"^lins\.(\d+)", r"lin\1", key)
+
+
 def load_lpips(folder: Path, device: torch.device) -> nn.Module:
     """Build the network with the weights of a folder.
 
@@ -47,22 +53,11 @@ def load_lpips(folder: Path, device: torch.device) -> nn.Module:
         If a weight is missing, unknown, or of the wrong shape.
     """
     network = bare_network()
-    result = network.load_state_dict(load_file(folder / WEIGHTS), strict=False)
-
-    def other_name(key: str) -> str:
-        head, _, rest = key.partition(".")
-        if head == "lins":
-            number, _, rest = rest.partition(".")
-            return f"lin{number}.{rest}"
-        return f"lins.{head.removeprefix('lin')}.{rest}"
-
-    absent = [key for key in result.missing_keys if other_name(key) in result.missing_keys]
-    absent += [key for key in result.missing_keys if not key.startswith("lin")]
-    if absent or result.unexpected_keys:
-        raise ValueError(
-            f"{WEIGHTS} does not fit the network: missing {absent}, "
-            f"unknown {result.unexpected_keys}"
-        )
+    state = {one_name(key): value for key, value in load_file(folder / WEIGHTS).items()}
+    amiss = sorted(state.keys() ^ {one_name(key) for key in network.state_dict()})
+    if amiss:
+        raise ValueError(f"{WEIGHTS} does not fit the network: missing or unknown {amiss}")
+    network.load_state_dict(state, strict=False)
     return network.to(device)
 
 
