@@ -8,11 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
+from torch import Tensor
 
 from otbench.interface import ImageDataset
 
 Direction = Literal["higher", "lower", "neutral"]
 Result = TypeVar("Result")
+
+TOLERANCE = 1e-4
+"""How far a pixel may lie outside [0, 1]: rounding, not a wrong range."""
+
+
+class Undefined(ValueError):
+    """The number does not exist for this artefact; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,16 @@ class Value:
     n: int
 
     @classmethod
-    def of(cls, items: torch.Tensor) -> Value:
-        """Average per-item values, shape (n,)."""
+    def of(cls, items: Tensor) -> Value:
+        """Average per-item values, shape (n,).
+
+        Raises
+        ------
+        Undefined
+            If there are none.
+        """
+        if not len(items):
+            raise Undefined("there is no item to average over")
         items = items.double()
         n = len(items)
         stderr = float(items.std() / n**0.5) if n > 1 else None
@@ -61,6 +77,10 @@ class ScoreContext:
         Paths whose middle frames are scored as a set.
     frames : int
         Frames of a path, both ends included.
+    midpoints : int
+        Further pairs of which only the middle frame is drawn, for distances between sets.
+    train_sample : int or None
+        Training images that the probe and K-means learn from (the first ones), None for all.
     batch_size : int
         Images that pass a network at once.
     """
@@ -73,15 +93,92 @@ class ScoreContext:
     pairs: int = 256
     midpoints: int = 1000
     frames: int = 11
+    midpoints: int = 1000
+    train_sample: int | None = 10_000
     batch_size: int = 256
-    _memory: dict[str, Any] = field(default_factory=dict, repr=False)
+    _memory: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
-    def once(self, key: str, compute: Callable[[], Result]) -> Result:
-        """Compute a thing the first time it is asked for, and keep it for the other metrics."""
-        if key not in self._memory:
-            self._memory[key] = compute()
-        result: Result = self._memory[key]
+    def once(self, key: str, compute: Callable[[], Result], of: object = None) -> Result:
+        """Compute a thing the first time it is asked for, and keep it for the other metrics.
+
+        Parameters
+        ----------
+        key : str
+        compute : callable
+        of : object, optional
+            What it is computed from: the same key of another object is another thing. The object
+            is kept alive, so that its identity stays its own.
+        """
+        entry = (key, id(of))
+        if entry not in self._memory:
+            self._memory[entry] = (of, compute())
+        result: Result = self._memory[entry][1]
         return result
+
+    def batched(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Apply a function to batches on the device, without gradients, and join the results.
+
+        Parameters
+        ----------
+        function : callable
+            Takes as many tensors as there are inputs, all of one length, which it keeps.
+        *inputs : Tensor, shape (n, ...)
+        """
+        with torch.no_grad():
+            parts = [
+                function(*(part.to(self.device) for part in batch))
+                for batch in zip(*(x.split(self.batch_size) for x in inputs), strict=True)
+            ]
+        return torch.cat(parts)
+
+
+def image_fault(images: Tensor) -> str | None:
+    """Say what is wrong with the values of images that should lie in [0, 1], or None."""
+    if not images.numel():
+        return "holds no image"
+    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    if low >= -TOLERANCE and high <= 1 + TOLERANCE:
+        return None
+    bad = int((~torch.isfinite(images)).sum())
+    if bad:
+        return f"has {bad} values that are not finite"
+    return f"has values from {low:.4g} to {high:.4g}, wanted [0, 1]"
+
+
+def check_images(**stacks: Tensor) -> None:
+    """Refuse images outside [0, 1]; the names of the arguments go into the message.
+
+    Raises
+    ------
+    ValueError
+        If a value lies outside by more than `TOLERANCE` or is not finite.
+    """
+    for name, images in stacks.items():
+        fault = image_fault(images)
+        if fault:
+            raise ValueError(f"the stack of images '{name}' {fault}")
+
+
+def check_paired(pairs: Any) -> None:
+    """Refuse images outside [0, 1], unpaired, or of two shapes.
+
+    Parameters
+    ----------
+    pairs : otbench.tasks.base.ImagePairs
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    check_images(real=pairs.real, generated=pairs.generated)
+    if not pairs.paired:
+        raise ValueError("this metric compares image by image, and these are not paired")
+    if pairs.real.shape != pairs.generated.shape:
+        raise ValueError(
+            f"real images {tuple(pairs.real.shape)} and generated images "
+            f"{tuple(pairs.generated.shape)} differ in shape"
+        )
 
 
 class Metric(ABC):
@@ -118,4 +215,6 @@ class Metric(ABC):
         ------
         ValueError
             If the artefact is out of range or of the wrong shape.
+        Undefined
+            If the number does not exist for it; the message is the reason.
         """

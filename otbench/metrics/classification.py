@@ -1,0 +1,63 @@
+"""How well a linear classifier reads the class off frozen codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from otbench.metrics.base import Direction, Metric, ScoreContext, Value
+from otbench.tasks.base import Predictions
+
+
+@dataclass(frozen=True)
+class ProbeAccuracy(Metric):
+    """Share of test images that a classifier trained on frozen codes gets right.
+
+    Parameters
+    ----------
+    classifier : {"logistic"}
+        One linear layer and softmax, trained to convergence: see
+        ``otbench.tasks.classification``. Not ACAI's, which trains along with the encoder.
+    """
+
+    classifier: str = "logistic"
+
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[str] = "[0, 1], share of the test images"
+    title: ClassVar[str] = "Accuracy of a linear classifier on codes"
+
+    def __post_init__(self) -> None:
+        if self.classifier != "logistic":
+            raise ValueError(f"classifier must be logistic, got {self.classifier!r}")
+
+    @property
+    def id(self) -> str:
+        """Name with the classifier."""
+        return f"probe_acc[{self.classifier}]"
+
+    def compute(self, artefact: Predictions, ctx: ScoreContext) -> Value:
+        """Average over test images; the standard error is over them."""
+        return Value.of(artefact.predicted == artefact.labels)
+
+
+@dataclass(frozen=True)
+class CodeDimension(Metric):
+    """How many numbers a code has: an accuracy means little without it.
+
+    Its n is the number of training codes that the probe learned from.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("classification",)
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[1, inf), numbers"
+    title: ClassVar[str] = "Dimension of the code"
+
+    @property
+    def id(self) -> str:
+        """Name."""
+        return "code_dim"
+
+    def compute(self, artefact: Predictions, ctx: ScoreContext) -> Value:
+        """Return the dimension."""
+        return Value(float(artefact.dimension), None, artefact.train_size)

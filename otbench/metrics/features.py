@@ -1,0 +1,165 @@
+"""Feature extractors for distances between sets of images."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from otbench.assets import store
+from otbench.interface import ImageDataset
+from otbench.metrics.base import ScoreContext, check_images
+from otbench.metrics.lenet import SIDE, load_lenet
+
+INCEPTION_ASSET = "inception-fid"
+INCEPTION_WEIGHTS = "inception-fid.safetensors"
+"""File in the asset's folder; its keys are those of the state of ``fid_inception_v3()``."""
+
+INCEPTION_TAPS = {64: 0, 192: 1, 768: 2, 2048: 3}
+"""Features of each block of ``pytorch_fid.inception.InceptionV3``."""
+
+Extractor = Callable[[Tensor], Tensor]
+
+
+def canonical(name: str) -> str:
+    """Return the full name of an extractor: ``inception`` is ``inception-2048``.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    name = "inception-2048" if name == "inception" else name
+    known = ["lenet", *(f"inception-{d}" for d in INCEPTION_TAPS)]
+    if name not in known:
+        raise ValueError(f"features are one of {', '.join(known)}; got {name!r}")
+    return name
+
+
+def assets(name: str) -> tuple[str, ...]:
+    """Return the names of the weights that an extractor reads; those of lenet are shipped."""
+    return () if name == "lenet" else (INCEPTION_ASSET,)
+
+
+def missing(name: str, data: ImageDataset) -> str | None:
+    """Say why an extractor cannot read the images, or None."""
+    height, width = data.image_shape[1:]
+    if name == "lenet" and (height, width) != (SIDE, SIDE):
+        return f"lenet reads {SIDE}x{SIDE} images, got {height}x{width}"
+    return None
+
+
+def load_inception(folder: Path, device: torch.device, dimension: int = 2048) -> nn.Module:
+    """Build pytorch-fid's network with the weights of a folder; nothing is fetched.
+
+    Parameters
+    ----------
+    folder : Path
+    device : torch.device
+    dimension : {64, 192, 768, 2048}
+        Features; 2048 is the last pooling, the usual FID.
+
+    Returns
+    -------
+    nn.Module
+        Maps RGB in [0, 1], any size (resized to 299x299, bilinear), to a list of one feature map.
+
+    Raises
+    ------
+    RuntimeError
+        If a weight is missing, unknown, or of the wrong shape.
+    """
+    state = load_file(folder / INCEPTION_WEIGHTS)
+    # The classification layer is built and never used, so a file may do without it.
+    state.setdefault("fc.weight", torch.zeros(1008, 2048))
+    state.setdefault("fc.bias", torch.zeros(1008))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pytorch_fid import inception
+
+        # The package downloads inside its constructor and offers no other way in.
+        with mock.patch.object(inception, "load_state_dict_from_url", lambda *_, **__: state):
+            network: nn.Module = inception.InceptionV3([INCEPTION_TAPS[dimension]])
+    return network.eval().to(device)
+
+
+def load_extractor(name: str, device: torch.device) -> Extractor:
+    """Return the function from images (n, c, h, w) in [0, 1] to features (n, d)."""
+    if name == "lenet":
+        return load_lenet(device).features
+    dimension = int(name.removeprefix("inception-"))
+    network: Any = load_inception(store.require(INCEPTION_ASSET), device, dimension)
+
+    def extract(x: Tensor) -> Tensor:
+        # 299x299 activations of a whole batch would take gigabytes.
+        return torch.cat(
+            [network(part.expand(-1, 3, -1, -1))[0].mean((2, 3)) for part in x.split(32)]
+        )
+
+    return extract
+
+
+def cache_folder() -> Path:
+    """Return where features are kept: below ``OTBENCH_HOME``, or the user's cache."""
+    home = os.environ.get("OTBENCH_HOME")
+    return (Path(home) if home else Path.home() / ".cache" / "otbench") / "features"
+
+
+def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
+    """Keep what is computed from images in a file, named by extractor, number and digest.
+
+    The digest is that of the pixels, so that no other images can be mistaken for them. The file
+    appears whole or not at all; where the folder cannot be written, nothing is kept.
+    """
+    digest = hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
+    shape = "x".join(str(size) for size in images.shape)
+    path = cache_folder() / f"{name}-{shape}-{digest[:32]}.safetensors"
+    if path.exists():
+        return load_file(path)["features"].to(images.device)
+    features = compute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            save_file({"features": features.cpu().contiguous()}, part)
+            part.replace(path)
+    except OSError:
+        warnings.warn(f"features are not kept: cannot write {path.parent}", stacklevel=2)
+    return features
+
+
+def features_of(images: Tensor, name: str, ctx: ScoreContext, keep: bool = False) -> Tensor:
+    """Return the features (n, d) of images, computed once a cell for each stack of images.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, c, h, w)
+        In [0, 1].
+    name : str
+        Canonical name of an extractor.
+    ctx : ScoreContext
+    keep : bool
+        Keep them on disk too where they are dear (Inception): for real images, which come back.
+    """
+    check_images(images=images)
+    if name != "lenet" and images.shape[1] not in (1, 3):
+        raise ValueError(f"Inception reads gray or RGB, got {images.shape[1]} colours")
+
+    def extract() -> Tensor:
+        extractor = ctx.once(f"extractor/{name}", lambda: load_extractor(name, ctx.device))
+        return ctx.batched(extractor, images)
+
+    def compute() -> Tensor:
+        dear = keep and name != "lenet"
+        return on_disk(name, images, extract).to(ctx.device) if dear else extract()
+
+    return ctx.once(f"features/{name}", compute, of=images)

@@ -1,0 +1,162 @@
+"""Learned perceptual similarity with the networks of the ``lpips`` package."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from otbench.assets import store
+from otbench.interface import ImageDataset
+from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_paired
+from otbench.tasks.base import ImagePairs
+
+ASSET = "lpips-alex"
+WEIGHTS = "lpips-alex.safetensors"
+"""File in the asset's folder; its keys are those of the state of ``lpips.LPIPS``."""
+
+SMALLEST = 31
+"""Side in pixels below which AlexNet's second pooling has nothing left to pool."""
+
+
+def bare_network() -> nn.Module:
+    """Build ``lpips.LPIPS(net="alex")`` with random weights: no file read, nothing fetched."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import lpips
+
+        network: nn.Module = lpips.LPIPS(
+            net="alex", pretrained=False, pnet_rand=True, verbose=False
+        )
+    return network.requires_grad_(False).eval()
+
+
+def one_name(key: str) -> str:
+    """Return the first of the two names that the package gives each linear head."""
+    return re.sub(r"^lins\.(\d+)", r"lin\1", key)
+
+
+def load_lpips(folder: Path, device: torch.device) -> nn.Module:
+    """Build the network with the weights of a folder.
+
+    The package names each linear head twice (``lin0`` is ``lins.0``): one name is enough.
+
+    Raises
+    ------
+    ValueError
+        If a weight is missing, unknown, or of the wrong shape.
+    """
+    network = bare_network()
+    state = {one_name(key): value for key, value in load_file(folder / WEIGHTS).items()}
+    amiss = sorted(state.keys() ^ {one_name(key) for key in network.state_dict()})
+    if amiss:
+        raise ValueError(f"{WEIGHTS} does not fit the network: missing or unknown {amiss}")
+    network.load_state_dict(state, strict=False)
+    return network.to(device)
+
+
+class Perceptual:
+    """The distance split in two, so that an image passes the network once however often it is
+    compared.
+
+    Parameters
+    ----------
+    network : nn.Module
+        A ``lpips.LPIPS``.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network: Any = network
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return the five unit-normalised feature maps of images (n, c, h, w) in [0, 1].
+
+        Gray is repeated to three colours; [0, 1] is mapped to the package's [-1, 1].
+        """
+        scaled = self.network.scaling_layer(2 * x.float() - 1).expand(-1, 3, -1, -1)
+        # The package's own constant keeps empty positions from dividing by zero.
+        return [map_ / (map_.norm(dim=1, keepdim=True) + 1e-10) for map_ in self.network.net(scaled)]
+
+    def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """Return the distances, shape (n,), between two lists of feature maps."""
+        layers = [
+            head((u - v).square()).mean((1, 2, 3))
+            for head, u, v in zip(self.network.lins, a, b, strict=True)
+        ]
+        return torch.stack(layers).sum(0)
+
+    def __call__(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the distances, shape (n,), between images (n, c, h, w) in [0, 1]."""
+        return self.between(self.features(a), self.features(b))
+
+    def steps(self, frames: Tensor) -> Tensor:
+        """Return the distances, shape (n, k - 1), of adjacent frames (n, k, c, h, w)."""
+        n, k = frames.shape[:2]
+        maps = [map_.unflatten(0, (n, k)) for map_ in self.features(frames.flatten(0, 1))]
+        before = [map_[:, :-1].flatten(0, 1) for map_ in maps]
+        after = [map_[:, 1:].flatten(0, 1) for map_ in maps]
+        return self.between(before, after).view(n, k - 1)
+
+
+def perceptual(ctx: ScoreContext) -> Perceptual:
+    """Return the distance with the published weights, read once a cell."""
+    return ctx.once(
+        "lpips/alex", lambda: Perceptual(load_lpips(store.require(ASSET), ctx.device))
+    )
+
+
+def too_small(data: ImageDataset) -> str | None:
+    """Say that AlexNet cannot read images so small, or None."""
+    side = min(data.image_shape[1:])
+    return None if side >= SMALLEST else f"AlexNet reads sides from {SMALLEST}, got {side}"
+
+
+@dataclass(frozen=True)
+class LPIPS(Metric):
+    """Learned perceptual distance between images and their reconstructions.
+
+    Zhang, Isola, Efros, Shechtman & Wang 2018, arXiv 1801.03924, version 0.1 of the package.
+    Images keep their own size (MNIST: 32x32), which is smaller than the 64x64 patches that the
+    distance was fitted on: numbers compare within a data set, not with those of large photographs.
+
+    Parameters
+    ----------
+    net : {"alex"}
+        The network under the distance.
+    """
+
+    net: str = "alex"
+
+    tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf)"
+    title: ClassVar[str] = "Learned perceptual distance"
+
+    def __post_init__(self) -> None:
+        if self.net != "alex":
+            raise ValueError(f"lpips has the network alex, got {self.net!r}")
+
+    @property
+    def id(self) -> str:
+        """Name with the network."""
+        return f"lpips[{self.net}]"
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The weights of the network and its heads."""
+        return (ASSET,)
+
+    def missing(self, data: ImageDataset) -> str | None:
+        """Refuse images that AlexNet cannot read."""
+        return too_small(data)
+
+    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+        """Average over image pairs; the standard error is over them."""
+        check_paired(artefact)
+        return Value.of(ctx.batched(perceptual(ctx), artefact.real, artefact.generated))

@@ -1,0 +1,179 @@
+"""How evenly a path moves from frame to frame.
+
+None of these looks at whether the frames are good images: an abrupt jump between two perfect
+images, or a collapsed decoder, scores well on some of them. Read them beside a distance to the
+data (FID of the midpoints) and the path energy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.interface import ImageDataset
+from otbench.metrics import lpips
+from otbench.metrics.base import (
+    Direction,
+    Metric,
+    ScoreContext,
+    Undefined,
+    Value,
+    check_images,
+)
+from otbench.metrics.ssim import WINDOW, structural_similarity
+from otbench.tasks.base import Paths
+
+
+def unevenness(steps: Tensor) -> Tensor:
+    """Return the largest step over their sum, less 1/T: 0 for equal steps, 1 - 1/T for one jump.
+
+    The form of ACAI's smoothness (Berthelot et al. 2018, section 4), for steps of any kind.
+
+    Parameters
+    ----------
+    steps : Tensor, shape (n, T)
+        Non-negative lengths.
+
+    Returns
+    -------
+    Tensor, shape (m,), float64
+        Paths that never move (sum below 1e-12) are left out.
+
+    Raises
+    ------
+    Undefined
+        If no path moves.
+    """
+    steps = steps.double()
+    total = steps.sum(1)
+    moving = total > 1e-12
+    if not moving.any():
+        raise Undefined("no path moves: all frames of each path are the same image")
+    return steps[moving].amax(1) / total[moving] - 1 / steps.shape[1]
+
+
+def pixel_steps(frames: Tensor) -> Tensor:
+    """Return the Euclidean distances, shape (n, k - 1), of adjacent frames (n, k, c, h, w)."""
+    return frames.double().diff(dim=1).flatten(2).norm(dim=2)
+
+
+@dataclass(frozen=True)
+class AdjacentSSIM(Metric):
+    """Structural similarity of adjacent frames: its mean or standard deviation along a path.
+
+    The column of Feng & Strohmer 2024 (section 7 and their notebook): the true images stand in for
+    the first and last frame, so that the jumps between data and decoder count. Kept as legacy: its
+    mean ranks an abrupt jump above a cross-fade and a cross-fade above the true geodesic, and
+    grows with the number of frames, hence it has no direction. Differs from theirs where their
+    code slipped: windows are two-dimensional and the data range is 1 (theirs: columns only,
+    range 2). The standard deviation is that of the population (ddof 0).
+
+    Parameters
+    ----------
+    statistic : {"mean", "std"}
+        Over the adjacent frames of a path; then the mean over paths.
+    """
+
+    statistic: str = "mean"
+
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    range: ClassVar[str] = "mean: [-1, 1]; std: [0, 1]"
+    title: ClassVar[str] = "Structural similarity of adjacent frames (legacy)"
+
+    def __post_init__(self) -> None:
+        if self.statistic not in ("mean", "std"):
+            raise ValueError(f"statistic must be mean or std, got {self.statistic!r}")
+
+    @property
+    def direction(self) -> Direction:  # type: ignore[override]
+        """``neutral`` for the mean, ``lower`` for the standard deviation."""
+        return "lower" if self.statistic == "std" else "neutral"
+
+    @property
+    def id(self) -> str:
+        """Name with the statistic."""
+        return f"adjacent_ssim[{self.statistic}]"
+
+    def missing(self, data: ImageDataset) -> str | None:
+        """Refuse images smaller than the window of 7 pixels."""
+        side = min(data.image_shape[1:])
+        return None if side >= WINDOW else f"images of side {side} are smaller than the window"
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        check_images(x0=artefact.x0, x1=artefact.x1, frames=artefact.frames)
+
+        def along(x0: Tensor, x1: Tensor, frames: Tensor) -> Tensor:
+            path = torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
+            before, after = path[:, :-1].flatten(0, 1), path[:, 1:].flatten(0, 1)
+            return structural_similarity(before, after).view(len(path), -1)
+
+        similarity = ctx.once(
+            "adjacent-ssim",
+            lambda: ctx.batched(along, artefact.x0, artefact.x1, artefact.frames),
+            of=artefact,
+        )
+        if self.statistic == "mean":
+            return Value.of(similarity.mean(1))
+        return Value.of(similarity.std(1, correction=0))
+
+
+@dataclass(frozen=True)
+class MaxStep(Metric):
+    """Largest step of a path between adjacent frames, in pixels' Euclidean distance.
+
+    `unevenness` of the path as drawn, its own end frames included. Paths that never move are left
+    out and n tells how many are counted.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, 1 - 1/T], share of the path's length"
+    title: ClassVar[str] = "Excess of the largest pixel step"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "max_step"
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over moving paths; the standard error is over them."""
+        check_images(frames=artefact.frames)
+        return Value.of(unevenness(ctx.batched(pixel_steps, artefact.frames)))
+
+
+@dataclass(frozen=True)
+class LPIPSSmoothness(Metric):
+    """Largest step of a path between adjacent frames, in perceptual distance.
+
+    As `MaxStep` with LPIPS (AlexNet) between the frames in place of the Euclidean distance: 0 if
+    the path changes by as much to the eye in each step.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, 1 - 1/T], share of the path's length"
+    title: ClassVar[str] = "Excess of the largest perceptual step"
+
+    @property
+    def id(self) -> str:
+        """Name with the network."""
+        return "lpips_smoothness[alex]"
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """The weights of the network and its heads."""
+        return (lpips.ASSET,)
+
+    def missing(self, data: ImageDataset) -> str | None:
+        """Refuse images that AlexNet cannot read."""
+        return lpips.too_small(data)
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over moving paths; the standard error is over them."""
+        check_images(frames=artefact.frames)
+        distance = lpips.perceptual(ctx)
+        return Value.of(unevenness(ctx.batched(distance.steps, artefact.frames)))

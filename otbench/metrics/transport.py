@@ -1,0 +1,148 @@
+"""Paths seen as moving mass: the kinetic energy they need, the mass they lose, their ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.metrics.base import (
+    Direction,
+    Metric,
+    ScoreContext,
+    Undefined,
+    Value,
+    check_images,
+)
+from otbench.metrics.pixel import squared_error
+from otbench.tasks.base import Paths
+
+CHUNK = 32
+"""Paths solved at once: 10 systems a path, a few megabytes each."""
+
+
+@dataclass(frozen=True)
+class PathEnergy(Metric):
+    r"""Least energy T J / M that moves an image's mass along the frames as drawn.
+
+    J sums over the T steps the least :math:`\int \rho |v|^2 + \tau \rho g^2` with
+    :math:`\partial_t \rho + \nabla \cdot (\rho v) = \rho g` (Feng & Strohmer 2024, sections 2 and
+    6), no flux through the border, the density of a step taken at its middle; see
+    ``otbench.ot.path_energy``. Over the mass M and times T it estimates a squared
+    Wasserstein distance: a pure translation by d pixels scores d squared, a cross-fade far more.
+    For RGB each colour is a density of its own, as in the paper, and the result is their mean
+    weighted by mass. Walls of the data set hold. Images keep their own size.
+
+    Parameters
+    ----------
+    tau : float
+        Price of making or destroying mass, against moving it; square pixels.
+    floor : float
+        Added to each pixel, so that mass can enter empty ones; share of the full intensity. It
+        sets how dear a cross-fade is, so numbers of different floors never compare.
+    """
+
+    tau: float = 10.0
+    floor: float = 1e-3
+
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), square pixels"
+    title: ClassVar[str] = "Transport energy of the path"
+
+    def __post_init__(self) -> None:
+        if self.tau <= 0 or self.floor <= 0:
+            raise ValueError(f"tau and floor must be positive, got {self.tau} and {self.floor}")
+
+    @property
+    def id(self) -> str:
+        """Name with price of mass and floor."""
+        return f"path_energy[tau={self.tau:g},floor={self.floor:g}]"
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        from otbench.ot.path_energy import path_energy, to_density
+
+        check_images(frames=artefact.frames)
+        walls = ctx.data.obstacles
+
+        def energies(frames: Tensor) -> Tensor:
+            density = to_density(frames, self.floor)
+            colours = density.transpose(1, 2).flatten(0, 1)
+            each = path_energy(
+                colours,
+                boundary="noflux",
+                averaging="mid",
+                tau=self.tau,
+                obstacles=walls,
+                normalize=True,
+            ).view(len(frames), -1)
+            mass = density.sum((1, 3, 4))
+            return (each * mass).sum(1) / mass.sum(1)
+
+        with torch.no_grad():
+            parts = [energies(part.to(ctx.device)) for part in artefact.frames.split(CHUNK)]
+        return Value.of(torch.cat(parts))
+
+
+@dataclass(frozen=True)
+class MassDrift(Metric):
+    """Departure of a path's mass from the straight line between the masses of the true ends.
+
+    The absolute difference, averaged over all frames, over the mean mass of the two ends. Mass is
+    the sum of all pixels and colours. Pairs of blank images are left out.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), share of the mass"
+    title: ClassVar[str] = "Drift of the mass along the path"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "mass_drift"
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        check_images(x0=artefact.x0, x1=artefact.x1, frames=artefact.frames)
+        first, last, mass = (
+            ctx.batched(lambda x: x.double().sum((-3, -2, -1)), x)
+            for x in (artefact.x0, artefact.x1, artefact.frames)
+        )
+        time = artefact.times.to(mass)
+        straight = first[:, None] * (1 - time) + last[:, None] * time
+        mean = (first + last) / 2
+        kept = mean > 0
+        if not kept.any():
+            raise Undefined("all end images are blank: there is no mass to follow")
+        return Value.of((mass - straight).abs().mean(1)[kept] / mean[kept])
+
+
+@dataclass(frozen=True)
+class EndpointError(Metric):
+    """Mean squared error between the first and last frame and the true end images.
+
+    0 for a path that starts and ends at the data, as the references do; for an autoencoder it is
+    the reconstruction error of the ends.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, 1], squared intensity"
+    title: ClassVar[str] = "Squared error at the ends of the path"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "endpoint_error"
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over both ends and over paths; the standard error is over paths."""
+        frames = artefact.frames
+        check_images(x0=artefact.x0, x1=artefact.x1, frames=frames)
+        first = ctx.batched(squared_error, artefact.x0, frames[:, 0])
+        last = ctx.batched(squared_error, artefact.x1, frames[:, -1])
+        return Value.of((first + last) / 2)
