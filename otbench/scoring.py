@@ -11,7 +11,7 @@ from typing import Any
 
 from otbench.errors import OTBenchError
 from otbench.interface import ImageDataset, Method
-from otbench.metrics.base import Metric, ScoreContext
+from otbench.metrics.base import Metric, ScoreContext, Undefined
 from otbench.parameters import instantiate
 from otbench.registry import Registry
 from otbench.selection import parse_one
@@ -134,6 +134,8 @@ def _compute(metric: Metric, artefact: Any, ctx: ScoreContext) -> dict[str, Any]
     try:
         with _timed(f"metric {metric.id}"):
             value = metric.compute(artefact, ctx)
+    except Undefined as undefined:
+        return _status(str(undefined), "skipped")
     except Exception as error:
         log.exception("metric %s failed", metric.id)
         return _status(describe(error), "failed")

@@ -40,9 +40,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     keys = ["dataset", "variant", "preset", "track", "protocol"]
     for key, part in latest(results).groupby(keys, sort=False, dropna=False):
-        sys.stdout.write(
-            "\n" + ", ".join(f"{n} {v}" for n, v in zip(keys, key, strict=True)) + "\n"
-        )
+        heading = ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
+        sys.stdout.write(f"\n{heading}\n")
         sys.stdout.flush()
         print_tables(part)
     for path in write_tables(options.folder):

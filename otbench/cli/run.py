@@ -145,8 +145,6 @@ def run(options: argparse.Namespace) -> int:
 
 def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     """Write tables and pictures, and print them."""
-    import pandas as pd
-
     from otbench.cell import slug
     from otbench.report.pictures import interpolation_sheet
     from otbench.report.terminal import print_tables
@@ -166,11 +164,11 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(_as_json(results, written, outcome) + "\n")
         return
-    for (dataset, variant), part in results.groupby(
-        ["dataset", "variant"], sort=False, dropna=False
-    ):
+    for dataset in dict.fromkeys(results["dataset"]):
+        part = results[results["dataset"] == dataset]
+        variants = ", ".join(v for v in dict.fromkeys(part["variant"].dropna()) if v != "full")
+        loud = f", VARIANT {variants}" if variants else ""
         presets_named = ", ".join(dict.fromkeys(part["preset"].dropna()))
-        loud = "" if pd.isna(variant) or variant == "full" else f", variant {variant}"
         sys.stdout.write(f"\n{dataset}{loud}, preset {presets_named}\n")
         sys.stdout.flush()
         print_tables(part)
@@ -212,9 +210,7 @@ def seconds(text: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(text).strip())
     if not match or float(match[1]) == 0:
-        raise UsageError(
-            f"--timeout {text}: write seconds, or a number with s, m or h: 90, 10m, 2h"
-        )
+        raise UsageError(f"--timeout {text}: write a number with s, m or h, such as 90s or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 

@@ -69,12 +69,8 @@ class ScoreContext:
         What the method was trained on.
     sample : int or None
         Images to score at most (the first ones of the test split), None for all.
-    train_sample : int or None
-        Training images whose codes the classifier and K-means are fitted on, None for all.
     pairs : int
         Pairs of test images to interpolate between.
-    midpoints : int
-        Paths whose middle frames are scored as a set.
     frames : int
         Frames of a path, both ends included.
     midpoints : int
@@ -89,9 +85,7 @@ class ScoreContext:
     seed: int
     data: ImageDataset
     sample: int | None = None
-    train_sample: int | None = None
     pairs: int = 256
-    midpoints: int = 1000
     frames: int = 11
     midpoints: int = 1000
     train_sample: int | None = 10_000
