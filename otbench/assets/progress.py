@@ -1,0 +1,61 @@
+"""What a fetch tells the user: a bar on a terminal, plain lines elsewhere, always on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+def say(message: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(f"otbench: {message}\n")
+    sys.stderr.flush()
+
+
+@contextmanager
+def transfer(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """Show a transfer; the caller tells the yielded function how many bytes have arrived.
+
+    Parameters
+    ----------
+    what : str
+        What is transferred, and from where.
+    total : int or None
+        Bytes of the whole, None where unknown.
+    done : int
+        Bytes that an earlier attempt left behind.
+    """
+    if sys.stderr.isatty():
+        yield from _bar(what, total, done)
+    else:
+        yield from _lines(what, total, done)
+
+
+def _bar(what: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total, completed=done)
+        yield lambda count: progress.advance(task, count)
+
+
+def _lines(what: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
+    whole = f"of {total / 1e6:.1f} MB" if total else "so far"
+    resumed = f", {done / 1e6:.1f} MB are here already" if done else ""
+    say(f"{what}{f' ({total / 1e6:.1f} MB)' if total else ''}{resumed}")
+    last = time.monotonic()
+
+    def advance(count: int) -> None:
+        nonlocal done, last
+        done += count
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            say(f"{what}: {done / 1e6:.1f} MB {whole}")
+
+    yield advance
