@@ -62,8 +62,7 @@ def load_lpips(folder: Path, device: torch.device) -> nn.Module:
 
 
 class Perceptual:
-    """The distance split in two, so that an image passes the network once however often it is
-    compared.
+    """The distance in two halves, so that an image passes the network once for many comparisons.
 
     Parameters
     ----------
@@ -81,7 +80,9 @@ class Perceptual:
         """
         scaled = self.network.scaling_layer(2 * x.float() - 1).expand(-1, 3, -1, -1)
         # The package's own constant keeps empty positions from dividing by zero.
-        return [map_ / (map_.norm(dim=1, keepdim=True) + 1e-10) for map_ in self.network.net(scaled)]
+        return [
+            map_ / (map_.norm(dim=1, keepdim=True) + 1e-10) for map_ in self.network.net(scaled)
+        ]
 
     def between(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
         """Return the distances, shape (n,), between two lists of feature maps."""
@@ -106,9 +107,7 @@ class Perceptual:
 
 def perceptual(ctx: ScoreContext) -> Perceptual:
     """Return the distance with the published weights, read once a cell."""
-    return ctx.once(
-        "lpips/alex", lambda: Perceptual(load_lpips(store.require(ASSET), ctx.device))
-    )
+    return ctx.once("lpips/alex", lambda: Perceptual(load_lpips(store.require(ASSET), ctx.device)))
 
 
 def too_small(data: ImageDataset) -> str | None:
