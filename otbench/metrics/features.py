@@ -87,7 +87,7 @@ def load_inception(folder: Path, device: torch.device, dimension: int = 2048) ->
         from pytorch_fid import inception
 
         # The package downloads inside its constructor and offers no other way in.
-        with mock.patch.object(inception, "load_state_dict_from_url", lambda *_, **__: state):
+        with mock.patch.object(inception, "load_state_dict_from_url", return_value=state):
             network: nn.Module = inception.InceptionV3([INCEPTION_TAPS[dimension]])
     return network.eval().to(device)
 

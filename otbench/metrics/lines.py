@@ -1,7 +1,8 @@
 """ACAI's two scores of paths between images of a known circular family (their "lines").
 
-Berthelot, Raffel, Roy & Goodfellow 2018, arXiv 1807.07543, section 4 and the release's ``lines.py``,
-in two definitions: ``legacy`` as released, for comparison with printed numbers, and ``corrected``.
+Berthelot, Raffel, Roy & Goodfellow 2018, arXiv 1807.07543, section 4 and the evaluation in their
+release, in two definitions: ``legacy`` as released, for comparison with printed numbers, and
+``corrected``.
 The protocol has 16 frames from 256 pairs; the path's own first and last frame count.
 """
 

@@ -62,8 +62,7 @@ def load_lpips(folder: Path, device: torch.device) -> nn.Module:
 
 
 class Perceptual:
-    """The distance split in two, so that an image passes the network once however often it is
-    compared.
+    """The distance in two halves, so that an image passes the network once for many comparisons.
 
     Parameters
     ----------

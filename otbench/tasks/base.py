@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset, Method
-from otbench.metrics.base import ScoreContext
+from otbench.interface import Autoencoder, ImageDataset, Interpolator, Method
+from otbench.metrics.base import ScoreContext, image_fault
 
 
 @dataclass(frozen=True)
@@ -61,29 +63,34 @@ class Predictions:
     predicted, labels : Tensor, shape (n,), int64
     dimension : int
         Numbers in a code.
+    train_size : int
+        Training codes that the classifier learned from.
     """
 
     predicted: Tensor
     labels: Tensor
     dimension: int
+    train_size: int
 
 
 @dataclass(frozen=True)
-class Clusterings:
-    """K-means assignments of the test split, one a preprocessing of the codes.
+class LatentCodes:
+    """Codes of images with the labels of the test split.
 
     Attributes
     ----------
-    assignments : dict of str to Tensor, shape (n,), int64
-        Keys are ``whiten`` and ``raw``.
-    labels : Tensor, shape (n,), int64
-    n_init : int
-        Starts of K-means.
+    train, test : Tensor, shape (n, d), (m, d)
+        float32.
+    labels : Tensor, shape (m,), int64
+        Of ``test``.
+    classes : int
+        How many classes there are.
     """
 
-    assignments: dict[str, Tensor]
+    train: Tensor
+    test: Tensor
     labels: Tensor
-    n_init: int
+    classes: int
 
 
 class Task(ABC):
@@ -98,4 +105,129 @@ class Task(ABC):
 
     @abstractmethod
     def run(self, method: Any, data: ImageDataset, ctx: ScoreContext) -> Any:
-        """Make the method do the task on held-out data, without gradients."""
+        """Make the method do the task on held-out data, without gradients.
+
+        Raises
+        ------
+        BadOutput
+            If the method returns what it should not; the message names call and fault.
+        """
+
+
+class BadOutput(ValueError):
+    """A method returned the wrong type, shape, dtype or range."""
+
+
+def _check_tensor(value: Any, dimensions: Sequence[int | None], call: str) -> None:
+    if not isinstance(value, Tensor):
+        raise BadOutput(f"{call} returned a {type(value).__name__}, wanted a tensor")
+    shape = tuple(value.shape)
+    if len(shape) != len(dimensions) or any(
+        wanted not in (None, size) for size, wanted in zip(shape, dimensions, strict=True)
+    ):
+        wanted = ", ".join("d" if size is None else str(size) for size in dimensions)
+        raise BadOutput(f"{call} returned shape {shape}, wanted ({wanted})")
+    if value.dtype != torch.float32:
+        raise BadOutput(f"{call} returned {value.dtype}, wanted torch.float32")
+
+
+def checked_images(images: Any, shape: Sequence[int], call: str) -> Tensor:
+    """Return what a method drew if it is float32 of the wanted shape and lies in [0, 1].
+
+    Values are not clipped: rounding up to 1e-4 outside passes, more is the method's fault.
+
+    Raises
+    ------
+    BadOutput
+        If not; ``call`` names the culprit in the message.
+    """
+    _check_tensor(images, shape, call)
+    fault = image_fault(images)
+    if fault:
+        raise BadOutput(f"what {call} returned {fault}")
+    result: Tensor = images
+    return result
+
+
+def encoded(method: Autoencoder, images: Tensor, ctx: ScoreContext) -> Tensor:
+    """Encode images in batches and check the codes, float32 of shape (n, d) and finite.
+
+    Raises
+    ------
+    BadOutput
+        If they are not.
+    """
+    call = f"{type(method).__name__}.encode"
+
+    def encode(x: Tensor) -> Tensor:
+        codes = method.encode(x)
+        _check_tensor(codes, (len(x), None), call)
+        bad = int((~torch.isfinite(codes)).sum())
+        if bad:
+            raise BadOutput(f"what {call} returned has {bad} values that are not finite")
+        return codes.to(ctx.device)
+
+    return ctx.batched(encode, images)
+
+
+def decoded(method: Autoencoder, codes: Tensor, data: ImageDataset, ctx: ScoreContext) -> Tensor:
+    """Decode codes in batches and check the images.
+
+    Raises
+    ------
+    BadOutput
+        If they are of the wrong type, shape, dtype or range.
+    """
+    call = f"{type(method).__name__}.decode"
+
+    def decode(z: Tensor) -> Tensor:
+        shape = (len(z), *data.image_shape)
+        return checked_images(method.decode(z), shape, call).to(ctx.device)
+
+    return ctx.batched(decode, codes)
+
+
+def scored_images(data: ImageDataset, ctx: ScoreContext) -> Tensor:
+    """Return the test images to score, one tensor on the device for all tasks of a cell."""
+    return ctx.once("test-images", lambda: data.test.images[: ctx.sample].to(ctx.device), of=data)
+
+
+def latent_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> LatentCodes:
+    """Encode training and test images, once a cell.
+
+    The first `ScoreContext.train_sample` training images, and the test images to score.
+    """
+
+    def compute() -> LatentCodes:
+        test = scored_images(data, ctx)
+        train, labels = data.train.images[: ctx.train_sample], data.test.labels
+        if labels is None or data.train.labels is None:
+            raise ValueError(f"{data.name} has no labels")
+        classes = data.classes or int(max(labels.max(), data.train.labels.max())) + 1
+        return LatentCodes(
+            encoded(method, train, ctx),
+            encoded(method, test, ctx),
+            labels[: len(test)].to(ctx.device),
+            classes,
+        )
+
+    return ctx.once("latent-codes", compute, of=method)
+
+
+def missing_codes(method: Method, data: ImageDataset, labels: bool) -> str | None:
+    """Say what a task on codes lacks, or None.
+
+    Parameters
+    ----------
+    method : Method
+    data : ImageDataset
+    labels : bool
+        Whether the task needs labels too.
+    """
+    if not isinstance(method, Autoencoder):
+        name = type(method).__name__
+        does = "only interpolates" if isinstance(method, Interpolator) else "has no code"
+        return f"needs encode: {name} {does}"
+    if labels and (data.train.labels is None or data.test.labels is None):
+        return f"needs labels: {data.name} has none"
+    return None

@@ -1,0 +1,182 @@
+"""How well K-means on codes finds the classes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from otbench.metrics.base import Direction, Metric, ScoreContext, Value
+from otbench.tasks.base import LatentCodes
+
+Labels = NDArray[np.int64]
+
+
+def whiten(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotate codes to their principal axes and scale each by its singular value.
+
+    ACAI's ``cluster.py``: with U S V the singular value decomposition of the centred training
+    codes, z becomes (z V) / (S + 1e-5). All axes are kept, so that those with next to no variance
+    weigh as much as the others.
+    """
+    train, test = train.double(), test.double()
+    mean = train.mean(0)
+    _, singular, axes = torch.linalg.svd(train - mean, full_matrices=False)
+    white_train, white_test = (((x - mean) @ axes.T) / (singular + 1e-5) for x in (train, test))
+    return white_train, white_test
+
+
+def assign(
+    train: Tensor, test: Tensor, clusters: int, preprocessing: str, n_init: int, seed: int
+) -> Labels:
+    """Fit K-means to training codes and return the cluster of each test code, shape (m,).
+
+    scikit-learn's Lloyd iterations from k-means++ starts, best inertia of ``n_init``, in float32.
+
+    Parameters
+    ----------
+    train, test : Tensor, shape (n, d), (m, d)
+    clusters : int
+        At most n.
+    preprocessing : {"whiten", "raw"}
+    n_init, seed : int
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    if preprocessing == "whiten":
+        # K-means does not mind a common factor, and its tolerance likes unit variance.
+        train, test = (x * len(train) ** 0.5 for x in whiten(train, test))
+    points, others = (x.float().cpu().numpy() for x in (train, test))
+    model = KMeans(clusters, init="k-means++", n_init=n_init, random_state=seed % 2**32)
+    with warnings.catch_warnings():
+        # A collapsed encoder has fewer different codes than clusters; its score says so.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(points)
+    result: Labels = model.predict(others).astype(np.int64)
+    return result
+
+
+def match(assignments: Labels, labels: Labels, clusters: int) -> Labels:
+    """Name each cluster by a class, one to one, so that most items fit (Hungarian method).
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        The class that each item's cluster got.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    counts = np.zeros((clusters, clusters), dtype=np.int64)
+    np.add.at(counts, (assignments, labels), 1)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    names = np.empty(clusters, dtype=np.int64)
+    names[rows] = columns
+    result: Labels = names[assignments]
+    return result
+
+
+@dataclass(frozen=True)
+class KMeansMetric(Metric):
+    """What the scores of K-means share: preprocessing and starts.
+
+    Fitted on training codes, scored on test codes. ACAI's protocol has whitening, random starts
+    and n_init 1000 (Berthelot et al. 2018, section 5.2 and ``cluster.py``).
+
+    Parameters
+    ----------
+    preprocessing : {"whiten", "raw"}
+        Full PCA whitening, see `whiten`, or codes as they are.
+    n_init : int
+        Starts of K-means, by k-means++; the best inertia on the training codes wins.
+    """
+
+    preprocessing: str = "whiten"
+    n_init: int = 10
+
+    tasks: ClassVar[tuple[str, ...]] = ("clustering",)
+    direction: ClassVar[Direction] = "higher"
+
+    def __post_init__(self) -> None:
+        if self.preprocessing not in ("whiten", "raw"):
+            raise ValueError(f"preprocessing must be whiten or raw, got {self.preprocessing!r}")
+        if self.n_init < 1:
+            raise ValueError(f"n_init must be at least 1, got {self.n_init}")
+
+    def protocol(self, name: str) -> str:
+        """Return a name with the protocol in brackets."""
+        return f"{name}[{self.preprocessing},n_init={self.n_init}]"
+
+    def groups(self, codes: LatentCodes, ctx: ScoreContext) -> tuple[Labels, Labels]:
+        """Return clusters and labels of the test codes; K-means runs once a cell."""
+
+        def compute() -> Labels:
+            return assign(
+                codes.train, codes.test, codes.classes, self.preprocessing, self.n_init, ctx.seed
+            )
+
+        key = f"k-means/{self.preprocessing}/{self.n_init}"
+        return ctx.once(key, compute, of=codes), codes.labels.cpu().numpy()
+
+
+@dataclass(frozen=True)
+class KMeansAccuracy(KMeansMetric):
+    """Share of test images in the cluster named by their class, the best one-to-one naming."""
+
+    range: ClassVar[str] = "[0, 1], share of the test images"
+    title: ClassVar[str] = "Accuracy of K-means on codes"
+
+    @property
+    def id(self) -> str:
+        """Name with preprocessing and starts."""
+        return self.protocol("kmeans_acc")
+
+    def compute(self, artefact: LatentCodes, ctx: ScoreContext) -> Value:
+        """Average over test images; the standard error is over them, clusters held fixed."""
+        clusters, labels = self.groups(artefact, ctx)
+        return Value.of(torch.from_numpy(match(clusters, labels, artefact.classes) == labels))
+
+
+@dataclass(frozen=True)
+class KMeansNMI(KMeansMetric):
+    """Mutual information of clusters and classes over the mean of their entropies."""
+
+    range: ClassVar[str] = "[0, 1]"
+    title: ClassVar[str] = "Normalised mutual information of K-means on codes"
+
+    @property
+    def id(self) -> str:
+        """Name with preprocessing and starts."""
+        return self.protocol("kmeans_nmi")
+
+    def compute(self, artefact: LatentCodes, ctx: ScoreContext) -> Value:
+        """Compare clusters with classes on the test split."""
+        from sklearn.metrics import normalized_mutual_info_score
+
+        clusters, labels = self.groups(artefact, ctx)
+        return Value(float(normalized_mutual_info_score(labels, clusters)), None, len(labels))
+
+
+@dataclass(frozen=True)
+class KMeansARI(KMeansMetric):
+    """Rand index of clusters and classes, adjusted for chance."""
+
+    range: ClassVar[str] = "[-0.5, 1]; 0 for chance"
+    title: ClassVar[str] = "Adjusted Rand index of K-means on codes"
+
+    @property
+    def id(self) -> str:
+        """Name with preprocessing and starts."""
+        return self.protocol("kmeans_ari")
+
+    def compute(self, artefact: LatentCodes, ctx: ScoreContext) -> Value:
+        """Compare clusters with classes on the test split."""
+        from sklearn.metrics import adjusted_rand_score
+
+        clusters, labels = self.groups(artefact, ctx)
+        return Value(float(adjusted_rand_score(labels, clusters)), None, len(labels))

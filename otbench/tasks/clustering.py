@@ -1,0 +1,27 @@
+"""Clustering: codes of training and test images, for K-means to group."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from otbench.interface import Autoencoder, ImageDataset, Method
+from otbench.metrics.base import ScoreContext
+from otbench.tasks.base import LatentCodes, Task, latent_codes, missing_codes
+
+
+class Clustering(Task):
+    """Encode training and test images; the metrics say how the codes are grouped.
+
+    The labels are used only to score the groups.
+    """
+
+    name: ClassVar[str] = "clustering"
+    title: ClassVar[str] = "K-means clustering of codes"
+
+    def missing(self, method: Method, data: ImageDataset) -> str | None:
+        """Need an autoencoder and labels."""
+        return missing_codes(method, data, labels=True)
+
+    def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> LatentCodes:
+        """Return the codes."""
+        return latent_codes(method, data, ctx)

@@ -1,0 +1,32 @@
+"""Reconstruction: test images through encoder and decoder."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from otbench.interface import Autoencoder, ImageDataset, Method
+from otbench.metrics.base import ScoreContext
+from otbench.tasks.base import (
+    ImagePairs,
+    Task,
+    decoded,
+    encoded,
+    missing_codes,
+    scored_images,
+)
+
+
+class Reconstruction(Task):
+    """Encode and decode the test images."""
+
+    name: ClassVar[str] = "reconstruction"
+    title: ClassVar[str] = "Reconstruction of test images"
+
+    def missing(self, method: Method, data: ImageDataset) -> str | None:
+        """Need an autoencoder."""
+        return missing_codes(method, data, labels=False)
+
+    def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> ImagePairs:
+        """Return the test images to score with their reconstructions."""
+        real = scored_images(data, ctx)
+        return ImagePairs(real, decoded(method, encoded(method, real, ctx), data, ctx))
