@@ -1,0 +1,320 @@
+r"""The kinetic energy of a path of densities, by an exact solve, with its exact gradient.
+
+Between frames :math:`\rho_t` and :math:`\rho_{t+1}` the cheapest flow costs
+
+.. math:: J_t = \min_{m, s} \sum_f m_f^2 / u_f + \sum_c \tau s_c^2 / r_c
+          \quad \text{such that} \quad D m - s = \rho_t - \rho_{t+1},
+
+with momenta m on the faces, sources s in the cells (balanced: none), mobilities u = r averaged
+over the two cells of a face, and r the density between the frames. Its solution is
+:math:`m = u D^T y`, :math:`s = -(r / \tau) y` with :math:`(D U D^T + \mathrm{diag}(r / \tau)) y
+= \rho_t - \rho_{t+1}`, so :math:`J_t = (\rho_t - \rho_{t+1})^T y`. Feng & Strohmer 2024, equations
+(3), (4) and section 3; their Theorem 1 (the gradient) is wrong as printed, the one used here is
+checked by finite differences.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from otbench.ot.grid import Boundary, Grid
+from otbench.ot.solvers import solve_batch
+
+Averaging = Literal["mid", "left"]
+
+MASS_TOLERANCE = 1e-6
+"""Relative difference of masses that balanced transport takes for rounding and projects out."""
+
+
+class Flow(NamedTuple):
+    """The cheapest flow along a path of T + 1 frames.
+
+    Attributes
+    ----------
+    vertical : Tensor, shape (batch, T, h + 1, w)
+        Momentum through the faces above and below the cells, mass a step, positive downwards.
+    horizontal : Tensor, shape (batch, T, h, w + 1)
+        Momentum through the faces to the left and right, positive to the right.
+    source : Tensor, shape (batch, T, h, w), or None
+        Mass created in each cell in a step; None when balanced.
+    """
+
+    vertical: Tensor
+    horizontal: Tensor
+    source: Tensor | None
+
+
+def to_density(images: Tensor, floor: float = 1e-3) -> Tensor:
+    """Make densities of images: float64 with a floor added, so that every pixel has a gradient.
+
+    Parameters
+    ----------
+    images : Tensor
+        Not negative.
+    floor : float
+        Density of the background, positive. The release of Feng & Strohmer clips at the floor
+        instead, which has no gradient below it.
+    """
+    if not floor > 0:
+        raise ValueError(f"floor must be positive, got {floor}")
+    return images.double() + floor
+
+
+def _check_frames(frames: Tensor, grid: Grid) -> None:
+    inside = frames if grid.obstacles is None else frames[..., grid.free]
+    low, high = (float(v) for v in torch.aminmax(inside))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("frames hold values that are not finite")
+    if low <= 0:
+        raise ValueError(
+            f"frames must be positive, the least value is {low:g}: add a floor with to_density"
+        )
+
+
+def _check_balance(frames: Tensor, grid: Grid) -> None:
+    regions = grid.closed_regions
+    whole = frames[..., grid.free].sum(-1).mean(1) if regions else frames
+    for region in regions:
+        masses = frames[..., region].sum(-1)
+        gaps = (masses.amax(1) - masses.amin(1)) / whole
+        path = int(gaps.argmax())
+        if float(gaps[path]) > MASS_TOLERANCE:
+            span = f"from {float(masses[path].min()):.9g} to {float(masses[path].max()):.9g}"
+            if len(regions) > 1 or grid.boundary == "open":
+                raise ValueError(
+                    f"obstacles seal off a region of {int(region.sum())} cells, but in path {path} "
+                    f"the mass in it goes {span}, a mismatch of {float(gaps[path]):.3g} of the "
+                    f"whole: open a way, or set tau for unbalanced transport"
+                )
+            raise ValueError(
+                f"balanced transport needs frames of equal mass: in path {path} it goes {span}, "
+                f"a relative mismatch of {float(gaps[path]):.3g} (at most {MASS_TOLERANCE:g} is "
+                f"allowed): normalise the frames, or set tau for unbalanced transport"
+            )
+
+
+def _prepare(
+    frames: Tensor,
+    boundary: Boundary,
+    averaging: Averaging,
+    tau: float | None,
+    obstacles: Tensor | None,
+) -> tuple[Tensor, Grid]:
+    """Check all input; return the frames as (batch, T + 1, h, w), float64, and the grid."""
+    if averaging not in get_args(Averaging):
+        raise ValueError(f"averaging must be mid or left, got {averaging!r}")
+    if tau is not None and not (tau > 0 and math.isfinite(tau)):
+        raise ValueError(f"tau must be positive and finite, or None for balanced, got {tau}")
+    if not frames.is_floating_point():
+        raise ValueError(f"frames must be floating-point, got {frames.dtype}")
+    if frames.dim() not in (3, 4):
+        raise ValueError(
+            f"frames must be (batch, T + 1, h, w) or (T + 1, h, w), got {tuple(frames.shape)}"
+        )
+    batch = frames.double() if frames.dim() == 4 else frames.double().unsqueeze(0)
+    if batch.numel() == 0:
+        raise ValueError(f"frames are empty: shape {tuple(frames.shape)}")
+    if batch.shape[1] < 2:
+        raise ValueError("a path needs at least two frames (T >= 1), got one")
+    height, width = batch.shape[-2:]
+    grid = Grid(height, width, boundary, obstacles, batch.device)
+    detached = batch.detach()
+    _check_frames(detached, grid)
+    if tau is None:
+        _check_balance(detached, grid)
+    return batch, grid
+
+
+def _between(frames: Tensor, averaging: Averaging) -> Tensor:
+    """Return the density between the frames, shape (batch * T, h, w)."""
+    left = frames[:, :-1]
+    density = left if averaging == "left" else (left + frames[:, 1:]) / 2
+    return density.flatten(0, 1)
+
+
+def _centred(values: Tensor, regions: list[Tensor]) -> Tensor:
+    """Subtract the mean over each region from values, shape (n, h, w)."""
+    for region in regions:
+        inside = values[:, region]
+        values = values.clone()
+        values[:, region] = inside - inside.mean(1, keepdim=True)
+    return values
+
+
+def _potentials(
+    frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None
+) -> tuple[Tensor, Tensor]:
+    """Solve for the potentials y; return them and the right-hand sides, (batch * T, h, w)."""
+    density = _between(frames, averaging)
+    loose = grid.closed_regions if tau is None else []
+    change = (frames[:, :-1] - frames[:, 1:]).flatten(0, 1)
+    change = _centred(change if grid.obstacles is None else change * grid.free, loose)
+    system = grid.mobilities(density, None if tau is None else density / tau)
+    return _centred(solve_batch(system, change), loose), change
+
+
+class _PathEnergy(torch.autograd.Function):
+    """Energies (batch,) of frames (batch, T + 1, h, w)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None
+    ) -> Tensor:
+        potentials, change = _potentials(frames, grid, averaging, tau)
+        ctx.save_for_backward(potentials.unflatten(0, (len(frames), -1)))
+        ctx.settings = grid, averaging, tau
+        return (potentials * change).sum((-2, -1)).view(len(frames), -1).sum(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        (y,) = ctx.saved_tensors
+        grid, averaging, tau = ctx.settings
+        # dJ/du = -(D^T y)^2 on each face, which takes half of its density from each of its cells
+        by_density = grid.squared_differences(y) / -2
+        if tau is not None:
+            by_density -= y.square() / tau * grid.free
+        gradient = y.new_zeros(len(y), y.shape[1] + 1, *y.shape[2:])
+        if averaging == "left":
+            gradient[:, :-1] = 2 * y + by_density
+            gradient[:, 1:] -= 2 * y
+        else:
+            gradient[:, :-1] = 2 * y + by_density / 2
+            gradient[:, 1:] += by_density / 2 - 2 * y
+        return gradient * upstream[0].view(-1, 1, 1, 1), None, None, None
+
+
+def path_energy(
+    frames: Tensor,
+    *,
+    boundary: Boundary = "noflux",
+    averaging: Averaging = "mid",
+    tau: float | None = None,
+    obstacles: Tensor | None = None,
+    normalize: bool = False,
+) -> Tensor:
+    r"""Sum the kinetic energy :math:`J = \sum_t J_t` of each path; see the head of this module.
+
+    Unit cells and unit time steps: carrying a mass M over a distance of d pixels in T steps costs
+    :math:`M d^2 / T`.
+
+    Parameters
+    ----------
+    frames : Tensor, shape (batch, T + 1, h, w) or (T + 1, h, w)
+        Positive densities, at least two a path; other floating types are converted to float64.
+        In balanced mode all frames of a path have one mass (unless the rim is open), up to a
+        relative `MASS_TOLERANCE`.
+    boundary : {"noflux", "open", "periodic"}
+        See `Grid`. Singular systems are pinned, not damped as in the release.
+    averaging : {"mid", "left"}
+        The density r between two frames: their mean (the release's default), or the first (the
+        paper's formula), which limits the speed to about one pixel a step.
+    tau : float, optional
+        Price of creating and removing mass, in squared pixels; greater is closer to balanced,
+        None is balanced. Its mobility is r / tau with the same averaging as the faces (the
+        release always takes the first frame).
+    obstacles : Tensor, shape (h, w), bool, optional
+        True where no mass passes; the frames' values there are ignored.
+    normalize : bool
+        Return T J / M in squared pixels instead, with M the mass of a frame averaged over the
+        T + 1 frames (free cells only), differentiated with the rest. For a slow path this tends
+        to the squared 2-Wasserstein distance of its ends.
+
+    Returns
+    -------
+    Tensor, shape (batch,) or ()
+        Energies, float64, not negative, once differentiable in every frame. In balanced mode the
+        gradient is that of the energy with the mass difference projected out.
+
+    Raises
+    ------
+    ValueError
+        If frames are negative, zero, empty, not finite or of the wrong shape, if balanced masses
+        differ (the message says by how much), if obstacles seal off mass, or if an option is
+        unknown.
+    """
+    batch, grid = _prepare(frames, boundary, averaging, tau, obstacles)
+    energy: Tensor = _PathEnergy.apply(batch, grid, averaging, tau)
+    if normalize:
+        inside = batch if obstacles is None else batch * grid.free
+        energy = energy * (batch.shape[1] - 1) / inside.sum((-2, -1)).mean(1)
+    return energy if frames.dim() == 4 else energy[0]
+
+
+def path_flow(
+    frames: Tensor,
+    *,
+    boundary: Boundary = "noflux",
+    averaging: Averaging = "mid",
+    tau: float | None = None,
+    obstacles: Tensor | None = None,
+) -> Flow:
+    """Return the cheapest momenta and sources along each path.
+
+    Takes what `path_energy` takes and raises what it raises; a path without a batch dimension
+    gives fields without one. No gradient is kept.
+    """
+    batch, grid = _prepare(frames.detach(), boundary, averaging, tau, obstacles)
+    potentials, _ = _potentials(batch, grid, averaging, tau)
+    density = _between(batch, averaging)
+    fields = [
+        mobility * difference
+        for mobility, difference in zip(
+            grid.face_density(density), grid.face_differences(potentials), strict=True
+        )
+    ]
+    if tau is not None:
+        fields.append(-(density / tau) * potentials * grid.free)
+    shaped = [f.unflatten(0, (len(batch), -1)) for f in fields]
+    if frames.dim() == 3:
+        shaped = [f[0] for f in shaped]
+    return Flow(shaped[0], shaped[1], shaped[2] if tau is not None else None)
+
+
+def image_energy(
+    paths: Tensor,
+    *,
+    floor: float = 1e-3,
+    tau: float | None = None,
+    boundary: Boundary = "noflux",
+    averaging: Averaging = "mid",
+    obstacles: Tensor | None = None,
+) -> Tensor:
+    r"""Normalised energy T J / M of paths of images, in squared pixels.
+
+    Colours are separate densities (as in the release of Feng & Strohmer): J and M are summed over
+    them. Balanced: every frame and colour is first scaled to mass 1 (times M of the path, so that
+    strong colours count more).
+
+    Parameters
+    ----------
+    paths : Tensor, shape (n, T + 1, c, h, w)
+        Images, not negative.
+    floor : float
+        See `to_density`.
+    tau, boundary, averaging, obstacles
+        See `path_energy`.
+
+    Returns
+    -------
+    Tensor, shape (n,), float64
+    """
+    density = to_density(paths.transpose(1, 2), floor)  # (n, c, T + 1, h, w)
+    inside = density if obstacles is None else density * ~obstacles.to(density.device)
+    masses = inside.sum((-2, -1))
+    mean = masses.mean(2)
+    if tau is None:
+        density = density * (mean.unsqueeze(2) / masses)[..., None, None]
+    energy = path_energy(
+        density.flatten(0, 1),
+        boundary=boundary,
+        averaging=averaging,
+        tau=tau,
+        obstacles=obstacles,
+    ).view(mean.shape)
+    return (paths.shape[1] - 1) * energy.sum(1) / mean.sum(1)
