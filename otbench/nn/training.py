@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
 
@@ -27,6 +28,8 @@ class Optimiser:
     schedule : {"one-cycle", "constant"}
         One-cycle (Smith & Topin 2018): from a twenty-fifth of the peak up, then down to a
         ten-thousandth of the start.
+    clip : float or None
+        Largest norm of the whole gradient; None for no clipping.
     """
 
     def __init__(
@@ -35,8 +38,10 @@ class Optimiser:
         budget: Budget,
         rate: float = PEAK_RATE,
         schedule: str = "one-cycle",
+        clip: float | None = None,
     ) -> None:
         self.adam = Adam(parameters, lr=rate, fused=True)
+        self.clip = clip
         self.schedule: LRScheduler
         if schedule == "one-cycle":
             self.schedule = OneCycleLR(self.adam, max_lr=rate, total_steps=max(budget.steps, 2))
@@ -49,5 +54,7 @@ class Optimiser:
         """Descend along the gradient of the loss, then move the rate along its schedule."""
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
+        if self.clip is not None:
+            clip_grad_norm_(self.adam.param_groups[0]["params"], self.clip)
         self.adam.step()
         self.schedule.step()
