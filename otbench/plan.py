@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+IMPORTING = ".importing"
+"""Suffix of the file that names the method being imported, in case that ends the process."""
+
 
 @dataclass
 class Request:

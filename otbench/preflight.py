@@ -34,7 +34,7 @@ from otbench.interface import (
 )
 from otbench.metrics.base import Metric, ScoreContext
 from otbench.parameters import declared, instantiate
-from otbench.plan import Answer, Request
+from otbench.plan import IMPORTING, Answer, Request
 from otbench.presets import Preset, Sizes, get_preset
 from otbench.registry import Plugin, Registry
 from otbench.scoring import describe, make_metrics, score
@@ -65,15 +65,27 @@ class _Pixels(Autoencoder):
         return z.unflatten(1, self.shape_).clamp(0, 1)
 
 
-def plan(request: Request) -> Answer:
-    """Check a request from end to end and lay out its cells."""
+def plan(request: Request, breadcrumb: Path) -> Answer:
+    """Check a request from end to end and lay out its cells.
+
+    Parameters
+    ----------
+    request : Request
+    breadcrumb : Path
+        Where to write the name of each method before it is imported.
+
+    Raises
+    ------
+    OTBenchError
+        If the request is wrong, or its data cannot be had.
+    """
     answer = Answer()
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     answer.warnings += methods.problems + datasets.problems
     answer.device, answer.gpus = _device(request.device)
     preset = get_preset(request.preset)
-    chosen = list(_load_methods(request, methods, answer))
+    chosen = list(_load_methods(request, methods, answer, breadcrumb))
     for spec in parse(request.datasets):
         plugin = datasets.get(spec.name)
         dataset: Dataset = instantiate(plugin.load(), spec)
@@ -123,7 +135,7 @@ def _device(wanted: str) -> tuple[str, int]:
 
 
 def _load_methods(
-    request: Request, registry: Registry, answer: Answer
+    request: Request, registry: Registry, answer: Answer, breadcrumb: Path
 ) -> Iterator[tuple[str, Plugin, Method]]:
     """Import and instantiate methods; those that cannot be imported become rejections."""
     every = [Spec(name) for name in registry.names()] if "all" in request.methods else []
@@ -132,8 +144,7 @@ def _load_methods(
         plugin = registry.get(spec.name)
         reason = request.avoid.get(spec.name)
         if reason is None:
-            # The last line on the standard error names the culprit if an import ends the process.
-            print(f"importing {spec.name}", file=sys.stderr, flush=True)  # noqa: T201
+            breadcrumb.write_text(spec.name)
             try:
                 cls = plugin.load()
                 if not (isinstance(cls, type) and issubclass(cls, Method)):
@@ -241,12 +252,12 @@ def _few(data: ImageDataset) -> ImageDataset:
 
 def main() -> int:
     """Read a request from the standard input, write the answer to the file that is named."""
-    request = Request(**json.load(sys.stdin))
+    request, path = Request(**json.load(sys.stdin)), Path(sys.argv[1])
     try:
-        answer = plan(request)
+        answer = plan(request, path.with_suffix(IMPORTING))
     except OTBenchError as error:
         answer = Answer(error={"message": str(error), "exit_code": error.exit_code})
-    Path(sys.argv[1]).write_text(json.dumps(asdict(answer)))
+    path.write_text(json.dumps(asdict(answer)))
     return 0
 
 

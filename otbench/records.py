@@ -30,7 +30,7 @@ def missing_metrics(job: Job, record: dict[str, Any]) -> dict[str, list[str]]:
 
 def is_finished(job: Job, record: dict[str, Any] | None) -> bool:
     """Tell whether the record answers all that the job wants."""
-    if record is None or record["status"] not in FINISHED:
+    if not record or record["status"] not in FINISHED:
         return False
     return record["status"] == "skipped" or not missing_metrics(job, record)
 

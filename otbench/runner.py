@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from otbench.cell import Cell, Job, slug
 from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.executors.base import Executor, ExecutorOptions
-from otbench.plan import Answer, Request
+from otbench.plan import IMPORTING, Answer, Request
 from otbench.presets import get_preset
 from otbench.provenance import provenance
 from otbench.records import is_finished
@@ -120,51 +120,31 @@ def preflight(request: Request) -> Answer:
     OTBenchError
         If the request cannot run.
     """
+    command = [sys.executable, "-W", "ignore", "-m", "otbench.preflight"]
     while True:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "answer.json"
-            process = subprocess.Popen(
-                [sys.executable, "-m", "otbench.preflight", str(path)],
-                stdin=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+            # Its standard error is ours, so that downloads show their bars.
+            process = subprocess.run(
+                [*command, str(path)],
+                input=json.dumps(asdict(request)),
+                stdout=subprocess.DEVNULL,
                 text=True,
             )
-            errors = _talk(process, json.dumps(asdict(request)))
             if path.exists():
                 answer = Answer(**json.loads(path.read_text()))
                 break
-        culprit = _last_import(errors)
-        if culprit is None or culprit in request.avoid:
-            tail = "\n".join(errors[-15:])
-            raise DataError(f"the checks before the run ended unexpectedly:\n{tail}")
+            breadcrumb = path.with_suffix(IMPORTING)
+            culprit = breadcrumb.read_text() if breadcrumb.exists() else ""
+        if not culprit or culprit in request.avoid:
+            raise OTBenchError(
+                f"the checks before the run ended with exit code {process.returncode}; see above"
+            )
         request.avoid[culprit] = f"importing it ends the process (exit {process.returncode})"
     if answer.error is not None:
         kinds: dict[int, type[OTBenchError]] = {2: UsageError, 3: DataError}
         raise kinds.get(answer.error["exit_code"], OTBenchError)(answer.error["message"])
     return answer
-
-
-IMPORTING = "importing "
-
-
-def _talk(process: subprocess.Popen[str], request: str) -> list[str]:
-    """Send the request, pass on what the process says (downloads), and keep its last lines."""
-    assert process.stdin is not None
-    assert process.stderr is not None
-    process.stdin.write(request)
-    process.stdin.close()
-    lines: list[str] = []
-    for line in process.stderr:
-        lines.append(line.rstrip())
-        if line.startswith("data: "):
-            sys.stderr.write(line)
-    process.wait()
-    return lines
-
-
-def _last_import(lines: list[str]) -> str | None:
-    named = [line.removeprefix(IMPORTING) for line in lines if line.startswith(IMPORTING)]
-    return named[-1] if named else None
 
 
 def prepare(answer: Answer, options: Options) -> list[Job]:

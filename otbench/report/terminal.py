@@ -12,7 +12,7 @@ from rich.text import Text
 from otbench.results import summary
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
-PLAIN_WIDTH = 120
+PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
 
 
@@ -36,6 +36,15 @@ def cell_text(row: pd.Series) -> str:
     if "e" in text or spread < 0.5 * 10**-decimals:
         return f"{text} ±{spread:.0e}"
     return f"{text} ±{spread:.{decimals}f}"
+
+
+def heading(metric: str, direction: str) -> Text:
+    """Write a metric's id over several lines: name and arrow, then its protocol."""
+    name, bracket, protocol = metric.partition("[")
+    lines = [f"{name} {ARROWS[direction]}".rstrip()]
+    if bracket:
+        lines += protocol.removesuffix("]").split(",")
+    return Text("\n".join(lines), overflow="fold")
 
 
 def winners(part: pd.DataFrame) -> set[str]:
@@ -75,13 +84,14 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     seeds = results["seed"].nunique()
     spread = f"± std over {seeds} seeds" if seeds > 1 else "± standard error within the test set"
     for task, part in averages.groupby("task", sort=False):
-        table = Table(title=f"{task} ({spread})", title_justify="left", header_style="bold")
+        console.print(Text(f"\n{task} ({spread})", style="bold"))
+        table = Table(header_style="bold")
         table.add_column("method", no_wrap=True)
         columns = list(dict.fromkeys(part["metric"]))
         best = {metric: winners(part[part["metric"] == metric]) for metric in columns}
         for metric in columns:
             direction = part.loc[part["metric"] == metric, "direction"].iloc[0]
-            table.add_column(Text(f"{metric} {ARROWS[direction]}"), justify="right")
+            table.add_column(heading(metric, direction), justify="right")
         for method in methods:
             own = part[part["method"] == method].set_index("metric")
             texts = [
