@@ -129,9 +129,11 @@ def _members(archive: Path, wanted: Sequence[str] | dict[str, Member]) -> Iterat
             with subprocess.Popen(
                 ["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE
             ) as unpacking:
-                yield from _tar_members(tarfile.open(fileobj=unpacking.stdout, mode="r|"), names)
+                with tarfile.open(fileobj=unpacking.stdout, mode="r|") as package:
+                    yield from _tar_members(package, names)
         else:
-            yield from _tar_members(tarfile.open(archive, mode="r|gz"), names)
+            with tarfile.open(archive, mode="r|gz") as package:
+                yield from _tar_members(package, names)
     except FileNotFoundError:
         raise SourceFailed("dpkg-deb, which opens .deb archives, is not installed") from None
     except (tarfile.TarError, zipfile.BadZipFile) as error:
@@ -139,13 +141,11 @@ def _members(archive: Path, wanted: Sequence[str] | dict[str, Member]) -> Iterat
 
 
 def _tar_members(package: tarfile.TarFile, names: set[str]) -> Iterator[tuple[str, IO]]:
-    with package:
-        for item in package:
-            name = item.name.removeprefix("./")
-            if name in names and item.isfile():
-                stream = package.extractfile(item)
-                assert stream is not None
-                yield name, stream
+    for item in package:
+        name = item.name.removeprefix("./")
+        stream = package.extractfile(item) if name in names and item.isfile() else None
+        if stream is not None:
+            yield name, stream
 
 
 def _run(command: Sequence[str], folder: Path) -> None:

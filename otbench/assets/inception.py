@@ -9,7 +9,13 @@ import numpy as np
 from otbench.assets.convert import write_safetensors
 
 # The layers' names in the TensorFlow graph, and theirs in pytorch-fid's network.
-_STEM = {"conv": "0.0", "conv_1": "0.1", "conv_2": "0.2", "conv_3": "1.0", "conv_4": "1.1"}
+_STEM = {
+    "conv": "Conv2d_1a_3x3",
+    "conv_1": "Conv2d_2a_3x3",
+    "conv_2": "Conv2d_2b_3x3",
+    "conv_3": "Conv2d_3b_1x1",
+    "conv_4": "Conv2d_4a_3x3",
+}
 _BRANCHES_35 = {
     "conv": "branch1x1",
     "tower.conv": "branch5x5_1",
@@ -57,30 +63,36 @@ _BRANCHES_8 = {
     "tower_2_conv": "branch_pool",
 }
 # Block by block, in the order of the graph's names: mixed, mixed_1, ..., mixed_10.
-_MIXED = (
-    *((f"2.{i}", _BRANCHES_35) for i in range(3)),
-    ("2.3", _BRANCHES_35_TO_17),
-    *((f"2.{i}", _BRANCHES_17) for i in range(4, 8)),
-    ("3.0", _BRANCHES_17_TO_8),
-    ("3.1", _BRANCHES_8),
-    ("3.2", _BRANCHES_8),
-)
+_MIXED = {
+    "Mixed_5b": _BRANCHES_35,
+    "Mixed_5c": _BRANCHES_35,
+    "Mixed_5d": _BRANCHES_35,
+    "Mixed_6a": _BRANCHES_35_TO_17,
+    "Mixed_6b": _BRANCHES_17,
+    "Mixed_6c": _BRANCHES_17,
+    "Mixed_6d": _BRANCHES_17,
+    "Mixed_6e": _BRANCHES_17,
+    "Mixed_7a": _BRANCHES_17_TO_8,
+    "Mixed_7b": _BRANCHES_8,
+    "Mixed_7c": _BRANCHES_8,
+}
 
 
 def layer_names() -> dict[str, str]:
     """Return the 94 convolutions of Inception: name in the graph to name in pytorch-fid."""
-    names = {graph: f"blocks.{ours}" for graph, ours in _STEM.items()}
-    for i, (block, branches) in enumerate(_MIXED):
+    names = dict(_STEM)
+    for i, (block, branches) in enumerate(_MIXED.items()):
         prefix = f"mixed_{i}" if i else "mixed"
-        names |= {f"{prefix}.{g}": f"blocks.{block}.{ours}" for g, ours in branches.items()}
+        names |= {f"{prefix}.{g}": f"{block}.{ours}" for g, ours in branches.items()}
     return names
 
 
 def convert(source: Path, target: Path) -> None:
-    """Convert the TorchScript Inception to the state dict of ``pytorch_fid``'s ``InceptionV3``.
+    """Convert the TorchScript Inception to the state of pytorch-fid's ``fid_inception_v3``.
 
-    All four output blocks, FID variant. The script keeps a convolution, a shift, a mean and a
-    variance for each layer (no gain: it is 1), with the normalisation's epsilon 0.001 in both.
+    Without the classifier (``fc``), which no feature needs. The script keeps a convolution, a
+    shift, a mean and a variance for each layer (no gain: it is 1); the normalisation's epsilon is
+    0.001 in both.
     """
     import warnings
 

@@ -1,0 +1,54 @@
+"""MNIST: handwritten digits."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+from otbench.assets import store
+from otbench.errors import DataError, DataWarning
+from otbench.interface import Dataset, ImageDataset, parameter
+from otbench_datasets.idx import read_full, read_pair
+from otbench_datasets.splits import stratified
+
+
+@dataclass
+class MNIST(Dataset):
+    """MNIST (LeCun, Cortes, Burges 1998), 28x28 padded with zeros to 32x32, gray, ten classes.
+
+    Variant ``full``: 55,000 training images, 5,000 for validation (the last of the training set's
+    60,000) and the 10,000 test images. Where the full set cannot be had, variant ``5k``: 5,000
+    images of the training set, 500 a class, split by `otbench_datasets.splits.stratified` into
+    3,500, 500 and 1,000; a `DataWarning` says so. A binarised variant's name ends in ``-binary``.
+    """
+
+    binarize: bool = parameter(
+        False,
+        "set pixels above 0.5 to 1 and the others to 0",
+        "gray, as ACAI; the release of Feng & Strohmer 2024 binarises",
+    )
+
+    title: ClassVar[str] = "MNIST, 70,000 handwritten digits, 32x32"
+    assets: ClassVar[tuple[str, ...]] = ("mnist",)
+
+    def load(self) -> ImageDataset:
+        """Read the images; see `otbench.interface.Dataset.load`."""
+        try:
+            folder = store.require("mnist")
+        except DataError as fault:
+            asset, variant = "mnist-5k", "5k"
+            whole = read_pair(store.require(asset), "", self.binarize)
+            splits = stratified(whole.images, whole.labels)
+            warnings.warn(
+                f"MNIST's 70,000 images cannot be had: going on with 5,000 of them, variant '5k'. "
+                f"Numbers are not comparable with those of the full set.\n{fault}",
+                DataWarning,
+                stacklevel=2,
+            )
+        else:
+            asset, variant = "mnist", "full"
+            splits = read_full(folder, self.binarize)
+        suffix = "-binary" if self.binarize else ""
+        digest = store.digest(asset)
+        return ImageDataset("mnist", f"{variant}{suffix}", *splits, sha256=digest, classes=10)
