@@ -1,0 +1,124 @@
+"""The path-energy autoencoder on blobs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from otbench.context import Budget, FitContext
+from otbench.errors import UsageError
+from otbench.ot.path_energy import image_energy
+from otbench_methods.path_energy import PathEnergyAE
+
+
+class Recorder(FitContext):
+    """A context that keeps the losses of every step, not of two a second."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(Budget(steps=steps, batch_size=16))
+        self.history = []
+
+    def progress(self, step, **losses):
+        self.history.append({name: float(value.detach()) for name, value in losses.items()})
+
+
+def trained(data, steps: int = 60, **parameters):
+    context = Recorder(steps)
+    method = PathEnergyAE(**parameters)
+    method.fit(data, context)
+    return method, context.history
+
+
+@pytest.fixture(scope="module")
+def pair(blobs):
+    """Train with and without the energy, from the same start on the same batches."""
+    settings = {"intervals": 5, "beta": 0.0, "warmup": 0.0}
+    return [trained(blobs, alpha=alpha, **settings) for alpha in (3.0, 0.0)]
+
+
+def path_cost(method, images) -> float:
+    with torch.no_grad():
+        paths = method.interpolate(images[:32], images[32:64], torch.linspace(0, 1, 6))
+    paths[:, 0], paths[:, -1] = images[:32], images[32:64]
+    return float(image_energy(paths, tau=10.0).mean())
+
+
+def test_losses_fall(pair):
+    _, history = pair[0]
+    assert set(history[0]) == {"reconstruction", "energy", "mass"}
+    assert history[-1]["reconstruction"] < 0.7 * history[0]["reconstruction"]
+
+
+def test_energy_of_the_paths_is_lower_than_without(pair, blobs):
+    with_energy, without = (path_cost(method, blobs.test.images) for method, _ in pair)
+    assert with_energy < without
+
+
+def test_all_codes_move_under_the_energy_alone(blobs):
+    # alpha reaches the encoder through the frames between the ends
+    one, _ = trained(blobs, steps=2, alpha=3.0, warmup=0.0, intervals=3)
+    other, _ = trained(blobs, steps=2, alpha=0.0, intervals=3)
+    images = blobs.test.images[:4]
+    assert not torch.equal(one.encode(images), other.encode(images))
+
+
+def test_warmup_starts_without_the_energy(blobs):
+    one, history = trained(blobs, steps=1, alpha=3.0)
+    other, same = trained(blobs, steps=1, alpha=0.0)
+    images = blobs.test.images[:4]
+    assert torch.equal(one.encode(images), other.encode(images))
+    assert history == same
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"balanced": True},
+        {"boundary": "open", "averaging": "left"},
+        {"boundary": "periodic", "balanced": True},
+        {"intervals": 1},
+        {"pairs": 40},
+        {"likelihood": "gaussian"},
+        {"stem": 3, "widening": 2},
+    ],
+    ids=str,
+)
+def test_variants_train(blobs, parameters):
+    _, history = trained(blobs, steps=2, **parameters)
+    assert all(torch.tensor(list(losses.values())).isfinite().all() for losses in history)
+
+
+def test_save_and_load_give_the_same_codes(pair, blobs, tmp_path):
+    method, _ = pair[0]
+    method.save(tmp_path)
+    again = PathEnergyAE.load(tmp_path)
+    images = blobs.test.images[:8]
+    assert torch.equal(method.encode(images), again.encode(images))
+    assert again.parameters() == method.parameters()
+
+
+def test_paper_settings_are_parameters():
+    paper = PathEnergyAE.card.paper
+    method = PathEnergyAE(**paper.parameters)
+    assert method.bare_network((1, 32, 32)).encoder[0].kernel_size == (3, 3)
+    count = sum(p.numel() for p in method.bare_network((1, 32, 32)).parameters())
+    assert count == 258_704 + 83_329  # the release's encoder and decoder
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"alpha": -1.0}, "alpha must be at least 0"),
+        ({"pairs": 0}, "pairs must be at least 1"),
+        ({"intervals": 0}, "intervals must be at least 1"),
+        ({"tau": 0.0}, "tau must be positive"),
+        ({"floor": 0.0}, "floor must be positive"),
+        ({"warmup": 2.0}, "warmup must be in"),
+        ({"boundary": "neumann"}, "boundary must be"),
+        ({"averaging": "right"}, "averaging must be"),
+        ({"alpha": float("nan")}, "alpha must be at least 0"),
+    ],
+)
+def test_bad_parameters_are_named(parameters, message):
+    with pytest.raises(UsageError, match=message):
+        PathEnergyAE(**parameters)
