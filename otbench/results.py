@@ -164,18 +164,15 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """
     results = latest(results)
     head = ["dataset", "variant", "preset", "track", "protocol", "method"]
-    cells = results.groupby([*head, "seed"], sort=False, dropna=False).first().reset_index()
-    grouped = cells.groupby(head, sort=False, dropna=False)
+    grouped = results.groupby(head, sort=False, dropna=False)
     board = grouped.agg(
         seeds=("seed", "nunique"),
-        status=("status", _worst),
-        reason=("reason", _join),
         fit_seconds=("fit_seconds", "mean"),
         score_seconds=("score_seconds", "mean"),
         peak_rss_mb=("peak_rss_mb", "max"),
     ).reset_index()
-    status = results.groupby(head, sort=False, dropna=False)["status"].agg(_worst)
-    board["status"] = status.reindex(pd.MultiIndex.from_frame(board[head])).to_numpy()
+    outcome = pd.DataFrame([_outcome(rows) for _, rows in grouped], columns=["status", "reason"])
+    board = pd.concat([board, outcome], axis=1)
     averages = summary(results)
     match = ["dataset", "variant", "preset", "track", "method"]
     columns: dict[str, pd.Series] = {}
@@ -204,15 +201,12 @@ def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:
     )
 
 
-def _worst(statuses: pd.Series) -> str:
-    rank = {"ok": 0, "skipped": 1}
-    distinct = [s for s in dict.fromkeys(statuses) if s != "skipped"] or ["skipped"]
-    return max(distinct, key=lambda status: rank.get(status, 2))
-
-
-def _join(reasons: pd.Series) -> str | None:
-    distinct = list(dict.fromkeys(reason for reason in reasons if isinstance(reason, str)))
-    return "; ".join(distinct) or None
+def _outcome(rows: pd.DataFrame) -> tuple[str, str]:
+    """Return the worst status among the rows, and its reasons."""
+    rank = {"skipped": 0, "ok": 1}
+    worst = max(rows["status"], key=lambda status: rank.get(status, 2))
+    told = rows[rows["status"] == ("skipped" if worst == "ok" else worst)]
+    return worst, "; ".join(dict.fromkeys(told["reason"].dropna()))
 
 
 def write_tables(out: Path, rejected: Iterable[dict[str, Any]] = ()) -> list[Path]:

@@ -1,0 +1,71 @@
+"""Methods that go wrong in every way a stranger's method can, and one that does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from otbench.interface import Interpolator, MethodCard, parameter
+
+
+@dataclass
+class Good(Interpolator):
+    """Holds the first image all the way, then jumps."""
+
+    jump: float = parameter(0.5, "time of the jump")
+    card = MethodCard("Jump", "nobody")
+
+    def fit(self, data, ctx):
+        ctx.progress(ctx.budget.steps - 1, loss=1.0)
+
+    def interpolate(self, x0, x1, t):
+        late = (t > self.jump).view(1, -1, 1, 1, 1)
+        return torch.where(late, x1.unsqueeze(1), x0.unsqueeze(1))
+
+    def save(self, folder):
+        (Path(folder) / "model.json").write_text(json.dumps(self.parameters()))
+
+    @classmethod
+    def load(cls, folder, device="cpu"):
+        return cls(**json.loads((Path(folder) / "model.json").read_text()))
+
+
+class FailsInFit(Good):
+    def fit(self, data, ctx):
+        raise RuntimeError("no luck today")
+
+
+class BecomesNan(Good):
+    def fit(self, data, ctx):
+        ctx.progress(ctx.budget.steps - 1, loss=float("nan"))
+
+
+class WrongShape(Good):
+    def interpolate(self, x0, x1, t):
+        return super().interpolate(x0, x1, t)[:, :, :, 1:]
+
+
+class OutOfRange(Good):
+    def interpolate(self, x0, x1, t):
+        return 255 * super().interpolate(x0, x1, t)
+
+
+class WantsMemory(Good):
+    def fit(self, data, ctx):
+        raise MemoryError
+
+
+class IsKilled(Good):
+    def fit(self, data, ctx):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Hangs(Good):
+    def fit(self, data, ctx):
+        time.sleep(600)
