@@ -126,11 +126,13 @@ def _members(archive: Path, wanted: Sequence[str] | dict[str, Member]) -> Iterat
                     if name in names:
                         yield name, package.open(name)
         elif archive.suffix == ".deb":
-            with subprocess.Popen(
-                ["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE
-            ) as unpacking:
-                with tarfile.open(fileobj=unpacking.stdout, mode="r|") as package:
-                    yield from _tar_members(package, names)
+            with (
+                subprocess.Popen(
+                    ["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE
+                ) as unpacking,
+                tarfile.open(fileobj=unpacking.stdout, mode="r|") as package,
+            ):
+                yield from _tar_members(package, names)
         else:
             with tarfile.open(archive, mode="r|gz") as package:
                 yield from _tar_members(package, names)
