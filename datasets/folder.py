@@ -141,7 +141,7 @@ def read_image(file: Path, size: int, gray: bool) -> Tensor:
                 image.load()
                 return _to_tensor(image, size, gray)
     # Pillow's readers raise many kinds of errors on broken files; each of them means the same here.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:
         raise DataError(f"{file} is broken or no image: {error}") from error
 
 
@@ -160,10 +160,11 @@ def _to_tensor(image: Image, size: int, gray: bool) -> Tensor:
         planes = list(image.convert("RGB").split())
     edge = min(image.size)
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
-    box = (left, top, left + edge, top + edge)
+    square = (left, top, left + edge, top + edge)
     resized = []
     for plane in planes:
         scale = 1.0 if plane.mode == "F" else 255.0
-        whole = plane.convert("F").resize((size, size), PIL.Image.Resampling.BILINEAR, box=box)
-        resized.append(torch.from_numpy(np.array(whole)) / scale)
-    return torch.stack(resized).clamp(0, 1)
+        # Cut first: resize with a box looks beyond it.
+        middle = plane.convert("F").crop(square)
+        resized.append(np.array(middle.resize((size, size), PIL.Image.Resampling.BILINEAR)) / scale)
+    return torch.from_numpy(np.stack(resized)).float().clamp(0, 1)

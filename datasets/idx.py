@@ -57,7 +57,7 @@ def to_images(pixels: Tensor, binarize: bool = False) -> Tensor:
     if binarize:
         inner.copy_(pixels > 127)
     else:
-        inner.copy_(pixels).div_(255)
+        torch.div(pixels, 255, out=inner)
     return images
 
 

@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import IO
 
 from otbench.assets.files import CHUNK, File, SourceFailed, check_sha256
@@ -151,7 +152,7 @@ def _tar_members(package: tarfile.TarFile, names: set[str]) -> Iterator[tuple[st
 
 
 def _run(command: Sequence[str], folder: Path) -> None:
-    """Run a client in a folder; the tail of what it says is the reason if it fails."""
+    """Run a client in a folder; if it fails, its first and last words of errors are the reason."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -164,8 +165,10 @@ def _run(command: Sequence[str], folder: Path) -> None:
     )
     if done.returncode != 0:
         said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        tail = " / ".join(said[-3:])[-400:]
-        raise SourceFailed(f"{Path(command[0]).name} failed ({done.returncode}): {tail}")
+        errors = [line for line in said if "error" in line.lower() or line.startswith("E:")] or said
+        ends = list(dict.fromkeys([*errors[:1], *errors[-1:]]))
+        words = " / ".join(shorten(line, 300) for line in ends)
+        raise SourceFailed(f"the client failed ({done.returncode}): {words}")
 
 
 def _client(name: str) -> str:

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otbench.assets.catalogue import Asset, lookup
@@ -198,14 +198,17 @@ def _obtain(asset: Asset, offline: bool) -> None:
         missing = _missing(asset, discard=True)
         folder = path(asset.name)
         reasons: list[str] = []
-        for source in asset.sources:
+        for number, source in enumerate(asset.sources):
             if not missing:
                 break
             if offline and source.network:
                 reasons.append(f"{source.label}: not tried, offline")
                 continue
+            # What one source left behind must not be taken for what the next one supplies.
+            own = replace(room, scratch=room.scratch / str(number))
+            own.scratch.mkdir()
             try:
-                for file, found in source.supply(missing, room):
+                for file, found in source.supply(missing, own):
                     file.check(found)
                     found.replace(folder / file.name)
             except SourceFailed as fault:
