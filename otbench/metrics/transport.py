@@ -79,7 +79,8 @@ class PathEnergy(Metric):
                 obstacles=walls,
                 normalize=True,
             ).view(len(frames), -1)
-            mass = density.sum((1, 3, 4))
+            free = density if walls is None else density * ~walls.to(density.device)
+            mass = free.sum((1, 3, 4))
             return (each * mass).sum(1) / mass.sum(1)
 
         with torch.no_grad():

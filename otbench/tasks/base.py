@@ -192,6 +192,13 @@ def scored_images(data: ImageDataset, ctx: ScoreContext) -> Tensor:
     return ctx.once("test-images", lambda: data.test.images[: ctx.sample].to(ctx.device), of=data)
 
 
+def scored_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> Tensor:
+    """Return the codes (n, d) of the test images to score, encoded once a cell."""
+    return ctx.once(
+        "scored-codes", lambda: encoded(method, scored_images(data, ctx), ctx), of=method
+    )
+
+
 def latent_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> LatentCodes:
     """Encode training and test images, once a cell.
 
@@ -199,17 +206,13 @@ def latent_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> 
     """
 
     def compute() -> LatentCodes:
-        test = scored_images(data, ctx)
         train, labels = data.train.images[: ctx.train_sample], data.test.labels
         if labels is None or data.train.labels is None:
             raise ValueError(f"{data.name} has no labels")
         classes = data.classes or int(max(labels.max(), data.train.labels.max())) + 1
-        return LatentCodes(
-            encoded(method, train, ctx),
-            encoded(method, test, ctx),
-            labels[: len(test)].to(ctx.device),
-            classes,
-        )
+        test = scored_codes(method, data, ctx)
+        labels = labels[: len(test)].to(ctx.device)
+        return LatentCodes(encoded(method, train, ctx), test, labels, classes)
 
     return ctx.once("latent-codes", compute, of=method)
 

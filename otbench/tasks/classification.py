@@ -13,7 +13,10 @@ from otbench.metrics.base import ScoreContext
 from otbench.tasks.base import Predictions, Task, latent_codes, missing_codes
 
 ITERATIONS = 1000
-"""Cap on the iterations of the solver; a few hundred are usual."""
+"""Cap on the iterations of the solver; about a hundred are usual."""
+
+RIDGE = 0.1
+"""Added to the variances in the solver's coordinates, so that flat directions stay flat."""
 
 
 def standardise(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,7 +35,8 @@ def fit_logistic(x: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
 
     Minimises :math:`\frac1n \sum_i -\log p(y_i | x_i) + \frac{1}{2n} |W|^2`, which is
     scikit-learn's ``LogisticRegression`` at its default C = 1, by full-batch L-BFGS with a strong
-    Wolfe line search until the largest entry of the gradient is below 1e-6.
+    Wolfe line search in whitened coordinates until the largest entry of the gradient is below
+    1e-6.
 
     Parameters
     ----------
@@ -45,27 +49,33 @@ def fit_logistic(x: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     weight : Tensor, shape (d, classes)
     bias : Tensor, shape (classes,)
     """
-    weight = torch.zeros(x.shape[1], classes, dtype=x.dtype, device=x.device, requires_grad=True)
+    n, d = x.shape
+    spectrum, axes = torch.linalg.eigh(x.T @ x / n)
+    # In these coordinates the first Hessian is near the identity: several times fewer iterations,
+    # the same minimum.
+    rotation = (axes * (spectrum + RIDGE).rsqrt()) @ axes.T
+    white = x @ rotation
+    weight = torch.zeros(d, classes, dtype=x.dtype, device=x.device, requires_grad=True)
     bias = torch.zeros(classes, dtype=x.dtype, device=x.device, requires_grad=True)
     solver = torch.optim.LBFGS(
         [weight, bias],
         max_iter=ITERATIONS,
         tolerance_grad=1e-6,
-        tolerance_change=1e-12,
-        history_size=20,
+        tolerance_change=1e-14,
+        history_size=10,
         line_search_fn="strong_wolfe",
     )
 
     def objective() -> Tensor:
         solver.zero_grad()
-        loss = functional.cross_entropy(torch.addmm(bias, x, weight), y)
-        loss = loss + weight.square().sum() / (2 * len(x))
+        loss = functional.cross_entropy(torch.addmm(bias, white, weight), y)
+        loss = loss + (rotation @ weight).square().sum() / (2 * n)
         loss.backward()
         return loss
 
     with torch.enable_grad():
         solver.step(objective)
-    return weight.detach(), bias.detach()
+    return rotation @ weight.detach(), bias.detach()
 
 
 class Classification(Task):

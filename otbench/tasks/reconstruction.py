@@ -10,8 +10,8 @@ from otbench.tasks.base import (
     ImagePairs,
     Task,
     decoded,
-    encoded,
     missing_codes,
+    scored_codes,
     scored_images,
 )
 
@@ -29,4 +29,4 @@ class Reconstruction(Task):
     def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> ImagePairs:
         """Return the test images to score with their reconstructions."""
         real = scored_images(data, ctx)
-        return ImagePairs(real, decoded(method, encoded(method, real, ctx), data, ctx))
+        return ImagePairs(real, decoded(method, scored_codes(method, data, ctx), data, ctx))
