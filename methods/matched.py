@@ -88,6 +88,8 @@ class MatchedAutoencoder(Autoencoder):
         method.image_shape_ = tuple(settings["image_shape"])
         method.network_ = method.bare_network(method.image_shape_)
         load_weights(folder, method.network_, device)
+        # convolutions round differently in another layout, and codes are to be identical
+        method.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         method.network_.requires_grad_(False).eval()
         return method
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
 from otbench.context import Budget, FitContext
 from otbench.errors import UsageError
+from otbench.interface import Split
 from otbench.ot.path_energy import image_energy
 from otbench_methods.path_energy import PathEnergyAE
 
@@ -22,7 +25,7 @@ class Recorder(FitContext):
         self.history.append({name: float(value.detach()) for name, value in losses.items()})
 
 
-def trained(data, steps: int = 60, **parameters):
+def trained(data, steps: int = 120, **parameters):
     context = Recorder(steps)
     method = PathEnergyAE(**parameters)
     method.fit(data, context)
@@ -30,16 +33,30 @@ def trained(data, steps: int = 60, **parameters):
 
 
 @pytest.fixture(scope="module")
-def pair(blobs):
+def small(blobs):
+    """Return the blobs at 16x16 pixels, four times as fast to train on."""
+
+    def halved(split):
+        return Split(torch.nn.functional.avg_pool2d(split.images, 2))
+
+    return dataclasses.replace(
+        blobs,
+        train=halved(blobs.train),
+        validation=halved(blobs.validation),
+        test=halved(blobs.test),
+    )
+
+
+@pytest.fixture(scope="module")
+def pair(small):
     """Train with and without the energy, from the same start on the same batches."""
     settings = {"intervals": 5, "beta": 0.0, "warmup": 0.0}
-    return [trained(blobs, alpha=alpha, **settings) for alpha in (3.0, 0.0)]
+    return [trained(small, alpha=alpha, **settings) for alpha in (10.0, 0.0)]
 
 
 def path_cost(method, images) -> float:
     with torch.no_grad():
         paths = method.interpolate(images[:32], images[32:64], torch.linspace(0, 1, 6))
-    paths[:, 0], paths[:, -1] = images[:32], images[32:64]
     return float(image_energy(paths, tau=10.0).mean())
 
 
@@ -49,23 +66,23 @@ def test_losses_fall(pair):
     assert history[-1]["reconstruction"] < 0.7 * history[0]["reconstruction"]
 
 
-def test_energy_of_the_paths_is_lower_than_without(pair, blobs):
-    with_energy, without = (path_cost(method, blobs.test.images) for method, _ in pair)
-    assert with_energy < without
+def test_energy_of_the_paths_is_lower_than_without(pair, small):
+    with_energy, without = (path_cost(method, small.test.images) for method, _ in pair)
+    assert with_energy < 0.9 * without
 
 
-def test_all_codes_move_under_the_energy_alone(blobs):
+def test_all_codes_move_under_the_energy_alone(small):
     # alpha reaches the encoder through the frames between the ends
-    one, _ = trained(blobs, steps=2, alpha=3.0, warmup=0.0, intervals=3)
-    other, _ = trained(blobs, steps=2, alpha=0.0, intervals=3)
-    images = blobs.test.images[:4]
+    one, _ = trained(small, steps=2, alpha=3.0, warmup=0.0, intervals=3)
+    other, _ = trained(small, steps=2, alpha=0.0, intervals=3)
+    images = small.test.images[:4]
     assert not torch.equal(one.encode(images), other.encode(images))
 
 
-def test_warmup_starts_without_the_energy(blobs):
-    one, history = trained(blobs, steps=1, alpha=3.0)
-    other, same = trained(blobs, steps=1, alpha=0.0)
-    images = blobs.test.images[:4]
+def test_warmup_starts_without_the_energy(small):
+    one, history = trained(small, steps=1, alpha=3.0)
+    other, same = trained(small, steps=1, alpha=0.0)
+    images = small.test.images[:4]
     assert torch.equal(one.encode(images), other.encode(images))
     assert history == same
 
@@ -83,16 +100,16 @@ def test_warmup_starts_without_the_energy(blobs):
     ],
     ids=str,
 )
-def test_variants_train(blobs, parameters):
-    _, history = trained(blobs, steps=2, **parameters)
+def test_variants_train(small, parameters):
+    _, history = trained(small, steps=2, **parameters)
     assert all(torch.tensor(list(losses.values())).isfinite().all() for losses in history)
 
 
-def test_save_and_load_give_the_same_codes(pair, blobs, tmp_path):
+def test_save_and_load_give_the_same_codes(pair, small, tmp_path):
     method, _ = pair[0]
     method.save(tmp_path)
     again = PathEnergyAE.load(tmp_path)
-    images = blobs.test.images[:8]
+    images = small.test.images[:8]
     assert torch.equal(method.encode(images), again.encode(images))
     assert again.parameters() == method.parameters()
 
