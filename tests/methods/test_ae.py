@@ -67,10 +67,18 @@ def test_saving_and_loading_change_nothing(method, blobs, tmp_path):
     assert not any(file.suffix in (".pt", ".pkl") for file in tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-@pytest.mark.parametrize("method", METHODS)
-def test_colours_and_oblong_images(method, likelihood, coloured):
-    trained = fitted(method(likelihood=likelihood), coloured, steps=2)
+@pytest.mark.parametrize(
+    "make",
+    [
+        *METHODS,
+        lambda: AE(likelihood="gaussian"),
+        lambda: VAE(likelihood="gaussian"),
+        lambda: ACAI(likelihood="gaussian"),
+        lambda: NOTAE(squash=False, cost="l1"),
+    ],
+)
+def test_colours_and_oblong_images(make, coloured):
+    trained = fitted(make(), coloured, steps=2)
     x = coloured.test.images[:4]
     z = trained.encode(x)
     assert z.shape == (4, 16 * 4 * 3)

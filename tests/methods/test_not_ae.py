@@ -64,8 +64,9 @@ def test_the_potential_step_leaves_the_map_alone_and_descends(blobs):
     method = started(blobs)
     before = weights(method.network_)[: len(list(method.network_.autoencoder_parameters()))]
     optimiser = method.potential_optimiser(context(40))
-    source, target = context(40).stream(blobs.train.images), context(40, seed=1).stream(
-        blobs.train.images
+    source, target = (
+        context(40).stream(blobs.train.images),
+        context(40, seed=1).stream(blobs.train.images),
     )
     x, other = blobs.test.images[:64], blobs.test.images[64:]
     start = float(method.potential_loss(x, other).detach())
@@ -132,13 +133,25 @@ def test_a_potential_that_blows_up_is_reported(blobs):
         method.potential_step(method.potential_optimiser(context(1)), stream, stream)
 
 
-def test_the_map_is_bounded_when_squashed_and_linear_otherwise(blobs):
-    for likelihood, bounded in (("bernoulli", True), ("gaussian", False)):
-        method = fitted(blobs, 1, likelihood=likelihood)
-        last = method.network_.decoder[-1]
-        last.weight.data *= 1e3
-        y = method.transport(blobs.test.images[:8])
-        assert bool((y.abs() <= 1).all()) is bounded
+@pytest.mark.parametrize("squash", [True, False])
+def test_the_map_is_bounded_only_when_squashed_but_images_always_are(blobs, squash):
+    method = fitted(blobs, 1, squash=squash)
+    method.network_.decoder[-1].weight.data *= 1e3
+    x = blobs.test.images[:8]
+    y = method.transport(x)
+    assert bool((y.abs() <= 1.716).all()) is squash
+    image = method.decode(method.encode(x))
+    torch.testing.assert_close(image, ((y + 1) / 2).clamp(0, 1))
+
+
+def test_the_squashing_sends_black_and_white_to_themselves(blobs):
+    network = fitted(blobs, 0).network_
+    last = network.decoder[-1]
+    for value in (-1.0, 1.0):
+        last.weight.data.zero_()
+        last.bias.data.fill_(value)
+        y = network.output(torch.zeros(1, 256))
+        torch.testing.assert_close(y, torch.full_like(y, value), rtol=1e-4, atol=0)
 
 
 def test_bad_parameters_are_refused():
