@@ -24,6 +24,11 @@ Sampler = Callable[[Array], Array]
 """Draws a batch (n, d) from a random key."""
 
 
+INNER_RATE = 0.1
+"""Rate of the potential's matrices over that of its vectors: Adam moves every entry by about the
+rate, and a row of hundreds of entries adds up."""
+
+
 class DualParameters(NamedTuple):
     """Parameters of the potential and of the network that predicts the conjugate's maximiser."""
 
@@ -144,8 +149,15 @@ def train_dual(
         return optax.adam(schedule, b1=training.decays[0], b2=training.decays[1])
 
     optimiser = optax.multi_transform(
-        {"potential": adam(training.rate), "amortizer": adam(training.amortizer_rate)},
-        DualParameters("potential", "amortizer"),  # type: ignore[arg-type]
+        {
+            "outer": adam(training.rate),
+            "inner": adam(training.rate * INNER_RATE),
+            "amortizer": adam(training.amortizer_rate),
+        },
+        DualParameters(
+            {n: "inner" if v.ndim == 2 else "outer" for n, v in parameters.potential.items()},
+            {n: "amortizer" for n in parameters.amortizer},
+        ),
     )
     carry = (parameters, optimiser.init(parameters))
 

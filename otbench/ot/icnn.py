@@ -19,6 +19,12 @@ FLOOR = 0.1
 """Least curvature of the potential: the map is a bijection whose inverse stretches at most 1 / FLOOR
 times, and the conjugate's problem stays well conditioned."""
 
+BAND = 16
+"""Axes whose common size one norm unit sees."""
+
+OFFSET = 0.1
+"""Rounds the norm's tip; 1 is the mean square of the band."""
+
 SOFTPLUS_OF_ZERO_WEIGHT = math.log(math.expm1(1.0))
 """The free weight whose softplus is 1."""
 
@@ -45,7 +51,7 @@ def init_icnn(key: Array, sample: Array, hidden: Sequence[int]) -> Parameters:
         raise ValueError(f"hidden must name at least one layer of at least one unit, got {hidden}")
     dimension = sample.shape[1]
     spread = jnp.std(sample, axis=0) + 1e-6
-    parameters: Parameters = {"log_curvature": jnp.zeros(dimension)}
+    parameters: Parameters = {"log_curvature": jnp.zeros(dimension), **_init_norms(spread)}
     units = None
     for layer, width in enumerate(hidden):
         key, inner, outer = jax.random.split(key, 3)
@@ -70,6 +76,21 @@ def init_icnn(key: Array, sample: Array, hidden: Sequence[int]) -> Parameters:
     return parameters
 
 
+def _init_norms(spread: Array) -> Parameters:
+    """Start units that see the size of a band of axes of similar spread."""
+    bands = -(-len(spread) // BAND)
+    rank = jnp.argsort(jnp.argsort(-spread))
+    member = (rank // BAND == jnp.arange(bands)[:, None]).astype(spread.dtype)
+    weights = member / jnp.sum(member, axis=1, keepdims=True) / spread**2
+    curvature = jnp.sum(weights, axis=1) / jnp.sum(member, axis=1)
+    return {
+        "norms": weights / curvature[:, None],
+        "norm_offset": OFFSET / curvature,
+        "norm_gain": jnp.sqrt(1 / curvature),
+        "output_norms": jnp.zeros(bands),
+    }
+
+
 def _positive(weights: Array) -> Array:
     """Map free weights to positive ones, divided by the fan-in (appendix B.3)."""
     return jax.nn.softplus(weights) / weights.shape[1]
@@ -88,6 +109,9 @@ def icnn(parameters: Parameters, x: Array) -> Array:
     """
     curvature = FLOOR + (1 - FLOOR) * jnp.exp(parameters["log_curvature"])
     value = 0.5 * (x * x) @ curvature
+    offset, gain = (jax.lax.stop_gradient(parameters[f"norm_{n}"]) for n in ("offset", "gain"))
+    norms = jnp.sqrt(offset + (x * x) @ parameters["norms"].T)
+    value += norms @ (gain * parameters["output_norms"])
     units = None
     layer = 0
     while f"directions{layer}" in parameters:
@@ -108,7 +132,7 @@ def project_icnn(parameters: Parameters) -> Parameters:
     and cannot be reached by a softplus.
     """
     return {
-        name: jnp.maximum(value, 0.0) if name.startswith("output") else value
+        name: jnp.maximum(value, 0.0) if name.startswith(("output", "norms")) else value
         for name, value in parameters.items()
     }
 
