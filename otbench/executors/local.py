@@ -61,7 +61,8 @@ class LocalExecutor(Executor):
 
 def _start(job: Job, slot: int, options: ExecutorOptions) -> _Running:
     (job.folder / "progress.json").unlink(missing_ok=True)
-    environment = os.environ | {WATCH_PARENT: "1", "PYTHONUNBUFFERED": "1"}
+    # Everything was fetched before the run; a cell that tried again could end up with other data.
+    environment = os.environ | {WATCH_PARENT: "1", "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"}
     threads = str(job.threads)
     # Before the numerical libraries load, or they start a thread for every core.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):

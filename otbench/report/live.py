@@ -110,7 +110,8 @@ class Live:
         if not self._left:
             return ""
         mean = sum(self._seconds) / len(self._seconds)
-        return f" ({self._left} cells left, about {duration(mean * self._left / self._slots)})"
+        cells = "cell" if self._left == 1 else "cells"
+        return f" ({self._left} {cells} left, about {duration(mean * self._left / self._slots)})"
 
 
 def describe_progress(content: dict[str, Any]) -> str:

@@ -18,8 +18,8 @@ PLAIN_WIDTH = 160
 
 def number(value: float) -> str:
     """Write a number with about four significant digits."""
-    if value == 0 or not math.isfinite(value):
-        return "0" if value == 0 else str(value)
+    if not math.isfinite(value) or (value == int(value) and abs(value) < 1e5):
+        return f"{value:g}"
     if abs(value) >= 1e5 or abs(value) < 1e-3:
         return f"{value:.2e}"
     digits = max(0, 3 - math.floor(math.log10(abs(value))))
