@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +147,7 @@ def preflight(request: Request) -> Answer:
 
 
 def prepare(answer: Answer, options: Options) -> list[Job]:
-    """Give every cell its folder and its share of the machine.
+    """Give every cell its folder.
 
     Raises
     ------
@@ -156,8 +155,6 @@ def prepare(answer: Answer, options: Options) -> list[Job]:
         If the results folder cannot be written.
     """
     _check_writable(options.out)
-    jobs_at_once = slots(len(answer.cells), answer.gpus, options)
-    threads = options.threads or max(1, (os.cpu_count() or 1) // jobs_at_once)
     jobs = []
     for entry in answer.cells:
         cell = Cell.from_json(entry["cell"])
@@ -167,7 +164,7 @@ def prepare(answer: Answer, options: Options) -> list[Job]:
             metrics=answer.metrics[cell.dataset],
             unavailable=answer.unavailable,
             device=answer.device,
-            threads=threads,
+            threads=options.threads or 1,
             cost=entry["cost"] * cell.steps,
             provenance=provenance(),
             fresh=options.strategy == "always",
@@ -218,10 +215,13 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
         live.warn(text)
     jobs = prepare(answer, options)
     todo = [job for job in jobs if _is_due(job, options)]
+    at_once = slots(len(todo), answer.gpus, options)
+    if options.threads is None:
+        share = max(1, (os.cpu_count() or 1) // at_once)
+        todo = [replace(job, threads=share) for job in todo]
     for job in todo:
         job.write()
     outcome = Outcome(jobs, reused=len(jobs) - len(todo), rejected=answer.rejected)
-    at_once = slots(len(todo), answer.gpus, options)
     settings = ExecutorOptions(at_once, options.timeout, answer.gpus)
     with live.watching(todo, outcome.reused, at_once):
         executor.run(todo, settings, live.observe)
@@ -231,8 +231,6 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
 def _is_due(job: Job, options: Options) -> bool:
     record = job.record()
     if record is None or options.strategy == "always":
-        if options.strategy == "always":
-            shutil.rmtree(job.folder / "model", ignore_errors=True)
         return True
     if options.rescore and record["fit_seconds"] is not None:
         record["rows"] = []

@@ -17,3 +17,11 @@ def test_method_conforms(name: str) -> None:
     results = list(check_method(REGISTRY.get(name), Spec(name)))
     assert len(results) == 11
     assert [r for r in results if r.problem] == []
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_papers_settings_are_parameters_of_the_method(name: str) -> None:
+    cls = REGISTRY.get(name).load()
+    if cls.card.paper is not None:
+        method = cls(**cls.card.paper.parameters)
+        assert method.parameters() == cls().parameters() | cls.card.paper.parameters
