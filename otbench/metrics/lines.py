@@ -136,7 +136,7 @@ class FamilyMetric(Metric):
 class LineDistance(FamilyMetric):
     """Mean cosine distance of the frames to the nearest true image.
 
-    ``legacy``: pixels on [-1, 1], where the dark background dominates: a blank image is at 0.041
+    ``legacy``: pixels on [-1, 1], where the dark background dominates: a blank image is at 0.03
     only, and two random lines at 0.082. ``corrected``: pixels on [0, 1], so that only ink counts
     and a blank image is at 1.
     """
