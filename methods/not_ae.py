@@ -117,8 +117,8 @@ class NOTAE(BackboneAutoencoder):
     )
 
     cost: str = parameter("l2", "l2 or l1, a mean over pixels and colours", "Lagutin 2022")
-    inner_steps: int = parameter(10, "K_T: steps of T to one of the potential, >= 1")
-    potential_rate: float = parameter(1e-3, "Adam's rate for the potential, scheduled as T's")
+    inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1")
+    potential_rate: float = parameter(1e-4, "Adam's rate for the potential, scheduled as T's")
     squash: bool = parameter(
         True, "bound the decoder's output; false: linear", "LeCun et al. 1998; the release: false"
     )
