@@ -133,8 +133,8 @@ def conjugate(
     Notes
     -----
     Where all candidates fail, a point stays, forgets its memory and tries a much shorter step
-    next; the release stops there. A finished point is no longer moved but still computed; see
-    `conjugate_many` for a solver that drops the finished ones.
+    next; the release stops there. A finished point is no longer moved but still computed;
+    `otbench.ot.amortized_map` takes the finished ones out between two rounds.
     """
     epsilon = jnp.finfo(y.dtype).eps
     lengths = SHRINK ** -jnp.arange(candidates, dtype=y.dtype)
