@@ -179,7 +179,9 @@ class AmortizedMap:
             iterations=iterations,
             change_basis=lambda residual: residual / spread @ axes.T,
         )
-        for done, parameters, losses in train_dual(training, self.parameters, jax.random.key(seed % SEEDS)):
+        for done, parameters, losses in train_dual(
+            training, self.parameters, jax.random.key(seed % SEEDS)
+        ):
             if not all(bool(jnp.isfinite(v).all()) for v in jax.tree.leaves(parameters)):
                 raise FloatingPointError(f"the map's parameters are not finite at step {done}")
             self.parameters = parameters
