@@ -25,7 +25,7 @@ SHRINK = 1.5
 """Ratio of one candidate step to the next (Amos 2023, release)."""
 
 ROUNDING = 10.0
-"""Machine epsilons of J that a step may seem to rise by where its slope tells that it descends."""
+"""Machine epsilons of the two terms of J that a step may seem to rise by where its slope tells that it descends."""
 
 APPROXIMATE = 0.8
 """Near the optimum the true decrease drowns in the rounding of the value; a step then passes by its
@@ -133,8 +133,8 @@ def conjugate(
     Notes
     -----
     Where all candidates fail, a point stays, forgets its memory and tries a much shorter step
-    next; the release stops there. A finished point is no longer moved but still computed; see
-    `conjugate_many` for a solver that drops the finished ones.
+    next; the release stops there. A finished point is no longer moved but still computed;
+    `otbench.ot.amortized_map` takes the finished ones out between two rounds.
     """
     epsilon = jnp.finfo(y.dtype).eps
     lengths = SHRINK ** -jnp.arange(candidates, dtype=y.dtype)
@@ -152,7 +152,8 @@ def conjugate(
         bad = slope >= 0
         direction = jnp.where(bad[:, None], -state.scale[:, None] * state.gradient, direction)
         slope = jnp.where(bad, _dot(state.gradient, direction), slope)
-        slack = ROUNDING * epsilon * jnp.abs(state.value)
+        product = _dot(state.points, y)
+        slack = ROUNDING * epsilon * (jnp.abs(product) + jnp.abs(state.value + product))
 
         def passes(value: Array, end_slope: Array, length: Array) -> Array:
             armijo = value <= state.value + ARMIJO * length * slope

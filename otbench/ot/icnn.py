@@ -16,8 +16,8 @@ from jax import Array
 Parameters = dict[str, Array]
 
 FLOOR = 0.1
-"""Least curvature of the potential: the map is a bijection whose inverse stretches at most 1 / FLOOR
-times, and the conjugate's problem stays well conditioned."""
+"""Least curvature of the potential: the map is a bijection whose inverse stretches at most
+1 / FLOOR times, and the conjugate's problem stays well conditioned."""
 
 BAND = 16
 """Axes whose common size one norm unit sees."""

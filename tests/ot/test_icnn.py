@@ -1,0 +1,171 @@
+"""The convex potential, its training by the dual, and the map made of both."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from otbench.ot.amortized_map import AmortizedMap
+from otbench.ot.conjugate import gradient_of
+from otbench.ot.gaussian import bures_map
+from otbench.ot.icnn import FLOOR, icnn, init_icnn, init_residual_mlp, project_icnn, residual_mlp
+
+
+def mixture(n: int, dimension: int, seed: int) -> torch.Tensor:
+    """Two bent clusters in correlated axes."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, dimension, generator=generator)
+    x[:, 0] += 3 * torch.sign(torch.rand(n, generator=generator) - 0.5)
+    x[:, 1] += 0.5 * x[:, 0]
+    return x * torch.linspace(1.5, 0.2, dimension) + 1
+
+
+def energy_to_normal(y: torch.Tensor) -> float:
+    """Energy distance to a fixed draw of N(0, I)."""
+    g = torch.randn(y.shape, generator=torch.Generator().manual_seed(99))
+    n = len(y)
+    within = [torch.cdist(a, a).sum() / (n * (n - 1)) for a in (y, g)]
+    return float(2 * torch.cdist(y, g).mean() - sum(within))
+
+
+def train(points: torch.Tensor, seed: int = 0, steps: int = 300) -> AmortizedMap:
+    trained = AmortizedMap.start(points, seed, (32, 16), (32,))
+    for _ in trained.train(
+        points,
+        seed,
+        steps=steps,
+        batch_size=128,
+        rate=2e-2,
+        amortizer_rate=5e-3,
+        tolerance=0.1,
+        iterations=10,
+    ):
+        pass
+    return trained
+
+
+@pytest.fixture(scope="module", params=[2, 8])
+def trained(request) -> AmortizedMap:
+    return train(mixture(4000, request.param, 0))
+
+
+def test_potential_starts_at_half_the_square():
+    key = jax.random.key(0)
+    x = jax.random.normal(key, (20, 6)) * jnp.arange(1.0, 7.0)
+    parameters = init_icnn(key, x, (12, 5))
+    np.testing.assert_allclose(icnn(parameters, x), 0.5 * (x**2).sum(1), rtol=1e-6)
+    np.testing.assert_allclose(gradient_of(partial(icnn, parameters))(x), x, rtol=1e-6)
+    amortizer = init_residual_mlp(key, jnp.std(x, axis=0), (7,))
+    np.testing.assert_allclose(residual_mlp(amortizer, x), x, rtol=1e-6)
+
+
+def test_projection_keeps_only_what_is_convex():
+    parameters = init_icnn(jax.random.key(0), jax.random.normal(jax.random.key(1), (50, 4)), (6,))
+    broken = {name: value - 1.0 for name, value in parameters.items()}
+    projected = project_icnn(broken)
+    for name in ("output0", "output_norms", "norms"):
+        assert float(projected[name].min()) >= 0
+    np.testing.assert_array_equal(projected["directions0"], broken["directions0"])
+
+
+def test_every_weight_of_the_output_can_leave_zero():
+    """At the exact start the gradient reaches the zero output weights."""
+    x = jax.random.normal(jax.random.key(1), (50, 4))
+    parameters = init_icnn(jax.random.key(0), x, (6, 3))
+    gradient = jax.grad(lambda p: icnn(p, x).sum())(parameters)
+    for name in ("output0", "output1", "output_norms"):
+        assert float(jnp.abs(gradient[name]).min()) > 0
+
+
+def test_empty_layers_are_refused():
+    with pytest.raises(ValueError, match="hidden"):
+        init_icnn(jax.random.key(0), jnp.ones((3, 2)), ())
+
+
+def test_trained_potential_is_strongly_convex(trained):
+    potential = partial(icnn, trained.parameters.potential)
+    a, b = 4 * jax.random.normal(jax.random.key(5), (2, 2000, len(trained.spread)))
+    gap = 0.5 * (potential(a) + potential(b)) - potential((a + b) / 2)
+    modulus = FLOOR / 8 * ((a - b) ** 2).sum(1)
+    assert float((gap - modulus).min()) > -1e-4
+    assert any(float(v.max()) > 0 for n, v in trained.parameters.potential.items() if "output" in n)
+
+
+def test_start_is_the_bures_map():
+    points = mixture(4000, 8, 0)
+    start = AmortizedMap.start(points, 0, (16,), (16,))
+    values = points.double().numpy()
+    matrix, offset = bures_map(values.mean(0), np.cov(values.T), np.zeros(8), np.eye(8))
+    pushed = values @ matrix.T + offset
+    np.testing.assert_allclose(start.push(points), pushed, atol=1e-5)
+    back = start.pull(torch.from_numpy(pushed).float())
+    np.testing.assert_allclose(back, values, atol=1e-5)
+
+
+def test_training_beats_the_linear_map(trained):
+    dimension = len(trained.spread)
+    held_out = mixture(2000, dimension, 1)
+    linear = AmortizedMap.start(mixture(4000, dimension, 0), 0, (8,), (8,))
+    before = energy_to_normal(linear.push(held_out))
+    assert energy_to_normal(trained.push(held_out)) < 0.5 * before
+
+
+@pytest.mark.parametrize("n", [1, 64, 65, 1500])
+def test_pull_undoes_push(trained, n):
+    x = mixture(n, len(trained.spread), 2)
+    y = trained.push(x)
+    assert y.shape == x.shape
+    found = trained.conjugate(y)
+    assert float(found.residual.max()) <= 1e-3
+    # the inverse stretches at most 1 / FLOOR times, and spread**2 along the axes
+    np.testing.assert_allclose(trained.pull(y), x, atol=2e-2)
+    np.testing.assert_allclose(trained.push(trained.pull(y)), y, atol=2e-3)
+
+
+def test_amortizer_learns_the_inverse(trained):
+    """The prediction is closer to the solution than the closed-form inverse it started from."""
+    x = mixture(1000, len(trained.spread), 3)
+    solution = (x.numpy() - trained.coordinates.mean) @ trained.coordinates.axes
+    solution = solution / trained.coordinates.spread
+    target = trained.push(x).numpy() @ trained.coordinates.axes * trained.coordinates.spread
+    predicted = residual_mlp(trained.parameters.amortizer, jnp.asarray(target, jnp.float32))
+    assert ((predicted - solution) ** 2).mean() < 0.5 * ((target - solution) ** 2).mean()
+
+
+def test_same_seed_same_map():
+    points = mixture(500, 3, 0)
+    x = mixture(50, 3, 1)
+    first, second, other = (train(points, seed, steps=20).push(x) for seed in (4, 4, 5))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_save_and_load(trained, tmp_path):
+    x = mixture(30, len(trained.spread), 4)
+    trained.save(tmp_path / "map.safetensors")
+    again = AmortizedMap.load(tmp_path / "map.safetensors")
+    assert torch.equal(again.push(x), trained.push(x))
+    assert torch.equal(again.pull(x), trained.pull(x))
+
+
+def test_load_refuses_what_is_not_a_convex_map(trained, tmp_path):
+    file = tmp_path / "map.safetensors"
+    trained.save(file)
+    arrays = load_file(file)
+    save_file(arrays | {"potential.output0": arrays["potential.output0"] - 10}, file)
+    with pytest.raises(ValueError, match=r"not convex.*output0"):
+        AmortizedMap.load(file)
+    save_file({"weight": np.zeros(3)}, file)
+    with pytest.raises(ValueError, match="holds no map"):
+        AmortizedMap.load(file)
+
+
+def test_wrong_dimension_is_named(trained):
+    with pytest.raises(ValueError, match=r"got \(3, 11\)"):
+        trained.push(torch.zeros(3, 11))
