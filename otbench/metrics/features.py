@@ -111,7 +111,7 @@ def load_extractor(name: str, device: torch.device) -> Extractor:
 def cache_folder() -> Path:
     """Return where features are kept: below ``OTBENCH_HOME``, or the user's cache."""
     home = os.environ.get("OTBENCH_HOME")
-    return (Path(home) if home else Path.home() / ".cache" / "otbench") / "features"
+    return (Path(home).expanduser() if home else Path.home() / ".cache" / "otbench") / "features"
 
 
 def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:

@@ -113,6 +113,7 @@ def test_kernel_distance_is_unbiased_and_its_error_is_honest() -> None:
 def test_lenet_tells_digits_from_noise(scoring: ScoreContext) -> None:
     from sklearn.datasets import load_digits
 
+    scoring.batch_size = 100
     digits = torch.from_numpy(load_digits().images[:400]).float().unsqueeze(1) / 16
     digits = torch.nn.functional.interpolate(digits, 32, mode="bilinear").clamp(0, 1)
     noise = torch.rand(200, 1, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -127,6 +128,7 @@ def test_lenet_tells_digits_from_noise(scoring: ScoreContext) -> None:
 
 def test_midpoints_stand_for_paths_and_n_cuts(scoring: ScoreContext) -> None:
     real, generated = torch.rand(2, 50, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    scoring.batch_size = 20
     middle = ImagePairs(real, generated, paired=False)
     paths = Paths(real, real, real.unsqueeze(1), torch.zeros(1), middle)
     whole = FID().compute(paths, scoring)

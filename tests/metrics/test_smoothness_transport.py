@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import types
 
@@ -40,7 +41,7 @@ def test_adjacent_ssim_puts_the_data_at_the_ends(scoring: ScoreContext) -> None:
         rows.append(
             [
                 structural_similarity(a, b, win_size=7, data_range=1)
-                for a, b in zip(images[:-1], images[1:], strict=True)
+                for a, b in itertools.pairwise(images)
             ]
         )
     paths = as_paths(frames, x0, x1)
