@@ -29,6 +29,8 @@ class Elimination:
     ----------
     cell_faces : ndarray, shape (cells, 4)
         The faces of each cell.
+    face_cells : ndarray, shape (faces, 2)
+        The cells above (left of) and below (right of) each face, -1 beyond an outer rim.
     kept : ndarray, shape (k,)
         Cells that stay after the chequerboard step, in order.
     removed : ndarray, shape (r,)
@@ -47,6 +49,7 @@ class Elimination:
     """
 
     cell_faces: Index
+    face_cells: Index
     kept: Index
     removed: Index
     neighbours: Index
@@ -65,6 +68,17 @@ def elimination(height: int, width: int, periodic: bool) -> Elimination:
     above = rows * width + columns
     left = verticals + rows * (width + 1) + columns
     cell_faces = np.stack([above, above + width, left, left + 1], 1)
+    face_cells = np.full((verticals + height * (width + 1), 2), -1)
+    for side, before in ((0, False), (1, True), (2, False), (3, True)):
+        face_cells[cell_faces[:, side], 0 if before else 1] = np.arange(height * width)
+    if periodic:  # faces 0 and h of a column, and 0 and w of a row, are one
+        rims = [
+            (np.arange(width), np.arange(width) + height * width),
+            (left[columns == 0], left[columns == 0] + width),
+        ]
+        for first, last in rims:
+            face_cells[first, 0] = face_cells[last, 0]
+            face_cells[last, 1] = face_cells[first, 1]
     steps = np.array([[-1, 0], [1, 0], [0, -1], [0, 1]])
     around = np.stack([rows, columns], 1)[:, None] + steps
     if periodic:
@@ -101,6 +115,7 @@ def elimination(height: int, width: int, periodic: bool) -> Elimination:
     starts = np.cumsum(lengths) - lengths
     return Elimination(
         cell_faces,
+        face_cells,
         kept,
         removed,
         neighbours,

@@ -7,15 +7,18 @@ front updates two columns at once: eight multiply-adds for six loads and two sto
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numba import njit
+from numpy.typing import NDArray
 from torch import Tensor
 
 from otbench.ot.elimination import PANEL, elimination
-from otbench.ot.grid import Mobilities
+from otbench.ot.grid import Grid
 from otbench.ot.lanes import (
     LANES,
     add,
@@ -24,6 +27,7 @@ from otbench.ot.lanes import (
     inverse_root,
     load,
     multiply,
+    spread,
     store,
     subtract,
     subtract_product,
@@ -33,32 +37,100 @@ compiled = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
 
 
 @compiled
-def _gather(values, group, out, start):  # type: ignore[no-untyped-def]
-    """Lay the systems of one group side by side; a last incomplete group repeats its last one."""
-    count = values.shape[1]
+def _gather(frames, steps, group, left, right):  # type: ignore[no-untyped-def]
+    """Lay the frames before and after the steps of one group side by side, one step a lane.
+
+    A last incomplete group repeats its last step.
+    """
+    cells = frames.shape[1]
+    count = frames.shape[0] // (steps + 1) * steps
     for lane in range(LANES):
-        system = min(group * LANES + lane, values.shape[0] - 1)
-        for k in range(count):
-            out[(start + k) * LANES + lane] = values[system, k]
+        step = min(group * LANES + lane, count - 1)
+        frame = step + step // steps  # a path has one frame more than steps
+        for k in range(cells):
+            left[k * LANES + lane] = frames[frame, k]
+            right[k * LANES + lane] = frames[frame + 1, k]
 
 
 @compiled
 def _scatter(lanes, group, out):  # type: ignore[no-untyped-def]
-    """Put the solutions of one group back, each to its system."""
+    """Put the results of one group back, each to its step."""
     for lane in range(min(LANES, out.shape[0] - group * LANES)):
         for k in range(out.shape[1]):
             out[group * LANES + lane, k] = lanes[k * LANES + lane]
 
 
 @compiled
+def _centre(values, regions):  # type: ignore[no-untyped-def]
+    """Subtract the mean over each closed region; see `_regions`."""
+    for k in range(len(regions)):
+        count = regions[k, 0]
+        total = spread(0.0)
+        for c in range(1, count + 1):
+            total = add(total, load(values, regions[k, c]))
+        mean = multiply(total, spread(1.0 / count))
+        for c in range(1, count + 1):
+            cell = regions[k, c]
+            store(values, cell, subtract(load(values, cell), mean))
+
+
+@compiled
+def _prepare(left, right, plan, scene, faces, diagonal, change):  # type: ignore[no-untyped-def]
+    """Fill in the system of a step: mobilities of the faces, diagonal, right-hand side.
+
+    ``left`` is overwritten by the density between the frames.
+    """
+    cell_faces, face_cells = plan[0], plan[1]
+    half_open, free, regions, mid, price = scene
+    half = spread(0.5)
+    for c in range(len(free)):
+        before, after = load(left, c), load(right, c)
+        store(change, c, multiply(subtract(before, after), spread(free[c])))
+        if mid:
+            store(left, c, multiply(add(before, after), half))
+    for f in range(len(half_open)):
+        value = spread(0.0)
+        for side in range(2):
+            if face_cells[f, side] >= 0:
+                value = add(value, load(left, face_cells[f, side]))
+        store(faces, f, multiply(value, spread(half_open[f])))
+    for c in range(len(free)):
+        value = multiply(load(left, c), spread(price))
+        if free[c] == 0.0:
+            value = spread(1.0)
+        for k in range(4):
+            value = add(value, load(faces, cell_faces[c, k]))
+        store(diagonal, c, value)
+    _centre(change, regions)
+    for k in range(len(regions)):
+        last = regions[k, regions[k, 0]]
+        store(diagonal, last, add(load(diagonal, last), load(left, last)))
+
+
+@compiled
+def _derive(y, plan, scene, faces, by_density):  # type: ignore[no-untyped-def]
+    """Write dJ/dr, with r the density between the frames; ``faces`` is overwritten."""
+    cell_faces, face_cells = plan[0], plan[1]
+    half_open, free, _, _, price = scene
+    for f in range(len(half_open)):
+        difference = spread(0.0)
+        if face_cells[f, 0] >= 0:
+            difference = load(y, face_cells[f, 0])
+        if face_cells[f, 1] >= 0:
+            difference = subtract(difference, load(y, face_cells[f, 1]))
+        store(faces, f, multiply(multiply(difference, difference), spread(half_open[f])))
+    for c in range(len(free)):
+        value = load(y, c)
+        value = multiply(multiply(value, value), spread(-price * free[c]))
+        for k in range(4):
+            value = subtract(value, load(faces, cell_faces[c, k]))
+        store(by_density, c, value)
+
+
+@compiled
 def _assemble(faces, diagonal, right, plan, factor, y):  # type: ignore[no-untyped-def]
     """Eliminate the removed cells and write the matrix and right-hand side of the kept ones."""
-    cell_faces, kept, removed, neighbours, neighbour_faces, pairs, _, offset = plan
-    for cell in range(len(cell_faces)):
-        value = load(diagonal, cell)
-        for k in range(4):
-            value = add(value, load(faces, cell_faces[cell, k]))
-        store(diagonal, cell, value)
+    _, _, kept, removed, neighbours, neighbour_faces, pairs, _, offset = plan
     factor[:] = 0.0
     for p in range(len(kept)):
         store(factor, offset[p] + p, load(diagonal, kept[p]))
@@ -171,7 +243,7 @@ def _substitute(factor, offset, reach, y):  # type: ignore[no-untyped-def]
 @compiled
 def _expand(faces, diagonal, right, plan, y, solution):  # type: ignore[no-untyped-def]
     """Write the solution in all cells, from that in the kept ones."""
-    _, kept, removed, neighbours, neighbour_faces, _, _, _ = plan
+    _, _, kept, removed, neighbours, neighbour_faces, _, _, _ = plan
     for p in range(len(kept)):
         store(solution, kept[p], load(y, p))
     for r in range(len(removed)):
@@ -184,38 +256,81 @@ def _expand(faces, diagonal, right, plan, y, solution):  # type: ignore[no-untyp
 
 
 @compiled
-def _solve_groups(first, last, vertical, horizontal, cells, b, plan, size, out):  # type: ignore[no-untyped-def]
-    """Solve the groups of systems from first to last (exclusive)."""
-    count = cells.shape[1]
-    faces = np.empty((vertical.shape[1] + horizontal.shape[1]) * LANES)
-    diagonal, right, solution = (
-        np.empty(count * LANES),
-        np.empty(count * LANES),
-        np.empty(count * LANES),
-    )
-    y = np.empty(len(plan[1]) * LANES)
+def _solve_groups(first, last, frames, steps, plan, size, scene, potentials, by_density, energies):  # type: ignore[no-untyped-def]
+    """Solve the groups of steps from first to last (exclusive)."""
+    cells = frames.shape[1]
+    faces = np.empty(len(scene[0]) * LANES)
+    left, right, y = np.empty(cells * LANES), np.empty(cells * LANES), np.empty(cells * LANES)
+    diagonal, change = np.empty(cells * LANES), np.empty(cells * LANES)
+    kept = np.empty(len(plan[2]) * LANES)
     factor = np.empty(size * LANES)
+    energy = np.empty(LANES)
     for group in range(first, last):
-        _gather(vertical, group, faces, 0)
-        _gather(horizontal, group, faces, vertical.shape[1])
-        _gather(cells, group, diagonal, 0)
-        _gather(b, group, right, 0)
-        _assemble(faces, diagonal, right, plan, factor, y)
-        _factorise(factor, plan[7], plan[6], y)
-        _substitute(factor, plan[7], plan[6], y)
-        _expand(faces, diagonal, right, plan, y, solution)
-        _scatter(solution, group, out)
+        _gather(frames, steps, group, left, right)
+        _prepare(left, right, plan, scene, faces, diagonal, change)
+        _assemble(faces, diagonal, change, plan, factor, kept)
+        _factorise(factor, plan[8], plan[7], kept)
+        _substitute(factor, plan[8], plan[7], kept)
+        _expand(faces, diagonal, change, plan, kept, y)
+        _centre(y, scene[2])
+        total = spread(0.0)
+        for c in range(cells):
+            total = add_product(total, load(change, c), load(y, c))
+        store(energy, 0, total)
+        for lane in range(min(LANES, len(energies) - group * LANES)):
+            energies[group * LANES + lane] = energy[lane]
+        _scatter(y, group, potentials)
+        if len(by_density):
+            _derive(y, plan, scene, faces, left)
+            _scatter(left, group, by_density)
 
 
-def solve_lanes(system: Mobilities, b: Tensor) -> Tensor:
-    """Solve a batch of systems on the CPU; takes, returns and raises what `solve_batch` does.
+@compiled
+def _combine(potentials, by_density, steps, mid, out):  # type: ignore[no-untyped-def]
+    """Add up what the steps before and after a frame say about it."""
+    share = 0.5 if mid else 1.0
+    for frame in range(len(out)):
+        path, t = frame // (steps + 1), frame % (steps + 1)
+        after = path * steps + t
+        for c in range(out.shape[1]):
+            value = 0.0
+            if t < steps:
+                value += 2 * potentials[after, c] + share * by_density[after, c]
+            if t > 0:
+                value -= 2 * potentials[after - 1, c]
+                if mid:
+                    value += share * by_density[after - 1, c]
+            out[frame, c] = value
+
+
+@lru_cache(maxsize=4)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Keep threads; a forked process has none of its parent's and gets its own."""
+    return ThreadPoolExecutor(threads)
+
+
+def _regions(grid: Grid) -> NDArray[np.int64]:
+    """List the cells of each closed region, preceded by their number."""
+    listed = [region.flatten().nonzero()[:, 0].numpy() for region in grid.closed_regions]
+    table = np.zeros((len(listed), 1 + max(map(len, listed), default=0)), np.int64)
+    for row, cells in zip(table, listed, strict=True):
+        row[0], row[1 : 1 + len(cells)] = len(cells), cells
+    return table
+
+
+def kernel_terms(
+    frames: Tensor, grid: Grid, averaging: str, tau: float | None, gradient: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Solve all steps of all paths; takes, returns and raises what `energy_terms` does, on the CPU.
 
     As many threads run as torch may use (``torch.set_num_threads``).
     """
-    n, height, width = b.shape
-    plan = elimination(height, width, system.periodic)
+    paths, count, height, width = frames.shape
+    steps, cells = count - 1, height * width
+    plan = elimination(height, width, grid.boundary == "periodic")
     tables = (
         plan.cell_faces,
+        plan.face_cells,
         plan.kept,
         plan.removed,
         plan.neighbours,
@@ -224,24 +339,38 @@ def solve_lanes(system: Mobilities, b: Tensor) -> Tensor:
         plan.reach,
         plan.offset,
     )
-    arrays = [
-        x.reshape(n, -1).contiguous().numpy()
-        for x in (system.vertical, system.horizontal, system.cells, b)
-    ]
-    out = np.empty((n, height * width))
-    groups = -(-n // LANES)
-    threads = min(torch.get_num_threads(), groups)
+    half_open = torch.cat([grid.vertical_faces.flatten(), grid.horizontal_faces.flatten()]) / 2
+    scene = (
+        half_open.numpy(),
+        grid.free.flatten().double().numpy(),
+        _regions(grid) if tau is None else np.zeros((0, 1), np.int64),
+        averaging == "mid",
+        0.0 if tau is None else 1.0 / tau,
+    )
+    flat = frames.detach().reshape(paths * count, cells).contiguous().numpy()
+    potentials = np.empty((paths * steps, cells))
+    by_density = np.empty((paths * steps if gradient else 0, cells))
+    energies = np.empty(paths * steps)
+    groups = -(-paths * steps // LANES)
+    threads = max(min(torch.get_num_threads(), groups), 1)
     cuts = [groups * k // threads for k in range(threads + 1)]
 
     def run(k: int) -> None:
-        _solve_groups(cuts[k], cuts[k + 1], *arrays, tables, plan.size, out)
+        _solve_groups(
+            cuts[k], cuts[k + 1], flat, steps, tables, plan.size, scene,
+            potentials, by_density, energies,
+        )  # fmt: skip
 
-    if threads == 1:
-        run(0)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, range(threads)))
-    wrong = ~np.isfinite(out).all(1)
+    others = [_pool(threads - 1, os.getpid()).submit(run, k) for k in range(1, threads)]
+    run(0)
+    for other in others:
+        other.result()
+    wrong = ~np.isfinite(energies)
     if wrong.any():
         raise ValueError(f"system {int(wrong.argmax())} is not positive definite")
-    return torch.from_numpy(out).view(b.shape)
+    total = torch.from_numpy(energies).view(paths, steps).sum(1)
+    slopes = None
+    if gradient:
+        slopes = torch.empty(frames.shape, dtype=torch.float64)
+        _combine(potentials, by_density, steps, averaging == "mid", slopes.view(-1, cells).numpy())
+    return total, torch.from_numpy(potentials).view(-1, height, width), slopes

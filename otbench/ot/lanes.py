@@ -65,6 +65,19 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, types.intp, _lanes), generate
 
 
+@intrinsic
+def spread(typing_context: Any, number: Any) -> Any:
+    """Put one number in all lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        undefined = ir.Constant(VECTOR, ir.Undefined)
+        first = builder.insert_element(undefined, arguments[0], ir.IntType(32)(0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        return builder.shuffle_vector(first, undefined, everywhere)
+
+    return _lanes(types.float64), generate
+
+
 def _arithmetic(name: str, doc: str, arity: int, emit: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return emit(builder, *arguments)

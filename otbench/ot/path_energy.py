@@ -16,6 +16,8 @@ checked by finite differences.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, get_args
 
 import torch
@@ -76,11 +78,20 @@ def _check_frames(frames: Tensor, grid: Grid) -> None:
         )
 
 
+def _mass(frames: Tensor, grid: Grid, region: Tensor) -> Tensor:
+    """Sum the frames (..., h, w) over a region; all cells are free where there are no walls."""
+    if grid.obstacles is None:
+        return frames.sum((-2, -1))
+    return frames[..., region].sum(-1)
+
+
 def _check_balance(frames: Tensor, grid: Grid) -> None:
     regions = grid.closed_regions
-    whole = frames[..., grid.free].sum(-1).mean(1) if regions else frames
+    if not regions:
+        return
+    whole = _mass(frames, grid, grid.free).mean(1)
     for region in regions:
-        masses = frames[..., region].sum(-1)
+        masses = _mass(frames, grid, region)
         gaps = (masses.amax(1) - masses.amin(1)) / whole
         path = int(gaps.argmax())
         if float(gaps[path]) > MASS_TOLERANCE:
@@ -146,16 +157,74 @@ def _centred(values: Tensor, regions: list[Tensor]) -> Tensor:
     return values
 
 
-def _potentials(
-    frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None
-) -> tuple[Tensor, Tensor]:
-    """Solve for the potentials y; return them and the right-hand sides, (batch * T, h, w)."""
+def torch_terms(
+    frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None, gradient: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Compute what `energy_terms` does in torch, on any device."""
     density = _between(frames, averaging)
     loose = grid.closed_regions if tau is None else []
     change = (frames[:, :-1] - frames[:, 1:]).flatten(0, 1)
     change = _centred(change if grid.obstacles is None else change * grid.free, loose)
     system = grid.mobilities(density, None if tau is None else density / tau)
-    return _centred(solve_batch(system, change), loose), change
+    potentials = _centred(solve_batch(system, change), loose)
+    energies = (potentials * change).sum((-2, -1)).view(len(frames), -1).sum(1)
+    if not gradient:
+        return energies, potentials, None
+    y = potentials.unflatten(0, (len(frames), -1))
+    # dJ/du = -(D^T y)^2 on each face, which takes half of its density from each of its cells
+    by_density = grid.squared_differences(y) / -2
+    if tau is not None:
+        by_density -= y.square() / tau * grid.free
+    slopes = torch.zeros_like(frames)
+    if averaging == "left":
+        slopes[:, :-1] = 2 * y + by_density
+        slopes[:, 1:] -= 2 * y
+    else:
+        slopes[:, :-1] = 2 * y + by_density / 2
+        slopes[:, 1:] += by_density / 2 - 2 * y
+    return energies, potentials, slopes
+
+
+@lru_cache(maxsize=1)
+def _cpu_terms() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
+    """Take the compiled kernel, or LAPACK where Numba does not work with what is installed."""
+    try:
+        from otbench.ot.kernel import kernel_terms
+    except (ImportError, OSError):
+        return torch_terms
+    return kernel_terms
+
+
+def energy_terms(
+    frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None, gradient: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Solve all steps of all paths, on the device they are on.
+
+    Parameters
+    ----------
+    frames : Tensor, shape (batch, T + 1, h, w), float64
+        Checked.
+    grid : Grid
+    averaging : {"mid", "left"}
+    tau : float or None
+    gradient : bool
+        Whether to compute the last result.
+
+    Returns
+    -------
+    energies : Tensor, shape (batch,)
+    potentials : Tensor, shape (batch * T, h, w)
+        y, with mean 0 over each closed region in balanced mode.
+    slopes : Tensor, shape (batch, T + 1, h, w), or None
+        Gradient of each energy in its frames.
+
+    Raises
+    ------
+    ValueError
+        If a system is numerically not positive definite.
+    """
+    compute = _cpu_terms() if frames.device.type == "cpu" else torch_terms
+    return compute(frames, grid, averaging, tau, gradient)
 
 
 class _PathEnergy(torch.autograd.Function):
@@ -165,28 +234,18 @@ class _PathEnergy(torch.autograd.Function):
     def forward(
         ctx: Any, frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None
     ) -> Tensor:
-        potentials, change = _potentials(frames, grid, averaging, tau)
-        ctx.save_for_backward(potentials.unflatten(0, (len(frames), -1)))
-        ctx.settings = grid, averaging, tau
-        return (potentials * change).sum((-2, -1)).view(len(frames), -1).sum(1)
+        energies, _, slopes = energy_terms(
+            frames, grid, averaging, tau, gradient=ctx.needs_input_grad[0]
+        )
+        if slopes is not None:
+            ctx.save_for_backward(slopes)
+        return energies
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
-        (y,) = ctx.saved_tensors
-        grid, averaging, tau = ctx.settings
-        # dJ/du = -(D^T y)^2 on each face, which takes half of its density from each of its cells
-        by_density = grid.squared_differences(y) / -2
-        if tau is not None:
-            by_density -= y.square() / tau * grid.free
-        gradient = y.new_zeros(len(y), y.shape[1] + 1, *y.shape[2:])
-        if averaging == "left":
-            gradient[:, :-1] = 2 * y + by_density
-            gradient[:, 1:] -= 2 * y
-        else:
-            gradient[:, :-1] = 2 * y + by_density / 2
-            gradient[:, 1:] += by_density / 2 - 2 * y
-        return gradient * upstream[0].view(-1, 1, 1, 1), None, None, None
+        (slopes,) = ctx.saved_tensors
+        return slopes * upstream[0].view(-1, 1, 1, 1), None, None, None
 
 
 def path_energy(
@@ -260,7 +319,7 @@ def path_flow(
     gives fields without one. No gradient is kept.
     """
     batch, grid = _prepare(frames.detach(), boundary, averaging, tau, obstacles)
-    potentials, _ = _potentials(batch, grid, averaging, tau)
+    _, potentials, _ = energy_terms(batch, grid, averaging, tau, gradient=False)
     density = _between(batch, averaging)
     fields = [
         mobility * difference

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-
 import torch
 from torch import Tensor
 
@@ -34,17 +31,7 @@ def solve_batch(system: Mobilities, b: Tensor) -> Tensor:
     """
     if b.device.type != "cpu":
         return solve_block_tridiagonal(system, b)
-    return _cpu_solver()(system, b)
-
-
-@lru_cache(maxsize=1)
-def _cpu_solver() -> Callable[[Mobilities, Tensor], Tensor]:
-    """Take the compiled kernel, or LAPACK where Numba does not work with what is installed."""
-    try:
-        from otbench.ot.kernel import solve_lanes
-    except (ImportError, OSError):
-        return solve_lapack
-    return solve_lanes
+    return solve_lapack(system, b)
 
 
 def _narrow(system: Mobilities, b: Tensor) -> tuple[Mobilities, Tensor, bool]:
