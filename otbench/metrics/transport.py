@@ -31,8 +31,10 @@ class PathEnergy(Metric):
     :math:`\partial_t \rho + \nabla \cdot (\rho v) = \rho g` (Feng & Strohmer 2024, sections 2 and
     6), no flux through the border, the density of a step taken at its middle; see
     ``otbench.ot.path_energy``. Over the mass M and times T it estimates a squared
-    Wasserstein distance: a pure translation by d pixels scores d squared, a cross-fade far more.
-    For RGB each colour is a density of its own, as in the paper, and the result is their mean
+    Wasserstein distance: at a large tau a translation by d pixels scores d squared and a
+    cross-fade many times more. A small tau lets mass fade out and in instead of moving far: at 10,
+    a cross-fade over some ten pixels is cheaper than the translation. Read it with the mass
+    drift beside it. For RGB each colour is a density of its own, as in the paper, and the result is their mean
     weighted by mass. Walls of the data set hold. Images keep their own size.
 
     Parameters

@@ -133,8 +133,8 @@ def test_path_energy_of_a_translation_is_its_squared_distance(scoring: ScoreCont
     pytest.importorskip("otbench.ot.path_energy")
     axis = torch.arange(32, dtype=torch.float64)
     centre = 9 + 12 * torch.linspace(0, 1, 11, dtype=torch.float64)
-    across = torch.exp(-((axis - centre[:, None]) ** 2) / (2 * 2.5**2))
-    along = torch.exp(-((axis - 16) ** 2) / (2 * 2.5**2))
+    across = torch.exp(-((axis - centre[:, None]) ** 2) / (2 * 1.5**2))
+    along = torch.exp(-((axis - 16) ** 2) / (2 * 1.5**2))
     moving = (along[:, None] * across[:, None, :]).view(1, 11, 1, 32, 32)
     time = torch.linspace(0, 1, 11, dtype=torch.float64).view(1, -1, 1, 1, 1)
     fading = (1 - time) * moving[:, :1] + time * moving[:, -1:]
