@@ -88,7 +88,7 @@ class ScoreContext:
     pairs: int = 256
     frames: int = 11
     midpoints: int = 1000
-    train_sample: int | None = 10_000
+    train_sample: int | None = 5_000
     batch_size: int = 256
     _memory: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict, repr=False)
 

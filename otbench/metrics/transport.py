@@ -34,8 +34,8 @@ class PathEnergy(Metric):
     Wasserstein distance: at a large tau a translation by d pixels scores d squared and a
     cross-fade many times more. A small tau lets mass fade out and in instead of moving far: at 10,
     a cross-fade over some ten pixels is cheaper than the translation. Read it with the mass
-    drift beside it. For RGB each colour is a density of its own, as in the paper, and the result is their mean
-    weighted by mass. Walls of the data set hold. Images keep their own size.
+    drift beside it. For RGB each colour is a density of its own, as in the paper, and the result
+    is their mean weighted by mass. Walls of the data set hold. Images keep their own size.
 
     Parameters
     ----------
