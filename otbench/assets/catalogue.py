@@ -6,7 +6,6 @@ hold. Order of sources: the user's own folder (nothing is transferred), public m
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from otbench.assets.carriers import Carrier, Member
 from otbench.assets.files import File, digest_of
 from otbench.assets.sources import Installed, Manual, Mirror, Source
 from otbench.errors import UsageError
+from otbench.registry import unknown_name
 
 __all__ = ["CATALOGUE", "DEFAULT", "Asset", "lookup"]
 
@@ -262,7 +262,5 @@ def lookup(name: str) -> Asset:
         If there is none, with the nearest name.
     """
     if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(CATALOGUE)}"
-        raise UsageError(f"unknown asset '{name}': {hint}")
+        raise UsageError(unknown_name("asset", name, CATALOGUE))
     return CATALOGUE[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -109,12 +108,6 @@ def load_extractor(name: str, device: torch.device) -> Extractor:
     return extract
 
 
-def cache_folder() -> Path:
-    """Return where features are kept: below ``OTBENCH_HOME``, or the user's cache."""
-    home = os.environ.get("OTBENCH_HOME")
-    return (Path(home).expanduser() if home else Path.home() / ".cache" / "otbench") / "features"
-
-
 def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
     """Keep what is computed from images in a file, named by extractor, number and digest.
 
@@ -123,7 +116,7 @@ def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
     """
     digest = hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
     shape = "x".join(str(size) for size in images.shape)
-    path = cache_folder() / f"{name}-{shape}-{digest[:32]}.safetensors"
+    path = store.home() / "features" / f"{name}-{shape}-{digest[:32]}.safetensors"
     if path.exists():
         return load_file(path)["features"].to(images.device)
     features = compute()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from otbench.metrics.base import (
     Direction,
@@ -65,28 +64,19 @@ class PathEnergy(Metric):
 
     def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
         """Average over paths; the standard error is over them."""
-        from otbench.ot.path_energy import path_energy, to_density
+        from otbench.ot.path_energy import image_energy
 
         check_images(frames=artefact.frames)
-        walls = ctx.data.obstacles
-
-        def energies(frames: Tensor) -> Tensor:
-            density = to_density(frames, self.floor)
-            colours = density.transpose(1, 2).flatten(0, 1)
-            each = path_energy(
-                colours,
-                boundary="noflux",
-                averaging="mid",
-                tau=self.tau,
-                obstacles=walls,
-                normalize=True,
-            ).view(len(frames), -1)
-            free = density if walls is None else density * ~walls.to(density.device)
-            mass = free.sum((1, 3, 4))
-            return (each * mass).sum(1) / mass.sum(1)
-
         with torch.no_grad():
-            parts = [energies(part.to(ctx.device)) for part in artefact.frames.split(CHUNK)]
+            parts = [
+                image_energy(
+                    part.to(ctx.device),
+                    floor=self.floor,
+                    tau=self.tau,
+                    obstacles=ctx.data.obstacles,
+                )
+                for part in artefact.frames.split(CHUNK)
+            ]
         return Value.of(torch.cat(parts))
 
 
