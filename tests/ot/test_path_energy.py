@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from otbench.ot import path_energy as module
 from otbench.ot.path_energy import image_energy, path_energy, path_flow, to_density
+from otbench.ot.solvers import solve_block_tridiagonal
 
 WALL = torch.zeros(4, 5, dtype=torch.bool)
 WALL[0:3, 2] = True
@@ -320,3 +322,28 @@ def test_bad_input_is_named(frames, options, message):
 def test_floor_must_be_positive():
     with pytest.raises(ValueError, match="floor must be positive"):
         to_density(torch.ones(2, 2), 0.0)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+def test_gpu_equals_cpu(options, positive_frames):
+    frames = equal_masses(positive_frames(2, 4, 4, 5), options["obstacles"])
+    results = []
+    for device in ("cpu", "cuda"):
+        leaf = frames.detach().to(device).requires_grad_()
+        energy = path_energy(leaf, **options)
+        assert energy.device.type == device
+        results.append((energy.detach().cpu(), torch.autograd.grad(energy.sum(), leaf)[0].cpu()))
+    torch.testing.assert_close(*results, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=name)
+def test_solver_of_the_gpu_on_the_cpu(options, positive_frames, monkeypatch):
+    frames = equal_masses(positive_frames(2, 4, 4, 5), options["obstacles"]).requires_grad_()
+    results = []
+    for terms in (module.energy_terms, module.torch_terms):
+        monkeypatch.setattr(module, "energy_terms", terms)
+        monkeypatch.setattr(module, "solve_batch", solve_block_tridiagonal)
+        energy = path_energy(frames, **options)
+        results.append((energy.detach(), torch.autograd.grad(energy.sum(), frames)[0]))
+    torch.testing.assert_close(*results, rtol=1e-8, atol=1e-8)
