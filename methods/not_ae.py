@@ -25,7 +25,7 @@ from otbench.nn.training import Optimiser
 from .matched import BackboneAutoencoder
 
 BLOW_UP = 1e3
-"""Largest |L_f| that still counts as training. Costs are means over pixels on [-1, 1], at most 4,
+"""Largest |L_f| that still counts as training. Costs are means over pixels on [-1, 1], below 8,
 and a potential that is in balance with them stays of that order; nothing bounds one that is not."""
 
 GRADIENT_CLIP = 10.0
