@@ -26,6 +26,7 @@ from otbench.context import Budget, FitContext
 from otbench.executors.local import WATCH_PARENT
 from otbench.interface import ImageDataset, Interpolator, Method
 from otbench.metrics.base import ScoreContext
+from otbench.nn.memory import keep_freed_memory
 from otbench.parameters import instantiate
 from otbench.records import is_finished, merge_rows, missing_metrics
 from otbench.registry import Plugin
@@ -86,6 +87,7 @@ class _Worker:
     def _work(self) -> None:
         cell = self.job.cell
         torch.set_num_threads(self.job.threads)
+        keep_freed_memory()
         self._progress("data")
         data = _build(cell.dataset_plugin, cell.dataset_parameters).load()
         if data.sha256 != cell.data_sha256:

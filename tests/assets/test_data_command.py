@@ -73,7 +73,7 @@ def test_the_default_is_what_the_default_run_needs(home, monkeypatch):
 
 
 def test_an_unknown_name_ends_in_2(home):
-    with pytest.raises(UsageError, match="did you mean 'lpips-alex'") as caught:
+    with pytest.raises(UsageError, match="did you mean lpips-alex") as caught:
         otbench("fetch", "lpips-alx")
     assert caught.value.exit_code == 2
 
