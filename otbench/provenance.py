@@ -67,7 +67,9 @@ def _version(distribution: str) -> str | None:
 def _commit() -> dict[str, Any]:
     folder = Path(__file__).resolve().parent.parent
     commit = _git(folder, "rev-parse", "HEAD") if (folder / ".git").exists() else None
-    dirty = bool(_git(folder, "status", "--porcelain", "-uno")) if commit else None
+    # Runs write their tables into results/, which are not part of the code.
+    changes = _git(folder, "status", "--porcelain", "-uno", "--", ".", ":!results")
+    dirty = bool(changes) if commit else None
     return {"commit": commit, "dirty": dirty}
 
 

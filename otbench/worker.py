@@ -112,12 +112,18 @@ class _Worker:
         return self.job.folder / "model"
 
     def _fit(self, method: Method, data: ImageDataset) -> Method:
-        cell, losses = self.job.cell, self.content["losses"]
+        cell = self.job.cell
+        phase = {"step": 0, "began": 0.0}
 
         def on_progress(step: int, steps: int, seconds: float, values: dict[str, float]) -> None:
-            for name, value in {"step": float(step), **values}.items():
-                losses.setdefault(name, []).append(value)
-            self._progress("fit", step=step, steps=steps, seconds=seconds, losses=values)
+            # A method that trains in two parts counts its steps twice.
+            if step <= phase["step"]:
+                phase["began"] = seconds
+            phase["step"] = step
+            for name, value in values.items():
+                self.content["losses"].setdefault(name, []).append([step, value])
+            elapsed = seconds - phase["began"]
+            self._progress("fit", step=step, steps=steps, seconds=elapsed, losses=values)
 
         budget = Budget(cell.steps, cell.batch_size, cell.seconds)
         ctx = FitContext(budget, cell.seed, self.job.device, on_progress)
