@@ -189,7 +189,7 @@ def torch_terms(
 def _cpu_terms() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
     """Take the compiled kernel, or LAPACK where Numba does not work with what is installed."""
     try:
-        from otbench.ot.kernel import kernel_terms
+        from otbench.ot.batched import kernel_terms
     except (ImportError, OSError):
         return torch_terms
     return kernel_terms

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from otbench.ot import path_energy as module
+from otbench.ot.batched import kernel_terms
 from otbench.ot.grid import Grid
-from otbench.ot.kernel import kernel_terms
 from otbench.ot.lanes import LANES
 from otbench.ot.path_energy import path_energy, torch_terms
 
@@ -82,7 +82,7 @@ def test_lapack_serves_where_numba_is_absent(monkeypatch, positive_frames):
     frames = positive_frames(2, 3, 5, 5).requires_grad_()
     assert module._cpu_terms() is kernel_terms
     expected = torch.autograd.grad(path_energy(frames).sum(), frames)
-    monkeypatch.setitem(sys.modules, "otbench.ot.kernel", None)
+    monkeypatch.setitem(sys.modules, "otbench.ot.batched", None)
     module._cpu_terms.cache_clear()
     try:
         assert module._cpu_terms() is torch_terms
