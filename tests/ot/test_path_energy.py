@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from otbench.ot import path_energy as module
+from otbench.ot import terms
 from otbench.ot.path_energy import image_energy, path_energy, path_flow, to_density
 from otbench.ot.solvers import solve_block_tridiagonal
 
@@ -341,9 +342,9 @@ def test_gpu_equals_cpu(options, positive_frames):
 def test_solver_of_the_gpu_on_the_cpu(options, positive_frames, monkeypatch):
     frames = equal_masses(positive_frames(2, 4, 4, 5), options["obstacles"]).requires_grad_()
     results = []
-    for terms in (module.energy_terms, module.torch_terms):
-        monkeypatch.setattr(module, "energy_terms", terms)
-        monkeypatch.setattr(module, "solve_batch", solve_block_tridiagonal)
+    monkeypatch.setattr(terms, "solve_batch", solve_block_tridiagonal)
+    for chosen in (terms.energy_terms, terms.torch_terms):
+        monkeypatch.setattr(module, "energy_terms", chosen)
         energy = path_energy(frames, **options)
         results.append((energy.detach(), torch.autograd.grad(energy.sum(), frames)[0]))
     torch.testing.assert_close(*results, rtol=1e-8, atol=1e-8)
