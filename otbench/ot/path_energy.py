@@ -113,7 +113,7 @@ def path_energy(
         None is balanced. Its mobility is r / tau with the same averaging as the faces (the
         release always takes the first frame).
     obstacles : Tensor, shape (h, w), bool, optional
-        True where no mass passes; the frames' values there are ignored.
+        True where no mass passes; the frames' values there play no part, but must be finite.
     normalize : bool
         Return T J / M in squared pixels instead, with M the mass of a frame averaged over the
         T + 1 frames (free cells only), differentiated with the rest. For a slow path this tends

@@ -16,10 +16,11 @@ MASS_TOLERANCE = 1e-6
 
 
 def _check_frames(frames: Tensor, grid: Grid) -> None:
-    inside = frames if grid.obstacles is None else frames[..., grid.free]
-    low, high = (float(v) for v in torch.aminmax(inside))
+    low, high = (float(v) for v in torch.aminmax(frames))
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("frames hold values that are not finite")
+    if grid.obstacles is not None:
+        low = float(frames[..., grid.free].min())
     if low <= 0:
         raise ValueError(
             f"frames must be positive, the least value is {low:g}: add a floor with to_density"

@@ -264,6 +264,18 @@ def test_images_sum_over_colours():
         torch.testing.assert_close(one, path_energy(wide, tau=tau, normalize=True))
 
 
+def test_values_on_walls_play_no_part(positive_frames):
+    frames = positive_frames(3, 4, 5)
+    other = frames.where(~WALL, torch.tensor(-7.0).double())
+    for normalize in (False, True):
+        one, same = (
+            path_energy(f, tau=2.0, obstacles=WALL, normalize=normalize) for f in (frames, other)
+        )
+        assert float(one) == float(same)
+    with pytest.raises(ValueError, match="not finite"):
+        path_energy(frames.where(~WALL, torch.nan), tau=2.0, obstacles=WALL)
+
+
 def test_single_precision_is_promoted(positive_frames):
     frames = positive_frames(2, 5, 5)
     single = path_energy(frames.float(), tau=1.0)
