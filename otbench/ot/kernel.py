@@ -1,24 +1,19 @@
-"""A batched sparse Cholesky solver in Numba: systems side by side in the vector lanes.
+"""The compiled inner loops: a sparse Cholesky solver with systems side by side in vector lanes.
 
 The systems of one grid share their pattern, so `LANES` of them go through one factorisation
 together, each number a vector. Columns are eliminated `PANEL` at a time, and each sweep over the
 front updates two columns at once: eight multiply-adds for six loads and two stores.
 """
 
+# The functions are Numba's, which infers their types itself.
+# mypy: ignore-errors
+
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-
 import numpy as np
-import torch
 from numba import njit
-from numpy.typing import NDArray
-from torch import Tensor
 
-from otbench.ot.elimination import PANEL, elimination
-from otbench.ot.grid import Grid
+from otbench.ot.elimination import PANEL
 from otbench.ot.lanes import (
     LANES,
     add,
@@ -37,7 +32,7 @@ compiled = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
 
 
 @compiled
-def _gather(frames, steps, group, left, right):  # type: ignore[no-untyped-def]
+def _gather(frames, steps, group, left, right):
     """Lay the frames before and after the steps of one group side by side, one step a lane.
 
     A last incomplete group repeats its last step.
@@ -53,7 +48,7 @@ def _gather(frames, steps, group, left, right):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _scatter(lanes, group, out):  # type: ignore[no-untyped-def]
+def _scatter(lanes, group, out):
     """Put the results of one group back, each to its step."""
     for lane in range(min(LANES, out.shape[0] - group * LANES)):
         for k in range(out.shape[1]):
@@ -61,8 +56,8 @@ def _scatter(lanes, group, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _centre(values, regions):  # type: ignore[no-untyped-def]
-    """Subtract the mean over each closed region; see `_regions`."""
+def _centre(values, regions):
+    """Subtract the mean over each closed region; see ``batched.py``."""
     for k in range(len(regions)):
         count = regions[k, 0]
         total = spread(0.0)
@@ -75,7 +70,7 @@ def _centre(values, regions):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _prepare(left, right, plan, scene, faces, diagonal, change):  # type: ignore[no-untyped-def]
+def _prepare(left, right, plan, scene, faces, diagonal, change):
     """Fill in the system of a step: mobilities of the faces, diagonal, right-hand side.
 
     ``left`` is overwritten by the density between the frames.
@@ -108,7 +103,7 @@ def _prepare(left, right, plan, scene, faces, diagonal, change):  # type: ignore
 
 
 @compiled
-def _derive(y, plan, scene, faces, by_density):  # type: ignore[no-untyped-def]
+def _derive(y, plan, scene, faces, by_density):
     """Write dJ/dr, with r the density between the frames; ``faces`` is overwritten."""
     cell_faces, face_cells = plan[0], plan[1]
     half_open, free, _, _, price = scene
@@ -128,7 +123,7 @@ def _derive(y, plan, scene, faces, by_density):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _assemble(faces, diagonal, right, plan, factor, y):  # type: ignore[no-untyped-def]
+def _assemble(faces, diagonal, right, plan, factor, y):
     """Eliminate the removed cells and write the matrix and right-hand side of the kept ones."""
     _, _, kept, removed, neighbours, neighbour_faces, pairs, _, offset = plan
     factor[:] = 0.0
@@ -156,7 +151,7 @@ def _assemble(faces, diagonal, right, plan, factor, y):  # type: ignore[no-untyp
 
 
 @compiled
-def _factorise(factor, offset, reach, y):  # type: ignore[no-untyped-def]
+def _factorise(factor, offset, reach, y):
     """Overwrite the matrix by its Cholesky factor (inverse diagonal) and y by the forward solve."""
     n = len(offset)
     for panel in range(len(reach)):
@@ -210,7 +205,7 @@ def _factorise(factor, offset, reach, y):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _substitute(factor, offset, reach, y):  # type: ignore[no-untyped-def]
+def _substitute(factor, offset, reach, y):
     """Overwrite y by the solution, from the last position to the first."""
     n = len(offset)
     for panel in range(len(reach) - 1, -1, -1):
@@ -241,7 +236,7 @@ def _substitute(factor, offset, reach, y):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _expand(faces, diagonal, right, plan, y, solution):  # type: ignore[no-untyped-def]
+def _expand(faces, diagonal, right, plan, y, solution):
     """Write the solution in all cells, from that in the kept ones."""
     _, _, kept, removed, neighbours, neighbour_faces, _, _, _ = plan
     for p in range(len(kept)):
@@ -256,7 +251,7 @@ def _expand(faces, diagonal, right, plan, y, solution):  # type: ignore[no-untyp
 
 
 @compiled
-def _solve_groups(first, last, frames, steps, plan, size, scene, potentials, by_density, energies):  # type: ignore[no-untyped-def]
+def solve_groups(first, last, frames, steps, plan, size, scene, potentials, by_density, energies):
     """Solve the groups of steps from first to last (exclusive)."""
     cells = frames.shape[1]
     faces = np.empty(len(scene[0]) * LANES)
@@ -286,7 +281,7 @@ def _solve_groups(first, last, frames, steps, plan, size, scene, potentials, by_
 
 
 @compiled
-def _combine(potentials, by_density, steps, mid, out):  # type: ignore[no-untyped-def]
+def combine(potentials, by_density, steps, mid, out):
     """Add up what the steps before and after a frame say about it."""
     share = 0.5 if mid else 1.0
     for frame in range(len(out)):
@@ -301,76 +296,3 @@ def _combine(potentials, by_density, steps, mid, out):  # type: ignore[no-untype
                 if mid:
                     value += share * by_density[after - 1, c]
             out[frame, c] = value
-
-
-@lru_cache(maxsize=4)
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Keep threads; a forked process has none of its parent's and gets its own."""
-    return ThreadPoolExecutor(threads)
-
-
-def _regions(grid: Grid) -> NDArray[np.int64]:
-    """List the cells of each closed region, preceded by their number."""
-    listed = [region.flatten().nonzero()[:, 0].numpy() for region in grid.closed_regions]
-    table = np.zeros((len(listed), 1 + max(map(len, listed), default=0)), np.int64)
-    for row, cells in zip(table, listed, strict=True):
-        row[0], row[1 : 1 + len(cells)] = len(cells), cells
-    return table
-
-
-def kernel_terms(
-    frames: Tensor, grid: Grid, averaging: str, tau: float | None, gradient: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Solve all steps of all paths; takes, returns and raises what `energy_terms` does, on the CPU.
-
-    As many threads run as torch may use (``torch.set_num_threads``).
-    """
-    paths, count, height, width = frames.shape
-    steps, cells = count - 1, height * width
-    plan = elimination(height, width, grid.boundary == "periodic")
-    tables = (
-        plan.cell_faces,
-        plan.face_cells,
-        plan.kept,
-        plan.removed,
-        plan.neighbours,
-        plan.neighbour_faces,
-        plan.pairs,
-        plan.reach,
-        plan.offset,
-    )
-    half_open = torch.cat([grid.vertical_faces.flatten(), grid.horizontal_faces.flatten()]) / 2
-    scene = (
-        half_open.numpy(),
-        grid.free.flatten().double().numpy(),
-        _regions(grid) if tau is None else np.zeros((0, 1), np.int64),
-        averaging == "mid",
-        0.0 if tau is None else 1.0 / tau,
-    )
-    flat = frames.detach().reshape(paths * count, cells).contiguous().numpy()
-    potentials = np.empty((paths * steps, cells))
-    by_density = np.empty((paths * steps if gradient else 0, cells))
-    energies = np.empty(paths * steps)
-    groups = -(-paths * steps // LANES)
-    threads = max(min(torch.get_num_threads(), groups), 1)
-    cuts = [groups * k // threads for k in range(threads + 1)]
-
-    def run(k: int) -> None:
-        _solve_groups(
-            cuts[k], cuts[k + 1], flat, steps, tables, plan.size, scene,
-            potentials, by_density, energies,
-        )  # fmt: skip
-
-    others = [_pool(threads - 1, os.getpid()).submit(run, k) for k in range(1, threads)]
-    run(0)
-    for other in others:
-        other.result()
-    wrong = ~np.isfinite(energies)
-    if wrong.any():
-        raise ValueError(f"system {int(wrong.argmax())} is not positive definite")
-    total = torch.from_numpy(energies).view(paths, steps).sum(1)
-    slopes = None
-    if gradient:
-        slopes = torch.empty(frames.shape, dtype=torch.float64)
-        _combine(potentials, by_density, steps, averaging == "mid", slopes.view(-1, cells).numpy())
-    return total, torch.from_numpy(potentials).view(-1, height, width), slopes

@@ -15,22 +15,17 @@ checked by finite differences.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from otbench.ot.grid import Boundary, Grid
-from otbench.ot.solvers import solve_batch
+from otbench.ot.terms import Averaging, density_between, energy_terms
+from otbench.ot.validation import checked_path
 
-Averaging = Literal["mid", "left"]
-
-MASS_TOLERANCE = 1e-6
-"""Relative difference of masses that balanced transport takes for rounding and projects out."""
+__all__ = ["Flow", "image_energy", "path_energy", "path_flow", "to_density"]
 
 
 class Flow(NamedTuple):
@@ -65,166 +60,6 @@ def to_density(images: Tensor, floor: float = 1e-3) -> Tensor:
     if not floor > 0:
         raise ValueError(f"floor must be positive, got {floor}")
     return images.double() + floor
-
-
-def _check_frames(frames: Tensor, grid: Grid) -> None:
-    inside = frames if grid.obstacles is None else frames[..., grid.free]
-    low, high = (float(v) for v in torch.aminmax(inside))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("frames hold values that are not finite")
-    if low <= 0:
-        raise ValueError(
-            f"frames must be positive, the least value is {low:g}: add a floor with to_density"
-        )
-
-
-def _mass(frames: Tensor, grid: Grid, region: Tensor) -> Tensor:
-    """Sum the frames (..., h, w) over a region; all cells are free where there are no walls."""
-    if grid.obstacles is None:
-        return frames.sum((-2, -1))
-    return frames[..., region].sum(-1)
-
-
-def _check_balance(frames: Tensor, grid: Grid) -> None:
-    regions = grid.closed_regions
-    if not regions:
-        return
-    whole = _mass(frames, grid, grid.free).mean(1)
-    for region in regions:
-        masses = _mass(frames, grid, region)
-        gaps = (masses.amax(1) - masses.amin(1)) / whole
-        path = int(gaps.argmax())
-        if float(gaps[path]) > MASS_TOLERANCE:
-            span = f"from {float(masses[path].min()):.9g} to {float(masses[path].max()):.9g}"
-            if len(regions) > 1 or grid.boundary == "open":
-                raise ValueError(
-                    f"obstacles seal off a region of {int(region.sum())} cells, but in path {path} "
-                    f"the mass in it goes {span}, a mismatch of {float(gaps[path]):.3g} of the "
-                    f"whole: open a way, or set tau for unbalanced transport"
-                )
-            raise ValueError(
-                f"balanced transport needs frames of equal mass: in path {path} it goes {span}, "
-                f"a relative mismatch of {float(gaps[path]):.3g} (at most {MASS_TOLERANCE:g} is "
-                f"allowed): normalise the frames, or set tau for unbalanced transport"
-            )
-
-
-def _prepare(
-    frames: Tensor,
-    boundary: Boundary,
-    averaging: Averaging,
-    tau: float | None,
-    obstacles: Tensor | None,
-) -> tuple[Tensor, Grid]:
-    """Check all input; return the frames as (batch, T + 1, h, w), float64, and the grid."""
-    if averaging not in get_args(Averaging):
-        raise ValueError(f"averaging must be mid or left, got {averaging!r}")
-    if tau is not None and not (tau > 0 and math.isfinite(tau)):
-        raise ValueError(f"tau must be positive and finite, or None for balanced, got {tau}")
-    if not frames.is_floating_point():
-        raise ValueError(f"frames must be floating-point, got {frames.dtype}")
-    if frames.dim() not in (3, 4):
-        raise ValueError(
-            f"frames must be (batch, T + 1, h, w) or (T + 1, h, w), got {tuple(frames.shape)}"
-        )
-    batch = frames.double() if frames.dim() == 4 else frames.double().unsqueeze(0)
-    if batch.numel() == 0:
-        raise ValueError(f"frames are empty: shape {tuple(frames.shape)}")
-    if batch.shape[1] < 2:
-        raise ValueError("a path needs at least two frames (T >= 1), got one")
-    height, width = batch.shape[-2:]
-    grid = Grid(height, width, boundary, obstacles, batch.device)
-    detached = batch.detach()
-    _check_frames(detached, grid)
-    if tau is None:
-        _check_balance(detached, grid)
-    return batch, grid
-
-
-def _between(frames: Tensor, averaging: Averaging) -> Tensor:
-    """Return the density between the frames, shape (batch * T, h, w)."""
-    left = frames[:, :-1]
-    density = left if averaging == "left" else (left + frames[:, 1:]) / 2
-    return density.flatten(0, 1)
-
-
-def _centred(values: Tensor, regions: list[Tensor]) -> Tensor:
-    """Subtract the mean over each region from values, shape (n, h, w)."""
-    for region in regions:
-        inside = values[:, region]
-        values = values.clone()
-        values[:, region] = inside - inside.mean(1, keepdim=True)
-    return values
-
-
-def torch_terms(
-    frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None, gradient: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Compute what `energy_terms` does in torch, on any device."""
-    density = _between(frames, averaging)
-    loose = grid.closed_regions if tau is None else []
-    change = (frames[:, :-1] - frames[:, 1:]).flatten(0, 1)
-    change = _centred(change if grid.obstacles is None else change * grid.free, loose)
-    system = grid.mobilities(density, None if tau is None else density / tau)
-    potentials = _centred(solve_batch(system, change), loose)
-    energies = (potentials * change).sum((-2, -1)).view(len(frames), -1).sum(1)
-    if not gradient:
-        return energies, potentials, None
-    y = potentials.unflatten(0, (len(frames), -1))
-    # dJ/du = -(D^T y)^2 on each face, which takes half of its density from each of its cells
-    by_density = grid.squared_differences(y) / -2
-    if tau is not None:
-        by_density -= y.square() / tau * grid.free
-    slopes = torch.zeros_like(frames)
-    if averaging == "left":
-        slopes[:, :-1] = 2 * y + by_density
-        slopes[:, 1:] -= 2 * y
-    else:
-        slopes[:, :-1] = 2 * y + by_density / 2
-        slopes[:, 1:] += by_density / 2 - 2 * y
-    return energies, potentials, slopes
-
-
-@lru_cache(maxsize=1)
-def _cpu_terms() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
-    """Take the compiled kernel, or LAPACK where Numba does not work with what is installed."""
-    try:
-        from otbench.ot.kernel import kernel_terms
-    except (ImportError, OSError):
-        return torch_terms
-    return kernel_terms
-
-
-def energy_terms(
-    frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None, gradient: bool
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Solve all steps of all paths, on the device they are on.
-
-    Parameters
-    ----------
-    frames : Tensor, shape (batch, T + 1, h, w), float64
-        Checked.
-    grid : Grid
-    averaging : {"mid", "left"}
-    tau : float or None
-    gradient : bool
-        Whether to compute the last result.
-
-    Returns
-    -------
-    energies : Tensor, shape (batch,)
-    potentials : Tensor, shape (batch * T, h, w)
-        y, with mean 0 over each closed region in balanced mode.
-    slopes : Tensor, shape (batch, T + 1, h, w), or None
-        Gradient of each energy in its frames.
-
-    Raises
-    ------
-    ValueError
-        If a system is numerically not positive definite.
-    """
-    compute = _cpu_terms() if frames.device.type == "cpu" else torch_terms
-    return compute(frames, grid, averaging, tau, gradient)
 
 
 class _PathEnergy(torch.autograd.Function):
@@ -267,7 +102,7 @@ def path_energy(
     frames : Tensor, shape (batch, T + 1, h, w) or (T + 1, h, w)
         Positive densities, at least two a path; other floating types are converted to float64.
         In balanced mode all frames of a path have one mass (unless the rim is open), up to a
-        relative `MASS_TOLERANCE`.
+        relative 1e-6 (`otbench.ot.validation.MASS_TOLERANCE`).
     boundary : {"noflux", "open", "periodic"}
         See `Grid`. Singular systems are pinned, not damped as in the release.
     averaging : {"mid", "left"}
@@ -278,7 +113,7 @@ def path_energy(
         None is balanced. Its mobility is r / tau with the same averaging as the faces (the
         release always takes the first frame).
     obstacles : Tensor, shape (h, w), bool, optional
-        True where no mass passes; the frames' values there are ignored.
+        True where no mass passes; the frames' values there play no part, but must be finite.
     normalize : bool
         Return T J / M in squared pixels instead, with M the mass of a frame averaged over the
         T + 1 frames (free cells only), differentiated with the rest. For a slow path this tends
@@ -297,7 +132,7 @@ def path_energy(
         differ (the message says by how much), if obstacles seal off mass, or if an option is
         unknown.
     """
-    batch, grid = _prepare(frames, boundary, averaging, tau, obstacles)
+    batch, grid = checked_path(frames, boundary, averaging, tau, obstacles)
     energy: Tensor = _PathEnergy.apply(batch, grid, averaging, tau)
     if normalize:
         inside = batch if obstacles is None else batch * grid.free
@@ -318,9 +153,9 @@ def path_flow(
     Takes what `path_energy` takes and raises what it raises; a path without a batch dimension
     gives fields without one. No gradient is kept.
     """
-    batch, grid = _prepare(frames.detach(), boundary, averaging, tau, obstacles)
+    batch, grid = checked_path(frames.detach(), boundary, averaging, tau, obstacles)
     _, potentials, _ = energy_terms(batch, grid, averaging, tau, gradient=False)
-    density = _between(batch, averaging)
+    density = density_between(batch, averaging)
     fields = [
         mobility * difference
         for mobility, difference in zip(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from otbench.ot import path_energy as module
+from otbench.ot import terms
 from otbench.ot.path_energy import image_energy, path_energy, path_flow, to_density
 from otbench.ot.solvers import solve_block_tridiagonal
 
@@ -263,6 +264,18 @@ def test_images_sum_over_colours():
         torch.testing.assert_close(one, path_energy(wide, tau=tau, normalize=True))
 
 
+def test_values_on_walls_play_no_part(positive_frames):
+    frames = positive_frames(3, 4, 5)
+    other = frames.where(~WALL, torch.tensor(-7.0).double())
+    for normalize in (False, True):
+        one, same = (
+            path_energy(f, tau=2.0, obstacles=WALL, normalize=normalize) for f in (frames, other)
+        )
+        assert float(one) == float(same)
+    with pytest.raises(ValueError, match="not finite"):
+        path_energy(frames.where(~WALL, torch.nan), tau=2.0, obstacles=WALL)
+
+
 def test_single_precision_is_promoted(positive_frames):
     frames = positive_frames(2, 5, 5)
     single = path_energy(frames.float(), tau=1.0)
@@ -341,9 +354,9 @@ def test_gpu_equals_cpu(options, positive_frames):
 def test_solver_of_the_gpu_on_the_cpu(options, positive_frames, monkeypatch):
     frames = equal_masses(positive_frames(2, 4, 4, 5), options["obstacles"]).requires_grad_()
     results = []
-    for terms in (module.energy_terms, module.torch_terms):
-        monkeypatch.setattr(module, "energy_terms", terms)
-        monkeypatch.setattr(module, "solve_batch", solve_block_tridiagonal)
+    monkeypatch.setattr(terms, "solve_batch", solve_block_tridiagonal)
+    for chosen in (terms.energy_terms, terms.torch_terms):
+        monkeypatch.setattr(module, "energy_terms", chosen)
         energy = path_energy(frames, **options)
         results.append((energy.detach(), torch.autograd.grad(energy.sum(), frames)[0]))
     torch.testing.assert_close(*results, rtol=1e-8, atol=1e-8)

@@ -7,11 +7,12 @@ import sys
 import pytest
 import torch
 
-from otbench.ot import path_energy as module
+from otbench.ot import terms as module
+from otbench.ot.batched import kernel_terms
 from otbench.ot.grid import Grid
-from otbench.ot.kernel import kernel_terms
 from otbench.ot.lanes import LANES
-from otbench.ot.path_energy import path_energy, torch_terms
+from otbench.ot.path_energy import path_energy
+from otbench.ot.terms import torch_terms
 
 
 def walls(height: int, width: int) -> torch.Tensor:
@@ -65,7 +66,8 @@ def test_bare_background_keeps_its_digits(stored_run):
     frames = torch.stack([stored_run[0], stored_run.mean(0), stored_run[1]]).unsqueeze(0)
     for tau in (None, 10.0):
         one, other = (
-            terms(frames, Grid(32, 32), "mid", tau, True) for terms in (kernel_terms, torch_terms)
+            compute(frames, Grid(32, 32), "mid", tau, True)
+            for compute in (kernel_terms, torch_terms)
         )
         torch.testing.assert_close(one[0], other[0], rtol=1e-10, atol=0)
         assert float((one[2] - other[2]).abs().max() / other[2].abs().max()) < 1e-8
@@ -82,7 +84,7 @@ def test_lapack_serves_where_numba_is_absent(monkeypatch, positive_frames):
     frames = positive_frames(2, 3, 5, 5).requires_grad_()
     assert module._cpu_terms() is kernel_terms
     expected = torch.autograd.grad(path_energy(frames).sum(), frames)
-    monkeypatch.setitem(sys.modules, "otbench.ot.kernel", None)
+    monkeypatch.setitem(sys.modules, "otbench.ot.batched", None)
     module._cpu_terms.cache_clear()
     try:
         assert module._cpu_terms() is torch_terms
