@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from torch import Tensor
 from otbench.interface import Diverged, FitContext, ImageDataset, MethodCard, parameter
 
 from .ae import AE
+
+if TYPE_CHECKING:
+    from otbench.ot.amortized_map import AmortizedMap
 
 MAP = "map.safetensors"
 ENCODED_AT_ONCE = 64
@@ -22,6 +26,14 @@ of them would cost more time than the map's training."""
 
 CODES_PER_DIMENSION = 16
 """Codes at least, per dimension, for mean and covariance."""
+
+
+def map_class() -> type[AmortizedMap]:
+    """Import JAX, the first time, so that it leaves the GPU's memory to torch."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    from otbench.ot.amortized_map import AmortizedMap
+
+    return AmortizedMap
 
 
 @dataclass
@@ -77,8 +89,8 @@ class W2ICNN(AE):
             "afterwards, as many updates as the budget has steps, on a random part of the training "
             "split where a code would be drawn less than 8 times; its time is in fit_seconds",
             "f and h start at the closed-form Gaussian (Bures) map of the codes and its inverse, "
-            "in place of an identity learned in 10,000 updates; eigenvalues of the codes' covariance "
-            "are floored at 1e-6 of the largest",
+            "in place of an identity learned in 10,000 updates; eigenvalues of the codes' "
+            "covariance are floored at 1e-6 of the largest",
             "map and solver work in coordinates in which that start is the identity; the "
             "amortizer's squared error is measured there",
             "the potential has a learned quadratic with curvature at least 0.1 a direction, every "
@@ -96,12 +108,10 @@ class W2ICNN(AE):
         those of the map, ``map_dual``, ``map_amortization`` and ``map_residual``. Where the
         budget's seconds run out in the first part, the map stays the closed-form Gaussian one.
         """
-        from otbench.ot.amortized_map import AmortizedMap
-
         super().fit(data, ctx)
         codes = self._codes(data.train.images, ctx)
-        self.map_ = AmortizedMap.start(
-            codes, ctx.seed_for("map-init"), self.hidden, self.amortizer_hidden
+        self.map_ = map_class().start(
+            codes, ctx.seed_for("map-init"), tuple(self.hidden), tuple(self.amortizer_hidden)
         )
         cap = ctx.budget.seconds
         if cap is not None and ctx.seconds > cap:
@@ -163,8 +173,6 @@ class W2ICNN(AE):
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
         """Read back what `save` wrote."""
-        from otbench.ot.amortized_map import AmortizedMap
-
         method = super().load(folder, device)
-        method.map_ = AmortizedMap.load(folder / MAP)
+        method.map_ = map_class().load(folder / MAP)
         return method

@@ -6,7 +6,7 @@ prediction. Everything is computed in `BalancedCoordinates`, where the start is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -67,15 +67,14 @@ def _push(parameters: DualParameters, mean: Array, axes: Array, spread: Array, x
     return gradient_of(partial(icnn, parameters.potential))(u) / spread @ axes.T
 
 
-@partial(jax.jit, static_argnames="iterations")
+@jax.jit
 def _pull(
     parameters: DualParameters,
     axes: Array,
     spread: Array,
     tolerance: float,
-    y: Array,
-    *,
     iterations: int,
+    y: Array,
 ) -> Conjugate:
     v = y @ axes * spread
     return conjugate(
@@ -107,7 +106,7 @@ class AmortizedMap:
 
     @classmethod
     def start(
-        cls, points: Tensor, seed: int, hidden: Sequence[int], amortizer_hidden: Sequence[int]
+        cls, points: Tensor, seed: int, hidden: tuple[int, ...], amortizer_hidden: tuple[int, ...]
     ) -> Self:
         """Make the map that is the closed-form Gaussian (Bures) one for the law of the points.
 
@@ -115,7 +114,7 @@ class AmortizedMap:
         ----------
         points : Tensor, shape (n, d)
         seed : int
-        hidden, amortizer_hidden : sequence of int
+        hidden, amortizer_hidden : tuple of int
             Widths of the potential's and the amortizer's layers.
         """
         coordinates = BalancedCoordinates.of(points.detach().cpu().numpy())
@@ -182,7 +181,7 @@ class AmortizedMap:
         for done, parameters, losses in train_dual(
             training, self.parameters, jax.random.key(seed % SEEDS)
         ):
-            if not all(bool(jnp.isfinite(v).all()) for v in jax.tree.leaves(parameters)):
+            if not all(np.isfinite(v).all() for v in jax.tree.leaves(parameters)):
                 raise FloatingPointError(f"the map's parameters are not finite at step {done}")
             self.parameters = parameters
             yield done, losses
@@ -212,14 +211,13 @@ class AmortizedMap:
             Solver steps at most.
         """
         solve = partial(_pull, self.parameters, self.axes, self.spread, tolerance)
+        first = partial(solve, min(FIRST_ROUND, iterations))
         rows = self._rows(y)
         with jax.default_matmul_precision("highest"):
-            found = Conjugate(
-                *_in_buckets(partial(solve, iterations=min(FIRST_ROUND, iterations)), rows)
-            )
+            found = Conjugate(*_in_buckets(first, rows))
             late = jnp.asarray(np.flatnonzero(np.asarray(found.residual) > tolerance))
             if len(late) and iterations > FIRST_ROUND:
-                again = Conjugate(*_in_buckets(partial(solve, iterations=iterations), rows[late]))
+                again = Conjugate(*_in_buckets(partial(solve, iterations), rows[late]))
                 found = Conjugate(
                     *(old.at[late].set(new) for old, new in zip(found, again, strict=True))
                 )

@@ -25,7 +25,8 @@ SHRINK = 1.5
 """Ratio of one candidate step to the next (Amos 2023, release)."""
 
 ROUNDING = 10.0
-"""Machine epsilons of the two terms of J that a step may seem to rise by where its slope tells that it descends."""
+"""Machine epsilons of the two terms of J that a step may seem to rise by, where its slopes
+tell that it descends."""
 
 APPROXIMATE = 0.8
 """Near the optimum the true decrease drowns in the rounding of the value; a step then passes by its
@@ -99,7 +100,7 @@ def conjugate(
     start: Array,
     *,
     tolerance: float,
-    max_iterations: int,
+    max_iterations: int | Array,
     memory: int = 5,
     candidates: int = 10,
     change_basis: Callable[[Array], Array] = lambda r: r,

@@ -7,7 +7,7 @@ Kolter 2017. Parameters are plain dictionaries of arrays; functions take a batch
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,8 @@ SOFTPLUS_OF_ZERO_WEIGHT = math.log(math.expm1(1.0))
 """The free weight whose softplus is 1."""
 
 
-def init_icnn(key: Array, sample: Array, hidden: Sequence[int]) -> Parameters:
+@partial(jax.jit, static_argnames="hidden")
+def init_icnn(key: Array, sample: Array, hidden: tuple[int, ...]) -> Parameters:
     r"""Start a convex potential at 0.5 \|x\|^2 exactly, so that its gradient is the identity.
 
     Parameters
@@ -39,13 +40,14 @@ def init_icnn(key: Array, sample: Array, hidden: Sequence[int]) -> Parameters:
     sample : Array, shape (m, d)
         Points of the law that the potential will see: every unit's input is brought to mean 0 and
         variance 1 over them (the data-dependent start of the paper's ActNorm).
-    hidden : sequence of int
+    hidden : tuple of int
         Units of each hidden layer, at least one layer.
 
     Notes
     -----
     The first d units look along the coordinate axes, as many more against them, the rest along
-    random directions.
+    random directions. Their kinks are spread over the law, a standard deviation about its middle:
+    kinks in the middle alone cannot tell one cluster from two.
     """
     if not hidden or min(hidden) < 1:
         raise ValueError(f"hidden must name at least one layer of at least one unit, got {hidden}")
@@ -54,7 +56,7 @@ def init_icnn(key: Array, sample: Array, hidden: Sequence[int]) -> Parameters:
     parameters: Parameters = {"log_curvature": jnp.zeros(dimension), **_init_norms(spread)}
     units = None
     for layer, width in enumerate(hidden):
-        key, inner, outer = jax.random.split(key, 3)
+        key, inner, outer, kink = jax.random.split(key, 4)
         directions = jax.random.normal(inner, (width, dimension)) / spread
         if layer == 0:
             axes = jnp.concatenate([jnp.eye(dimension), -jnp.eye(dimension)])[:width]
@@ -69,7 +71,7 @@ def init_icnn(key: Array, sample: Array, hidden: Sequence[int]) -> Parameters:
         parameters |= {
             f"directions{layer}": directions,
             f"gain{layer}": gain,
-            f"bias{layer}": -gain * jnp.mean(drive, axis=0),
+            f"bias{layer}": jax.random.normal(kink, (width,)) - gain * jnp.mean(drive, axis=0),
             f"output{layer}": jnp.zeros(width),
         }
         units = jax.nn.elu(gain * drive + parameters[f"bias{layer}"]) / gain
@@ -137,7 +139,8 @@ def project_icnn(parameters: Parameters) -> Parameters:
     }
 
 
-def init_residual_mlp(key: Array, spread: Array, hidden: Sequence[int]) -> Parameters:
+@partial(jax.jit, static_argnames="hidden")
+def init_residual_mlp(key: Array, spread: Array, hidden: tuple[int, ...]) -> Parameters:
     """Start the network h(y) = y + MLP(y) at the identity, for inputs of the given spread (d,)."""
     parameters: Parameters = {"spread": spread}
     width_in = len(spread)

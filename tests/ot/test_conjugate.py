@@ -56,10 +56,11 @@ def test_agrees_with_scipy(curved):
     )
     assert int(found.iterations.max()) < 100
 
+    evaluate = jax.jit(lambda x: (curved(x), gradient_of(curved)(x)))
+
     def objective(x, target):
-        point = jnp.asarray(x, jnp.float32)[None]
-        value = curved(point)[0] - point[0] @ target
-        return float(value), np.asarray(gradient_of(curved)(point)[0] - target, np.float64)
+        value, gradient = evaluate(jnp.asarray(x, jnp.float32)[None])
+        return float(value[0]) - x @ target, np.asarray(gradient[0], np.float64) - target
 
     for point, target in zip(found.points, y, strict=True):
         other = minimize(objective, np.zeros(5), args=(target,), jac=True, method="L-BFGS-B")
@@ -69,7 +70,7 @@ def test_agrees_with_scipy(curved):
 def test_gradient_of_the_conjugate_is_the_maximiser(curved):
     """Envelope theorem: finite differences of f* give back the solver's points."""
     y = jnp.asarray(np.random.default_rng(2).normal(size=(4, 5)), jnp.float32)
-    solve = partial(conjugate, curved, tolerance=1e-4, max_iterations=100)
+    solve = jax.jit(partial(conjugate, curved, tolerance=1e-4, max_iterations=100))
 
     def value(targets):
         points = solve(targets, targets).points

@@ -34,7 +34,7 @@ def energy_to_normal(y: torch.Tensor) -> float:
     return float(2 * torch.cdist(y, g).mean() - sum(within))
 
 
-def train(points: torch.Tensor, seed: int = 0, steps: int = 300) -> AmortizedMap:
+def train(points: torch.Tensor, seed: int = 0, steps: int = 200) -> AmortizedMap:
     trained = AmortizedMap.start(points, seed, (32, 16), (32,))
     for _ in trained.train(
         points,
@@ -116,7 +116,7 @@ def test_training_beats_the_linear_map(trained):
     assert energy_to_normal(trained.push(held_out)) < 0.5 * before
 
 
-@pytest.mark.parametrize("n", [1, 64, 65, 1500])
+@pytest.mark.parametrize("n", [1, 1030])
 def test_pull_undoes_push(trained, n):
     x = mixture(n, len(trained.spread), 2)
     y = trained.push(x)
