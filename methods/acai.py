@@ -93,6 +93,7 @@ class ACAI(MatchedAutoencoder):
             "He start and a one-cycle rate for both networks in place of a constant rate",
         ),
         paper=PaperSettings(ACAI_RELEASE, ACAI_STEPS, batch_size=64),
+        relative_cost=2.7,
     )
 
     lam: float = parameter(

@@ -37,6 +37,7 @@ class Displacement(UnlearnedInterpolator):
             "and the excess mass is lost",
             "a colour that is empty in one of the two images does not move, it only grows or fades",
         ),
+        relative_cost=0.05,
     )
 
     def __post_init__(self) -> None:

@@ -122,6 +122,7 @@ class NOTAE(BackboneAutoencoder):
             steps=50_000,
             batch_size=128,
         ),
+        relative_cost=1.7,
     )
 
     cost: str = parameter("l2", "l2 or l1, a mean over pixels and colours", "Lagutin 2022")

@@ -112,6 +112,7 @@ class PathEnergyAE(MatchedAutoencoder):
             "32x32 pixels from the start, gray; the paper names no number of these",
         ),
         paper=PaperSettings(RELEASE, steps=1645, batch_size=256),
+        relative_cost=1.3,
     )
 
     def __post_init__(self) -> None:

@@ -99,6 +99,7 @@ class W2ICNN(AE):
             "Adam (0.9, 0.99) without weight decay; the full step is tried before the parallel "
             "line search",
         ),
+        relative_cost=1.6,
     )
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:

@@ -64,28 +64,35 @@ def pixel_steps(frames: Tensor) -> Tensor:
 class AdjacentSSIM(Metric):
     """Structural similarity of adjacent frames: its mean or standard deviation along a path.
 
-    The column of Feng & Strohmer 2024 (section 7 and their notebook): the true images stand in for
-    the first and last frame, so that the jumps between data and decoder count. Kept as legacy: its
-    mean ranks an abrupt jump above a cross-fade and a cross-fade above the true geodesic, and
-    grows with the number of frames, hence it has no direction. Differs from theirs where their
-    code slipped: windows are two-dimensional and the data range is 1 (theirs: columns only,
-    range 2). The standard deviation is that of the population (ddof 0).
+    The column of Feng & Strohmer 2024 (section 7). With ``ends="data"`` it is theirs: in their
+    notebook the true images stand in for the first and last frame, so that the jumps between data
+    and decoder count, and a model that reconstructs less well looks less even. With
+    ``ends="drawn"`` the path alone counts. The mean is legacy: it ranks an abrupt jump above a
+    cross-fade and a cross-fade above the true geodesic, and grows with the number of frames, hence
+    it has no direction. Differs from theirs where their code slipped: windows are two-dimensional
+    and the data range is 1 (theirs: columns only, range 2). The standard deviation is that of the
+    population (ddof 0).
 
     Parameters
     ----------
     statistic : {"mean", "std"}
         Over the adjacent frames of a path; then the mean over paths.
+    ends : {"drawn", "data"}
+        First and last frame: the method's own, or the true images (legacy).
     """
 
     statistic: str = "mean"
+    ends: str = "drawn"
 
     tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
     range: ClassVar[str] = "mean: [-1, 1]; std: [0, 1]"
-    title: ClassVar[str] = "Structural similarity of adjacent frames (legacy)"
+    title: ClassVar[str] = "Structural similarity of adjacent frames (mean, or data ends: legacy)"
 
     def __post_init__(self) -> None:
         if self.statistic not in ("mean", "std"):
             raise ValueError(f"statistic must be mean or std, got {self.statistic!r}")
+        if self.ends not in ("drawn", "data"):
+            raise ValueError(f"ends must be drawn or data, got {self.ends!r}")
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
@@ -94,8 +101,9 @@ class AdjacentSSIM(Metric):
 
     @property
     def id(self) -> str:
-        """Name with the statistic."""
-        return f"adjacent_ssim[{self.statistic}]"
+        """Name with statistic and end frames; whatever is legacy says so."""
+        legacy = ",legacy" if self.ends == "data" or self.statistic == "mean" else ""
+        return f"adjacent_ssim[{self.statistic},{self.ends}{legacy}]"
 
     def missing(self, data: ImageDataset) -> str | None:
         """Refuse images smaller than the window of 7 pixels."""
@@ -107,12 +115,14 @@ class AdjacentSSIM(Metric):
         check_images(x0=artefact.x0, x1=artefact.x1, frames=artefact.frames)
 
         def along(x0: Tensor, x1: Tensor, frames: Tensor) -> Tensor:
-            path = torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
+            path = frames
+            if self.ends == "data":
+                path = torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
             before, after = path[:, :-1].flatten(0, 1), path[:, 1:].flatten(0, 1)
             return structural_similarity(before, after).view(len(path), -1)
 
         similarity = ctx.once(
-            "adjacent-ssim",
+            f"adjacent-ssim/{self.ends}",
             lambda: ctx.batched(along, artefact.x0, artefact.x1, artefact.frames),
             of=artefact,
         )

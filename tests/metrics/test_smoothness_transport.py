@@ -44,19 +44,21 @@ def test_adjacent_ssim_puts_the_data_at_the_ends(scoring: ScoreContext) -> None:
             ]
         )
     paths = as_paths(frames, x0, x1)
-    mean, std = (AdjacentSSIM(s).compute(paths, scoring) for s in ("mean", "std"))
+    mean, std = (AdjacentSSIM(s, "data").compute(paths, scoring) for s in ("mean", "std"))
     assert mean.value == pytest.approx(np.mean(rows), abs=1e-9)
     assert std.value == pytest.approx(np.std(rows, axis=1).mean(), abs=1e-9)
     assert std.stderr == pytest.approx(np.std(np.std(rows, axis=1), ddof=1) / 5**0.5, abs=1e-9)
+    drawn = AdjacentSSIM("mean").compute(paths, scoring)
+    itself = as_paths(frames)
+    assert drawn.value == AdjacentSSIM("mean", "data").compute(itself, scoring).value
+    assert drawn.value > mean.value
 
 
 def test_directions_and_names() -> None:
-    assert (AdjacentSSIM().id, AdjacentSSIM().direction) == ("adjacent_ssim[mean]", "neutral")
-    assert (AdjacentSSIM("std").id, AdjacentSSIM("std").direction) == (
-        "adjacent_ssim[std]",
-        "lower",
-    )
-    assert "legacy" in AdjacentSSIM.title
+    assert AdjacentSSIM().id == "adjacent_ssim[mean,drawn,legacy]"
+    assert AdjacentSSIM("std").id == "adjacent_ssim[std,drawn]"
+    assert AdjacentSSIM("std", "data").id == "adjacent_ssim[std,data,legacy]"
+    assert [AdjacentSSIM(s).direction for s in ("mean", "std")] == ["neutral", "lower"]
     assert PathEnergy().id == "path_energy[tau=10,floor=0.001]"
     with pytest.raises(ValueError, match="mean or std"):
         AdjacentSSIM("median")
