@@ -25,7 +25,7 @@ class Recorder(FitContext):
         self.history.append({name: float(value.detach()) for name, value in losses.items()})
 
 
-def trained(data, steps: int = 120, **parameters):
+def trained(data, steps: int = 100, **parameters):
     context = Recorder(steps)
     method = PathEnergyAE(**parameters)
     method.fit(data, context)
