@@ -154,9 +154,10 @@ def train_dual(
             "inner": adam(training.rate * INNER_RATE),
             "amortizer": adam(training.amortizer_rate),
         },
+        # Labels in the place of arrays: optax pairs them by the tree they sit in.
         DualParameters(
-            {n: "inner" if v.ndim == 2 else "outer" for n, v in parameters.potential.items()},
-            {n: "amortizer" for n in parameters.amortizer},
+            {n: "inner" if v.ndim == 2 else "outer" for n, v in parameters.potential.items()},  # type: ignore[misc]
+            {n: "amortizer" for n in parameters.amortizer},  # type: ignore[misc]
         ),
     )
     carry = (parameters, optimiser.init(parameters))
