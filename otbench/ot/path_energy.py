@@ -23,7 +23,7 @@ from torch.autograd.function import once_differentiable
 
 from otbench.ot.grid import Boundary, Grid
 from otbench.ot.terms import Averaging, density_between, energy_terms
-from otbench.ot.validation import checked_path
+from otbench.ot.validation import checked_path, unthreaded
 
 __all__ = ["Flow", "image_energy", "path_energy", "path_flow", "to_density"]
 
@@ -80,7 +80,8 @@ class _PathEnergy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
         (slopes,) = ctx.saved_tensors
-        return slopes * upstream[0].view(-1, 1, 1, 1), None, None, None
+        gradient = unthreaded(slopes) * unthreaded(upstream[0].view(-1, 1, 1, 1))
+        return torch.as_tensor(gradient), None, None, None
 
 
 def path_energy(

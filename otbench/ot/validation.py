@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -15,8 +15,18 @@ MASS_TOLERANCE = 1e-6
 """Relative difference of masses that balanced transport takes for rounding and projects out."""
 
 
+def unthreaded(x: Tensor) -> Any:
+    """View a tensor on the CPU as an array: NumPy does not wake torch's threads.
+
+    They spin for a while after each operation, which on a busy machine costs more than the sums
+    and products here, and keeps the solver's own threads waiting. Other devices keep the tensor.
+    """
+    return x.detach().numpy() if x.device.type == "cpu" else x.detach()
+
+
 def _check_frames(frames: Tensor, grid: Grid) -> None:
-    low, high = (float(v) for v in torch.aminmax(frames))
+    values = unthreaded(frames)
+    low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("frames hold values that are not finite")
     if grid.obstacles is not None:
@@ -30,7 +40,7 @@ def _check_frames(frames: Tensor, grid: Grid) -> None:
 def _mass(frames: Tensor, grid: Grid, region: Tensor) -> Tensor:
     """Sum the frames (..., h, w) over a region; all cells are free where there are no walls."""
     if grid.obstacles is None:
-        return frames.sum((-2, -1))
+        return torch.as_tensor(unthreaded(frames).sum((-2, -1)))
     return frames[..., region].sum(-1)
 
 
