@@ -19,6 +19,7 @@ from otbench.interface import Autoencoder, FitContext, ImageDataset, parameter
 from otbench.nn.backbone import Backbone, initialise
 from otbench.nn.checkpoint import load_settings, load_weights, save_module
 from otbench.nn.training import PEAK_RATE, Optimiser
+from otbench.parameters import from_json
 
 
 @dataclass
@@ -83,7 +84,7 @@ class BackboneAutoencoder(Autoencoder):
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
         """Read back what `save` wrote."""
         settings = load_settings(folder)
-        method = cls(**settings["parameters"])
+        method = cls(**from_json(settings["parameters"]))
         method.image_shape_ = tuple(settings["image_shape"])
         method.network_ = method.bare_network(method.image_shape_)
         load_weights(folder, method.network_, device)

@@ -19,6 +19,11 @@ def declared(cls: type) -> dict[str, dataclasses.Field[Any]]:
     return {f.name: f for f in dataclasses.fields(cls) if f.init}
 
 
+def from_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Give parameters that were written as JSON their tuples back; none is a list."""
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+
+
 def instantiate(cls: type, spec: Spec) -> Any:
     """Make an object from a specification.
 

@@ -27,7 +27,7 @@ from otbench.executors.local import WATCH_PARENT
 from otbench.interface import ImageDataset, Interpolator, Method
 from otbench.metrics.base import ScoreContext
 from otbench.nn.memory import keep_freed_memory
-from otbench.parameters import instantiate
+from otbench.parameters import from_json, instantiate
 from otbench.records import is_finished, merge_rows, missing_metrics
 from otbench.registry import Plugin
 from otbench.report.gallery import write_gallery
@@ -159,9 +159,7 @@ class _Worker:
 
 
 def _build(plugin: Plugin, parameters: dict[str, Any]) -> Any:
-    # JSON knows no tuples, and no declared parameter is a list.
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in parameters.items()}
-    return instantiate(plugin.load(), Spec(plugin.name, tuple(values.items())))
+    return instantiate(plugin.load(), Spec(plugin.name, tuple(from_json(parameters).items())))
 
 
 def _status_of(error: BaseException) -> str:

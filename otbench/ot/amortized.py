@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from jax import Array
 
 from .conjugate import conjugate
 
+Leaf = TypeVar("Leaf")
 Parameters = dict[str, Array]
 Model = Callable[[Parameters, Array], Array]
 Sampler = Callable[[Array], Array]
@@ -29,11 +30,14 @@ INNER_RATE = 0.1
 rate, and a row of hundreds of entries adds up."""
 
 
-class DualParameters(NamedTuple):
-    """Parameters of the potential and of the network that predicts the conjugate's maximiser."""
+class DualParameters(NamedTuple, Generic[Leaf]):
+    """Parameters (or a label for each) of the potential and of the amortizer.
 
-    potential: Parameters
-    amortizer: Parameters
+    The amortizer is the network that predicts the maximiser of the conjugate.
+    """
+
+    potential: dict[str, Leaf]
+    amortizer: dict[str, Leaf]
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class DualTraining:
 
 
 def dual_losses(
-    training: DualTraining, parameters: DualParameters, x: Array, y: Array
+    training: DualTraining, parameters: DualParameters[Array], x: Array, y: Array
 ) -> tuple[Array, dict[str, Array]]:
     r"""Return the loss of one batch and its parts.
 
@@ -121,8 +125,8 @@ def dual_losses(
 
 
 def train_dual(
-    training: DualTraining, parameters: DualParameters, key: Array, report_every: int = 20
-) -> Iterator[tuple[int, DualParameters, dict[str, float]]]:
+    training: DualTraining, parameters: DualParameters[Array], key: Array, report_every: int = 20
+) -> Iterator[tuple[int, DualParameters[Array], dict[str, float]]]:
     """Train; sampling and updates are compiled, ``report_every`` steps at a time.
 
     Parameters
@@ -154,10 +158,9 @@ def train_dual(
             "inner": adam(training.rate * INNER_RATE),
             "amortizer": adam(training.amortizer_rate),
         },
-        # Labels in the place of arrays: optax pairs them by the tree they sit in.
-        DualParameters(
-            {n: "inner" if v.ndim == 2 else "outer" for n, v in parameters.potential.items()},  # type: ignore[misc]
-            {n: "amortizer" for n in parameters.amortizer},  # type: ignore[misc]
+        DualParameters[str](
+            {n: "inner" if v.ndim == 2 else "outer" for n, v in parameters.potential.items()},
+            {n: "amortizer" for n in parameters.amortizer},
         ),
     )
     carry = (parameters, optimiser.init(parameters))

@@ -62,14 +62,16 @@ def _in_buckets(function: Callable[[Array], tuple[Array, ...]], x: Array) -> tup
 
 
 @jax.jit
-def _push(parameters: DualParameters, mean: Array, axes: Array, spread: Array, x: Array) -> Array:
+def _push(
+    parameters: DualParameters[Array], mean: Array, axes: Array, spread: Array, x: Array
+) -> Array:
     u = (x - mean) @ axes / spread
     return gradient_of(partial(icnn, parameters.potential))(u) / spread @ axes.T
 
 
 @jax.jit
 def _pull(
-    parameters: DualParameters,
+    parameters: DualParameters[Array],
     axes: Array,
     spread: Array,
     tolerance: float,
@@ -96,7 +98,7 @@ class AmortizedMap:
     parameters : DualParameters
     """
 
-    def __init__(self, coordinates: BalancedCoordinates, parameters: DualParameters) -> None:
+    def __init__(self, coordinates: BalancedCoordinates, parameters: DualParameters[Array]) -> None:
         self.coordinates = coordinates
         self.parameters = parameters
         self.mean, self.axes, self.spread = (

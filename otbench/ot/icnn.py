@@ -45,22 +45,24 @@ def init_icnn(key: Array, sample: Array, hidden: tuple[int, ...]) -> Parameters:
 
     Notes
     -----
-    The first d units look along the coordinate axes, as many more against them, the rest along
-    random directions. Their kinks are spread over the law, a standard deviation about its middle:
-    kinks in the middle alone cannot tell one cluster from two.
+    Half of the first layer's units look along the coordinate axes and against them, the widest
+    axes first; the others along random directions. Their kinks are spread over the law, a standard
+    deviation about its middle: kinks in the middle alone cannot tell one cluster from two.
     """
     if not hidden or min(hidden) < 1:
         raise ValueError(f"hidden must name at least one layer of at least one unit, got {hidden}")
     dimension = sample.shape[1]
     spread = jnp.std(sample, axis=0) + 1e-6
     parameters: Parameters = {"log_curvature": jnp.zeros(dimension), **_init_norms(spread)}
+    widest = jnp.eye(dimension)[jnp.argsort(-spread)]
+    both_ways = jnp.stack([widest, -widest], axis=1).reshape(2 * dimension, dimension)
     units = None
     for layer, width in enumerate(hidden):
         key, inner, outer, kink = jax.random.split(key, 4)
-        directions = jax.random.normal(inner, (width, dimension)) / spread
+        directions = jax.random.normal(inner, (width, dimension))
         if layer == 0:
-            axes = jnp.concatenate([jnp.eye(dimension), -jnp.eye(dimension)])[:width]
-            directions = directions.at[: len(axes)].set(axes)
+            aligned = jnp.arange(width // 2) % (2 * dimension)
+            directions = directions.at[: width // 2].set(both_ways[aligned])
         directions /= jnp.linalg.norm(directions, axis=1, keepdims=True)
         drive = sample @ directions.T
         if units is not None:

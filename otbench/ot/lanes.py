@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core.cgutils import get_or_insert_function

@@ -28,7 +28,7 @@ def curved():
         name: value + 0.3 * jax.random.uniform(key, value.shape) if "output" in name else value
         for name, value in parameters.items()
     }
-    return partial(icnn, grown)
+    return jax.jit(partial(icnn, grown))
 
 
 @pytest.mark.parametrize("condition", [1.0, 10.0, 100.0])
