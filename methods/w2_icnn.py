@@ -112,7 +112,7 @@ class W2ICNN(AE):
         super().fit(data, ctx)
         codes = self._codes(data.train.images, ctx)
         self.map_ = map_class().start(
-            codes, ctx.seed_for("map-init"), tuple(self.hidden), tuple(self.amortizer_hidden)
+            codes, ctx.seed_for("map-init"), self.hidden, self.amortizer_hidden
         )
         cap = ctx.budget.seconds
         if cap is not None and ctx.seconds > cap:
@@ -175,5 +175,8 @@ class W2ICNN(AE):
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
         """Read back what `save` wrote."""
         method = super().load(folder, device)
+        method.hidden, method.amortizer_hidden = (
+            tuple(widths) for widths in (method.hidden, method.amortizer_hidden)
+        )
         method.map_ = map_class().load(folder / MAP)
         return method
