@@ -175,8 +175,5 @@ class W2ICNN(AE):
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
         """Read back what `save` wrote."""
         method = super().load(folder, device)
-        method.hidden, method.amortizer_hidden = (
-            tuple(widths) for widths in (method.hidden, method.amortizer_hidden)
-        )
         method.map_ = map_class().load(folder / MAP)
         return method
