@@ -88,11 +88,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     chosen = list(_load_methods(request, methods, answer, breadcrumb))
     for spec in parse(request.datasets):
         plugin = datasets.get(spec.name)
-        dataset: Dataset = instantiate(plugin.load(), spec)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            data = dataset.load()
-        answer.warnings += [str(warning.message) for warning in caught]
+        dataset, data = _load_dataset(plugin, spec, answer)
         label = _label(spec.name, dataset)
         answer.metrics[label] = _metrics(preset, request.metrics, data, answer)
         for method_label, method_plugin, method in chosen:
@@ -126,6 +122,20 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     return answer
 
 
+def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, ImageDataset]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            dataset: Dataset = instantiate(plugin.load(), spec)
+            data = dataset.load()
+        except OTBenchError:
+            raise
+        except Exception as error:
+            raise DataError(f"data set {spec.label}: {describe(error)}") from error
+    answer.warnings += [str(warning.message) for warning in caught]
+    return dataset, data
+
+
 def _device(wanted: str) -> tuple[str, int]:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cuda" and not gpus:
@@ -150,6 +160,8 @@ def _load_methods(
                 if not (isinstance(cls, type) and issubclass(cls, Method)):
                     raise TypeError(f"{plugin.value} is not a subclass of otbench.interface.Method")
                 declared(cls)
+                if not isinstance(getattr(cls, "card", None), MethodCard):
+                    raise TypeError(f"{plugin.value} has no card = MethodCard(...)")
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
                 reason = describe(error)
         if reason is not None:

@@ -155,10 +155,11 @@ def prepare(answer: Answer, options: Options) -> list[Job]:
         If the results folder cannot be written.
     """
     _check_writable(options.out)
-    jobs = []
+    jobs: dict[str, Job] = {}
     for entry in answer.cells:
         cell = Cell.from_json(entry["cell"])
-        job = Job(
+        # Two selections may come to the same parameters.
+        jobs[cell.key] = Job(
             cell=cell,
             folder=options.out / "cells" / slug(cell.dataset) / cell.folder_name,
             metrics=answer.metrics[cell.dataset],
@@ -169,8 +170,7 @@ def prepare(answer: Answer, options: Options) -> list[Job]:
             provenance=provenance(),
             fresh=options.strategy == "always",
         )
-        jobs.append(job)
-    return jobs
+    return list(jobs.values())
 
 
 def slots(cells: int, gpus: int, options: Options) -> int:
