@@ -83,28 +83,35 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     methods = list(dict.fromkeys(results["method"]))
     seeds = results["seed"].nunique()
     spread = f"± std over {seeds} seeds" if seeds > 1 else "± standard error within the test set"
-    for task, part in averages.groupby("task", sort=False):
-        console.print(Text(f"\n{task} ({spread})", style="bold"))
-        table = Table(header_style="bold")
-        table.add_column("method", no_wrap=True)
-        columns = list(dict.fromkeys(part["metric"]))
-        best = {metric: winners(part[part["metric"] == metric]) for metric in columns}
-        for metric in columns:
-            direction = part.loc[part["metric"] == metric, "direction"].iloc[0]
-            table.add_column(heading(metric, direction), justify="right")
-        for method in methods:
-            own = part[part["method"] == method].set_index("metric")
-            texts = [
-                Text(cell_text(own.loc[m]), style="bold" if method in best[m] else "")
-                if m in own.index
-                else Text("–", style="dim")
-                for m in columns
-            ]
-            if len(own):
-                table.add_row(Text(method), *texts)
-        console.print(table)
+    # Columns that are kept for comparison only stand apart from those to read.
+    legacy = averages["metric"].str.contains("legacy").map({True: ", legacy", False: ""})
+    for title, part in averages.groupby(averages["task"] + legacy, sort=False):
+        console.print(Text(f"\n{title} ({spread})", style="bold"))
+        console.print(_table(part, methods))
     for line in reasons(results):
         console.print(Text(line))
+
+
+def _table(part: pd.DataFrame, methods: list[str]) -> Table:
+    """Lay rows of `summary` out with methods down and metrics across."""
+    table = Table(header_style="bold")
+    table.add_column("method", no_wrap=True)
+    columns = list(dict.fromkeys(part["metric"]))
+    best = {metric: winners(part[part["metric"] == metric]) for metric in columns}
+    for metric in columns:
+        direction = part.loc[part["metric"] == metric, "direction"].iloc[0]
+        table.add_column(heading(metric, direction), justify="right")
+    for method in methods:
+        own = part[part["method"] == method].set_index("metric")
+        texts = [
+            Text(cell_text(own.loc[m]), style="bold" if method in best[m] else "")
+            if m in own.index
+            else Text("–", style="dim")
+            for m in columns
+        ]
+        if len(own):
+            table.add_row(Text(method), *texts)
+    return table
 
 
 def reasons(results: pd.DataFrame) -> list[str]:
