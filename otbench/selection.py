@@ -69,10 +69,11 @@ def _is_literal(text: str) -> bool:
 
 def split_outside_brackets(text: str) -> list[str]:
     """Split at commas that no bracket and no quote encloses."""
-    parts, depth, quote, start = [], 0, "", 0
+    parts, depth, quote, start, escaped = [], 0, "", 0, False
     for position, char in enumerate(text):
         if quote:
-            quote = "" if char == quote else quote
+            quote = "" if char == quote and not escaped else quote
+            escaped = char == "\\" and not escaped
         elif char in "'\"":
             quote = char
         elif char in "[(":
