@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otbench.errors import UsageError
@@ -65,6 +65,7 @@ plain = st.one_of(
 )
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.dictionaries(st.from_regex(r"[a-z][a-z_]{0,8}", fullmatch=True), plain, max_size=3))
 def test_the_label_parses_back_to_the_specification(parameters: dict[str, object]) -> None:
     spec = Spec("method", tuple(parameters.items()))
