@@ -59,14 +59,14 @@ class _Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.previous = job.previous()
-        self.content: dict[str, Any] = {
+        # What an earlier run came to stays, should this one fail before it has something better.
+        kept = {name: self.previous.get(name) for name in ("fit_seconds", "score_seconds")}
+        self.content: dict[str, Any] = kept | {
             "status": "ok",
             "reason": None,
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "fit_seconds": None,
-            "score_seconds": None,
-            "rows": [],
-            "losses": {},
+            "rows": self.previous.get("rows", []),
+            "losses": self.previous.get("losses", {}),
         }
 
     def run(self) -> None:
@@ -103,7 +103,6 @@ class _Worker:
         if not self.model.is_dir() or self.previous.get("fit_seconds") is None:
             return None
         log.info("scoring the model that lies here")
-        self.content |= {name: self.previous[name] for name in ("fit_seconds", "losses")}
         method: Method = self.job.cell.plugin.load().load(self.model, device=self.job.device)
         return method
 
@@ -114,6 +113,7 @@ class _Worker:
     def _fit(self, method: Method, data: ImageDataset) -> Method:
         cell = self.job.cell
         phase = {"step": 0, "began": 0.0}
+        self.content |= {"fit_seconds": None, "losses": {}, "rows": []}
 
         def on_progress(step: int, steps: int, seconds: float, values: dict[str, float]) -> None:
             # A method that trains in two parts counts its steps twice.
@@ -142,7 +142,7 @@ class _Worker:
     def _score(self, method: Method, data: ImageDataset) -> None:
         job, started = self.job, time.perf_counter()
         ctx = ScoreContext(torch.device(job.device), job.cell.seed, data, **asdict(job.cell.sizes))
-        kept = self.previous.get("rows", [])
+        kept = self.content["rows"]
         wanted = missing_metrics(job, self.previous) if kept else job.metrics
         rows = list(score(method, data, ctx, wanted, job.unavailable, on_stage=self._progress))
         self.content["rows"] = merge_rows(kept, rows)
