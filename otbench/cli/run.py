@@ -166,7 +166,8 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
         return
     for dataset in dict.fromkeys(results["dataset"]):
         part = results[results["dataset"] == dataset]
-        variants = ", ".join(v for v in dict.fromkeys(part["variant"].dropna()) if v != "full")
+        named = dict.fromkeys(part["variant"].dropna())
+        variants = ", ".join(v for v in named if v not in ("full", "default"))
         loud = f", VARIANT {variants}" if variants else ""
         presets_named = ", ".join(dict.fromkeys(part["preset"].dropna()))
         sys.stdout.write(f"\n{dataset}{loud}, preset {presets_named}\n")
