@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import inspect
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 from otbench.errors import UsageError
+
+WIDTH = 100
+"""Columns at most; longer lines are wrapped."""
 
 SEARCHED = ("methods", "datasets", "metrics", "tasks")
 
@@ -24,7 +29,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
-    sys.stdout.write("\n".join(_describe(options.name)) + "\n")
+    width = min(shutil.get_terminal_size().columns, WIDTH)
+    for line in _describe(options.name):
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        wrapped = textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False)
+        sys.stdout.write(wrapped + "\n")
     return 0
 
 
