@@ -23,8 +23,6 @@ from otbench.registry import Plugin
 PROTOCOL = "1"
 """Version of tasks and metrics together; numbers of different protocols are never mixed."""
 
-STATUSES = ("ok", "failed", "timeout", "oom", "skipped", "not_installed", "interrupted")
-
 
 @dataclass(frozen=True)
 class Cell:

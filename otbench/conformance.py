@@ -48,9 +48,16 @@ class _Problem(Exception):
     """What a check found wrong."""
 
 
-def tiny_images(seed: int = 0) -> ImageDataset:
-    """Return 32x32 gray images of blobs at random places, two classes: enough to train a little."""
-    generator = torch.Generator().manual_seed(seed)
+def tiny_images(sizes: tuple[int, int, int] = (128, 32, 32)) -> ImageDataset:
+    """Return 32x32 gray images of blobs at random places: enough to train a little.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+        Images in the train, validation and test split. The two classes are the halves that the
+        blobs lie in.
+    """
+    generator = torch.Generator().manual_seed(0)
 
     def split(n: int) -> Split:
         centre = torch.rand(n, 2, 1, 1, generator=generator) * 0.6 + 0.2
@@ -60,7 +67,8 @@ def tiny_images(seed: int = 0) -> ImageDataset:
         images = torch.exp(-(rows + columns) / (2 * 0.1**2)).unsqueeze(1)
         return Split(images, (centre[:, 0, 0, 0] > 0.5).long())
 
-    return ImageDataset("blobs", "tiny", split(128), split(32), split(32), "0" * 64, classes=2)
+    train, validation, test = (split(n) for n in sizes)
+    return ImageDataset("blobs", "tiny", train, validation, test, sha256="0" * 64, classes=2)
 
 
 def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:

@@ -99,6 +99,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
                 continue
             native = method.card.paper if preset.track == "native" else None
             steps = native.steps if native else preset.steps_for(len(data.train))
+            code = code_digest(method_plugin.module, method_plugin.file)
             for seed in request.seeds:
                 cell = Cell(
                     method=method_label,
@@ -116,7 +117,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
                     batch_size=native.batch_size if native else preset.batch_size,
                     seconds=request.seconds,
                     sizes=preset.sizes,
-                    code_sha256=code_digest(method_plugin.module, method_plugin.file),
+                    code_sha256=code,
                 )
                 answer.cells.append({"cell": asdict(cell), "cost": method.card.relative_cost})
     return answer

@@ -147,14 +147,7 @@ def preflight(request: Request) -> Answer:
 
 
 def prepare(answer: Answer, options: Options) -> list[Job]:
-    """Give every cell its folder.
-
-    Raises
-    ------
-    UsageError
-        If the results folder cannot be written.
-    """
-    _check_writable(options.out)
+    """Give every cell its folder."""
     jobs: dict[str, Job] = {}
     for entry in answer.cells:
         cell = Cell.from_json(entry["cell"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import asdict
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,11 +16,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return 0 where all checks pass, else 1."""
     from otbench.plugin_files import find_plugins
-    from otbench.registry import Plugin, Registry
+    from otbench.registry import Registry
     from otbench.selection import parse_one
 
     files = [plugin for path in options.plugin for plugin in find_plugins(path)]
-    registry = Registry("methods", [Plugin(**asdict(plugin)) for plugin in files])
+    registry = Registry("methods", files)
     (spec, *_) = parse_one(options.method)
     plugin = registry.get(spec.name)
 

@@ -15,6 +15,7 @@ from otbench import presets
 from otbench.errors import UsageError
 from otbench.plan import Request
 from otbench.registry import unknown_name
+from otbench.runner import STRATEGIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "depend on the machine",
     )  # fmt: skip
     how.add_argument(
-        "--overwrite-strategy", choices=("only-missing", "always", "never"),
+        "--overwrite-strategy", choices=STRATEGIES,
         default="only-missing",
         help="only-missing reuses finished cells and tries failed ones again; never keeps "
         "failures too",

@@ -169,7 +169,12 @@ def test_a_member_with_a_wrong_digest_is_not_converted(archive, room, toy):
 def test_only_named_members_are_written_and_only_below_the_scratch_folder(
     tmp_path, room, toy, content
 ):
-    members = {"../../evil": b"evil", "/absolute/evil": b"evil", "other": b"x", "../toy.bin": content}
+    members = {
+        "../../evil": b"evil",
+        "/absolute/evil": b"evil",
+        "other": b"x",
+        "../toy.bin": content,
+    }
     archive = write_tar(tmp_path / "toy-1.0.tgz", members)
     before = {p for p in tmp_path.rglob("*") if room.scratch not in p.parents}
     for _, found in carrier("npm", archive, "../toy.bin").unpack(archive, [toy], room):
