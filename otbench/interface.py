@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -31,6 +31,7 @@ __all__ = [
     "Method",
     "MethodCard",
     "PaperSettings",
+    "Scene",
     "Split",
     "TransportMap",
     "parameter",
@@ -72,6 +73,32 @@ class CircularFamily:
 
 
 @dataclass(frozen=True)
+class Scene:
+    """One transport problem, posed by a few drawn images, with its answer where that is known.
+
+    Attributes
+    ----------
+    balanced : bool
+        Whether all images of the scene have one mass (up to 8-bit rounding), so that transport
+        alone can carry one to another.
+    corners : Tensor, shape (m, c, h, w), or None
+        Images to average with weights; four of them span a square: top left, top right, bottom
+        left, bottom right.
+    geodesic : callable, or None
+        From times (k,) to the exact 2-Wasserstein geodesics of the data set's pairs,
+        (p, k, c, h, w). Without it, an exact plan between the pixels serves where there are no
+        obstacles.
+    barycenters : callable, or None
+        From weights (k, m) to the exact 2-Wasserstein barycentres of the corners, (k, c, h, w).
+    """
+
+    balanced: bool = True
+    corners: Tensor | None = None
+    geodesic: Callable[[Tensor], Tensor] | None = None
+    barycenters: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True)
 class ImageDataset:
     """Images with train, validation and test splits, ready in memory.
 
@@ -91,6 +118,9 @@ class ImageDataset:
         True where mass may not pass.
     family : CircularFamily or None
         The true one-parameter family, where there is one.
+    scene : Scene or None
+        What makes a few images one transport problem; None for a collection of images. A scene
+        trains on the images that it is scored on: its three splits may be the same.
     """
 
     name: str
@@ -103,6 +133,7 @@ class ImageDataset:
     pairs: tuple[Tensor, Tensor] | None = None
     obstacles: Tensor | None = None
     family: CircularFamily | None = None
+    scene: Scene | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -40,7 +40,7 @@ from otbench.registry import Plugin, Registry
 from otbench.scoring import describe, make_metrics, score
 from otbench.selection import Spec, parse
 
-DRY_IMAGES = 64
+DRY_IMAGES, DRY_FRAMES = 64, 4
 
 
 @dataclass
@@ -98,7 +98,9 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
                 answer.rejected.append(_rejection(request, method_label, label, "skipped", reason))
                 continue
             native = method.card.paper if preset.track == "native" else None
-            steps = native.steps if native else preset.steps_for(len(data.train))
+            steps, batch_size = preset.budget_for(len(data.train), data.scene is not None)
+            if native and data.scene is None:
+                steps, batch_size = native.steps, native.batch_size
             code = code_digest(method_plugin.module, method_plugin.file)
             for seed in request.seeds:
                 cell = Cell(
@@ -114,7 +116,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
                     preset=f"{preset.name}-{request.steps}" if request.steps else preset.name,
                     seed=seed,
                     steps=request.steps or steps,
-                    batch_size=native.batch_size if native else preset.batch_size,
+                    batch_size=batch_size,
                     seconds=request.seconds,
                     sizes=preset.sizes,
                     code_sha256=code,
@@ -205,7 +207,8 @@ def _metrics(
     preset: Preset, extra: list[str], data: ImageDataset, answer: Answer
 ) -> dict[str, list[str]]:
     """Choose the metrics for a data set and pass a few images through each once."""
-    wanted = {task: list(texts) for task, texts in preset.metrics.items()}
+    chosen = preset.metrics if data.scene is None else preset.scene_metrics
+    wanted = {task: list(texts) for task, texts in chosen.items()}
     registry = Registry("metrics")
     for spec in parse(extra):
         registry.get(spec.name)
@@ -215,6 +218,8 @@ def _metrics(
         for task in metric.tasks:
             if spec.label not in wanted.setdefault(task, []):
                 wanted[task].append(spec.label)
+    tasks = Registry("tasks")
+    wanted = {name: w for name, w in wanted.items() if not tasks.get(name).load()().lacks(data)}
     for texts in wanted.values():
         for text, metric in make_metrics(texts, registry).items():
             # A metric that means nothing on this data would fill a column with the same reason.
@@ -235,7 +240,7 @@ def _dry_pass(
                 answer.unavailable[text] = str(error).splitlines()[0]
                 answer.warnings.append(f"{text} will not be scored: {error}")
     few = _few(data)
-    sizes = Sizes(sample=DRY_IMAGES, train_sample=DRY_IMAGES, pairs=2, midpoints=DRY_IMAGES)
+    sizes = Sizes(DRY_IMAGES, DRY_IMAGES, pairs=2, midpoints=DRY_IMAGES, frames=DRY_FRAMES)
     ctx = ScoreContext(torch.device(answer.device), 0, few, **asdict(sizes))
     for row in score(_Pixels(), few, ctx, wanted, answer.unavailable):
         if row["status"] == "failed":
@@ -260,7 +265,8 @@ def _few(data: ImageDataset) -> ImageDataset:
         return Split(split.images[chosen], split.labels[chosen])
 
     train, validation, test = (cut(split) for split in (data.train, data.validation, data.test))
-    return replace(data, train=train, validation=validation, test=test, pairs=None)
+    pairs = None if data.scene is None else data.pairs
+    return replace(data, train=train, validation=validation, test=test, pairs=pairs)
 
 
 def main() -> int:

@@ -43,6 +43,10 @@ FULL_METRICS = {
     "interpolation": (*_INTERPOLATION, *_INCEPTION),
 }
 
+SCENE_METRICS = {
+    "reconstruction": ("mse", "psnr"),
+}
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -75,6 +79,8 @@ class Preset:
 
     Attributes
     ----------
+    scene_steps : int
+        Updates of the model where a scene of a few images is all there is to learn.
     steps : int or None
         Updates of the model; None where ``epochs`` counts instead.
     epochs : float or None
@@ -87,6 +93,7 @@ class Preset:
 
     name: str
     doc: str
+    scene_steps: int
     steps: int | None = None
     epochs: float | None = None
     batch_size: int = 64
@@ -94,13 +101,19 @@ class Preset:
     track: str = "matched"
     sizes: Sizes = field(default_factory=Sizes)
     metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: FULL_METRICS)
+    scene_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: SCENE_METRICS)
 
-    def steps_for(self, training_images: int) -> int:
-        """Return the budget in updates for a training split of this size."""
+    def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
+        """Return the budget in updates, and the images in one, for a training split of this size.
+
+        A scene of fewer images than a batch is seen whole in every update.
+        """
+        if scene:
+            return self.scene_steps, min(self.batch_size, training_images)
         if self.steps is not None:
-            return self.steps
+            return self.steps, self.batch_size
         assert self.epochs is not None
-        return max(1, round(self.epochs * training_images / self.batch_size))
+        return max(1, round(self.epochs * training_images / self.batch_size)), self.batch_size
 
 
 PRESETS = {
@@ -109,6 +122,7 @@ PRESETS = {
         Preset(
             "smoke",
             "does everything run? Numbers mean nothing.",
+            scene_steps=8,
             steps=8,
             sizes=Sizes(sample=256, train_sample=256, pairs=8, midpoints=128),
             metrics=QUICK_METRICS,
@@ -116,14 +130,22 @@ PRESETS = {
         Preset(
             "quick",
             "the default: 500 updates, all methods on MNIST in under 10 minutes on two cores",
+            scene_steps=1000,
             steps=500,
             sizes=Sizes(train_sample=10_000),
             metrics=QUICK_METRICS,
         ),
-        Preset("standard", "10 epochs, three seeds, Inception scores", epochs=10, seeds=3),
+        Preset(
+            "standard",
+            "10 epochs, three seeds, Inception scores",
+            scene_steps=5000,
+            epochs=10,
+            seeds=3,
+        ),
         Preset(
             "paper",
             "each paper's own settings where it has any, five seeds; a GPU's work",
+            scene_steps=20_000,
             epochs=100,
             seeds=5,
             track="native",

@@ -99,6 +99,13 @@ class Task(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
 
+    def lacks(self, data: ImageDataset) -> str | None:
+        """Return what the data lacks for this task whatever the method, or None.
+
+        A task that no method can do on the data is left out of the run altogether.
+        """
+        return None
+
     @abstractmethod
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Return what method or data lack for this task, or None."""
