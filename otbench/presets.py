@@ -43,7 +43,7 @@ FULL_METRICS = {
     "interpolation": (*_INTERPOLATION, *_INCEPTION),
 }
 
-SCENE_METRICS = {
+SCENE_METRICS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("mse", "psnr"),
 }
 

@@ -66,6 +66,14 @@ def winners(part: pd.DataFrame) -> set[str]:
     return {str(part["method"].iloc[best])} if clear else set()
 
 
+def output_console(console: Console | None = None) -> Console:
+    """Return a console on the standard output, wide where that is no terminal."""
+    console = console or Console(highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(file=console.file, width=PLAIN_WIDTH, highlight=False)
+
+
 def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     """Print one table a task, methods down and metrics across, then why values are missing.
 
@@ -76,9 +84,7 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     console : rich.console.Console, optional
         The standard output by default.
     """
-    console = console or Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(file=console.file, width=PLAIN_WIDTH, highlight=False)
+    console = output_console(console)
     averages = summary(results)
     methods = list(dict.fromkeys(results["method"]))
     seeds = results["seed"].nunique()
