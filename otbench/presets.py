@@ -47,6 +47,9 @@ SCENE_METRICS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("mse", "psnr"),
 }
 
+FEW_BATCHES = 10
+"""Passes over a training split with fewer batches than this say little about the work done."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -80,7 +83,7 @@ class Preset:
     Attributes
     ----------
     scene_steps : int
-        Updates of the model where a scene of a few images is all there is to learn.
+        Updates of the model where a few images are all there is to learn.
     steps : int or None
         Updates of the model; None where ``epochs`` counts instead.
     epochs : float or None
@@ -106,9 +109,10 @@ class Preset:
     def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
         """Return the budget in updates, and the images in one, for a training split of this size.
 
-        A scene of fewer images than a batch is seen whole in every update.
+        A scene, or a training split of fewer than `FEW_BATCHES` batches, takes ``scene_steps``; one
+        of fewer images than a batch is seen whole in every update.
         """
-        if scene:
+        if scene or training_images < FEW_BATCHES * self.batch_size:
             return self.scene_steps, min(self.batch_size, training_images)
         if self.steps is not None:
             return self.steps, self.batch_size

@@ -53,7 +53,7 @@ def draw(
         drawers: dict[str, Callable[..., Any]] = {"paths": _paths, "barycenters": _barycenters}
         figure = drawers[reproduction.picture.kind](pyplot, reproduction, runs, galleries, known)
     else:
-        plotters: dict[str, Callable[..., Any]] = {"curves": _curves, "bars": _bars}
+        plotters: dict[str, Callable[..., Any]] = {"curves": _curves, "dots": _dots}
         figure = plotters[reproduction.picture.kind](pyplot, reproduction, runs, known)
     if figure is None:
         return None
@@ -193,33 +193,29 @@ def _curves(
     return figure
 
 
-def _bars(
+def _dots(
     pyplot: Any, reproduction: Reproduction, runs: Sequence[Run], known: dict[Address, Measured]
 ) -> Any:
     panels = [(run, name) for run in runs for name in reproduction.picture.quantities]
     if not known:
         return None
-    height = 0.8 + 0.36 * len(reproduction.methods)
+    size = (4.2 * len(panels), 1.1 + 0.32 * len(reproduction.methods))
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(4.6 * len(panels), height), squeeze=False, layout="constrained"
+        1, len(panels), figsize=size, squeeze=False, layout="constrained"
     )
     for axis, (run, quantity) in zip(axes[0], panels, strict=True):
         drawn = [one for m in run.methods if (one := known.get((run.name, quantity, m)))]
-        places = np.arange(len(drawn))[::-1]
+        places = list(range(len(drawn), 0, -1))
         spread = [one.std or one.stderr or 0.0 for one in drawn]
-        axis.barh(places, [one.mean for one in drawn], xerr=spread, color=COLOURS[0], height=0.6)
-        paper = [(p, one.published) for p, one in zip(places, drawn, strict=True) if one.published]
+        style = {"fmt": "o", "color": COLOURS[0], "capsize": 3, "label": "ours"}
+        axis.errorbar([one.mean for one in drawn], places, xerr=spread, **style)
+        paper = [(one.published, p) for one, p in zip(drawn, places, strict=True) if one.published]
         if paper:
-            axis.plot(
-                [value for _, value in paper],
-                [place for place, _ in paper],
-                "D",
-                color=COLOURS[1],
-                markerfacecolor="white",
-                label="published",
-            )
-            axis.legend(frameon=False, fontsize=8)
+            axis.plot(*zip(*paper, strict=True), "D", color=COLOURS[1], mfc="none", label="paper")
+            axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
         axis.set_yticks(places, [one.method for one in drawn])
+        axis.set_ylim(0.4, len(drawn) + 0.6)
         axis.set_title(f"{run.name}: {quantity}", loc="left", fontsize=10)
+        axis.grid(axis="x", color="0.9")
         axis.spines[["top", "right"]].set_visible(False)
     return figure
