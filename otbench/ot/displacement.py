@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from otbench.ot.pot import import_pot
 
 Array = NDArray[np.float64]
 
@@ -57,15 +58,11 @@ def exact_plan(image0: Array, image1: Array, threshold: float = 0.0) -> Plan:
             )
         if not (image > threshold).any():
             raise ValueError(f"the {name} image is empty: no pixel is above {threshold:g}")
-    for library in ("JAX", "TENSORFLOW", "CUPY", "PYTORCH"):  # POT imports what it finds
-        os.environ.setdefault(f"POT_BACKEND_DISABLE_{library}", "1")
-    import ot
-
     places = [np.argwhere(image > threshold).astype(np.float64) for image in (image0, image1)]
     masses = [image[image > threshold] for image in (image0, image1)]
     weights = [mass / mass.sum() for mass in masses]
     costs = ((places[0][:, None] - places[1][None]) ** 2).sum(2)
-    coupling = ot.lp.emd(*weights, costs, numItermax=10_000_000, check_marginals=False)
+    coupling = import_pot().lp.emd(*weights, costs, numItermax=10_000_000, check_marginals=False)
     i, j = coupling.nonzero()
     return Plan(places[0][i], places[1][j], coupling[i, j])
 
