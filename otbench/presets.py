@@ -31,11 +31,25 @@ _CLUSTERING = tuple(
 )
 _INCEPTION = ("fid[inception-2048]", "kid[inception-2048]")
 
+_TO_GEODESIC = (
+    "geodesic-w2",
+    "geodesic-w2[max]",
+    "energy-gap",
+    "energy-gap[ends=data]",
+    "centroid-error",
+    "component-count",
+    "peak-ratio",
+    "mass-drift",
+    "endpoint-error",
+)
+_EVENNESS = ("max-step", "adjacent-ssim[std]", "adjacent-ssim[mean,ends=data]")
+
 QUICK_METRICS = {
     "reconstruction": _RECONSTRUCTION,
     "interpolation": _INTERPOLATION,
     "classification": _CLASSIFICATION,
     "clustering": _CLUSTERING,
+    "limited-data": (*_TO_GEODESIC, "max-step"),
 }
 FULL_METRICS = {
     **QUICK_METRICS,
@@ -45,6 +59,24 @@ FULL_METRICS = {
 
 SCENE_METRICS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("mse", "psnr"),
+    "geodesic": (
+        *_TO_GEODESIC,
+        "mass-leak[open]",
+        "mass-leak[periodic]",
+        "path-energy",
+        *_EVENNESS,
+        "lpips-smoothness",
+    ),
+    "obstacles": (
+        "wall-mass",
+        "energy-over-bound",
+        "peak-ratio",
+        "mass-drift",
+        "endpoint-error",
+        "path-energy",
+        *_EVENNESS,
+    ),
+    "barycenter": ("barycenter-gap", "barycenter-w2", "sharpness", "centroid-bilinearity"),
 }
 
 FEW_BATCHES = 10
