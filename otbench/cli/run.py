@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from otbench.runner import Outcome
 
+USUAL_VARIANTS = ("full", "default", "drawn")
+"""Variants of a data set that need no mention."""
+
 EPILOG = """\
 examples:
   otbench run --methods all --dataset mnist
@@ -136,7 +139,7 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     for dataset in dict.fromkeys(results["dataset"]):
         part = results[results["dataset"] == dataset]
         named = dict.fromkeys(part["variant"].dropna())
-        variants = ", ".join(v for v in named if v not in ("full", "default"))
+        variants = ", ".join(v for v in named if v not in USUAL_VARIANTS)
         loud = f", VARIANT {variants}" if variants else ""
         presets_named = ", ".join(dict.fromkeys(part["preset"].dropna()))
         sys.stdout.write(f"\n{dataset}{loud}, preset {presets_named}\n")
