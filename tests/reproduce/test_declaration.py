@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+
+from otbench.errors import UsageError
+from otbench.registry import Registry
+from otbench.reproduce.declaration import parse_paper, reproductions, select
+from otbench.reproduce.measure import OF_CELL, asked_by, grids
+from otbench.results import published
+from otbench.scoring import make_metrics
+from otbench.selection import parse
+
+TEXT = """
+paper = "Somebody 2020"
+[fig1]
+title = "A figure"
+methods = { ours = "path-energy[balanced=true]", baseline = "ae" }
+runs = [
+  { name = "disc", dataset = "disc-split", seeds = 3 },
+  { name = "short", dataset = "disc-split", methods = ["ours"], steps = 200, paper.steps = 7 },
+]
+quantities = { w2 = "geodesic/geodesic-w2[mean]", seconds = "cell/fit_seconds" }
+claims = [{ says = "ours is nearer", check = "disc.w2.ours < disc.w2.baseline" }]
+picture = { kind = "paths", quantities = ["w2"] }
+"""
+
+
+@pytest.fixture
+def one():
+    return parse_paper("somebody2020", TEXT)["somebody2020/fig1"]
+
+
+def test_a_declaration_is_read(one):
+    assert (one.paper, one.title) == ("Somebody 2020", "A figure")
+    assert [run.methods for run in one.runs] == [("ours", "baseline"), ("ours",)]
+    assert [(q.name, q.task, q.metric) for q in one.quantities] == [
+        ("w2", "geodesic", "geodesic-w2[mean]"),
+        ("seconds", OF_CELL, "fit_seconds"),
+    ]
+
+
+def test_one_grid_for_each_method_of_each_run(one):
+    made = grids(one, "quick", None)
+    assert [(run.name, method) for run, method in asked_by(one)] == [
+        ("disc", "ours"),
+        ("disc", "baseline"),
+        ("short", "ours"),
+    ]
+    assert [grid.methods for grid in made] == [
+        ["path-energy[balanced=true]"],
+        ["ae"],
+        ["path-energy[balanced=true]"],
+    ]
+    assert [grid.steps for grid in made] == [None, None, 200]
+    assert [len(grid.seeds) for grid in made] == [3, 3, 1]
+    assert made[0].metrics == {"geodesic": ["geodesic-w2[mean]"]}
+
+
+def test_presets_scale_steps_and_seeds(one):
+    assert [grid.steps for grid in grids(one, "standard", None)] == [None, None, 1000]
+    assert [len(grid.seeds) for grid in grids(one, "standard", None)] == [3, 3, 3]
+    assert [len(grid.seeds) for grid in grids(one, "smoke", None)] == [1, 1, 1]
+    assert grids(one, "paper", None)[-1].steps == 7
+    assert [grid.seeds for grid in grids(one, "paper", 2)] == [[0, 1]] * 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("disc.w2.ours <", "disk.w2.ours <", "unknown run 'disk'"),
+        ("disc.w2.ours <", "disc.w3.ours <", "unknown quantity 'w3'"),
+        ("disc.w2.baseline", "short.w2.baseline", "unknown method 'baseline'"),
+        ('methods = ["ours"]', 'methods = ["our"]', "did you mean ours"),
+        ('kind = "paths"', 'kind = "path"', "did you mean paths"),
+        ('quantities = ["w2"]', 'quantities = ["w22"]', "did you mean w2"),
+        ('title = "A figure"', "", "title"),
+        ("steps = 200", "step = 200", "step"),
+        ("[fig1]", "[fig1", "somebody2020"),
+        ("disc.w2.ours <", "disc.w2.ours ==", "compar"),
+    ],
+)
+def test_a_malformed_declaration_is_named(old, new, message):
+    assert old in TEXT
+    with pytest.raises(UsageError, match=message):
+        parse_paper("somebody2020", TEXT.replace(old, new))
+
+
+def test_selecting():
+    assert [one.id for one in select(["feng2024/fig2"])] == ["feng2024/fig2"]
+    everything = list(reproductions().values())
+    assert select(["all"]) == everything
+    assert select(["feng2024"]) == [one for one in everything if one.id.startswith("feng2024/")]
+    with pytest.raises(UsageError, match="did you mean feng2024/fig2"):
+        select(["feng2024/fig22"])
+
+
+@pytest.mark.parametrize("one", reproductions().values(), ids=lambda one: one.id)
+def test_what_is_declared_exists(one):
+    for text in one.methods.values():
+        (spec,) = parse([text])
+        Registry("methods").get(spec.name)
+    for run in one.runs:
+        for dataset in (run.dataset, (run.paper or {}).get("dataset", run.dataset)):
+            (spec,) = parse([dataset])
+            Registry("datasets").get(spec.name)
+    for quantity in one.quantities:
+        if quantity.task != OF_CELL:
+            made = make_metrics([quantity.metric], Registry("metrics"))[quantity.metric]
+            assert not isinstance(made, str), made
+            assert quantity.task in made.tasks
+
+
+def test_published_numbers_name_their_source():
+    assert published()["source"].notna().all()
+    assert not published().duplicated(["dataset", "method", "task", "metric"]).any()

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from otbench.cell import write_json
+from otbench.reproduce.declaration import parse_paper
+from otbench.reproduce.measure import Measured, measured
+from otbench.reproduce.report import last_verdicts, present
+from otbench.reproduce.verdict import judge
+from otbench.runner import Outcome
+
+TEXT = """
+paper = "Somebody 2020"
+[fig1]
+title = "A figure"
+note = "drawn anew"
+methods = { ours = "path-energy", baseline = "ae" }
+runs = [
+  { name = "digits", dataset = "mnist", x = 10.0 },
+  { name = "more", dataset = "mnist", x = 100.0 },
+]
+quantities = { accuracy = "classification/probe-acc", seconds = "cell/fit_seconds" }
+picture = { kind = "dots", quantities = ["accuracy"] }
+[[fig1.claims]]
+says = "ours is classified better"
+check = "digits.accuracy.ours > digits.accuracy.baseline"
+[[fig1.claims]]
+says = "ours is quicker"
+check = "digits.seconds.ours < digits.seconds.baseline"
+[[fig1.claims]]
+says = "more is better"
+check = "more.accuracy.ours > 0"
+"""
+
+
+class FakeCell:
+    dataset = "mnist"
+
+    def __init__(self, method, seed):
+        self.method, self.seed = method, seed
+
+
+class FakeJob:
+    """A cell that has run: what it left is all that counts."""
+
+    def __init__(self, folder, method, seed, value, seconds):
+        self.cell, self.folder = FakeCell(method, seed), folder
+        row = {"task": "classification", "text": "probe-acc", "metric": "probe_acc[logistic]"}
+        row |= {"direction": "higher", "value": value, "stderr": 0.01, "reason": None}
+        self.content = {"rows": [row], "fit_seconds": seconds, "reason": None}
+
+    def record(self):
+        return self.content
+
+
+@pytest.fixture
+def one():
+    return parse_paper("somebody2020", TEXT)["somebody2020/fig1"]
+
+
+@pytest.fixture
+def outcome(tmp_path):
+    def jobs(method, values, seconds):
+        return [FakeJob(tmp_path, method, seed, v, seconds) for seed, v in enumerate(values)]
+
+    asked = {
+        5: jobs("path-energy[alpha=2]", [0.90, 0.92, 0.97], 3.0),
+        6: jobs("ae", [0.91, 0.90, 0.92], 4.0),
+    }
+    rejected = [{"grid": 7, "reason": "importing it ends the process"}]
+    return Outcome([*asked[5], *asked[6]], asked, 0, rejected)
+
+
+def find(numbers, *address):
+    return next(number for number in numbers if number.address == address)
+
+
+def test_numbers_are_collected_by_seed_with_what_the_paper_prints(one, outcome):
+    numbers = measured(one, outcome, 5)
+    ours = find(numbers, "digits", "accuracy", "ours")
+    assert ours.values == {0: 0.90, 1: 0.92, 2: 0.97}
+    assert ours.mean == pytest.approx(0.93)
+    assert ours.std == pytest.approx(np.std([0.90, 0.92, 0.97], ddof=1))
+    assert (ours.metric, ours.direction) == ("probe_acc[logistic]", "higher")
+    assert (ours.published, ours.source) == (0.97, "Feng & Strohmer 2024, Table 1")
+    assert find(numbers, "digits", "seconds", "baseline").values == {0: 4.0, 1: 4.0, 2: 4.0}
+
+
+def test_a_missing_number_has_a_reason(one, outcome):
+    numbers = measured(one, outcome, 5)
+    assert find(numbers, "more", "accuracy", "ours").reason == "importing it ends the process"
+    assert find(numbers, "more", "accuracy", "baseline").reason == "it was not measured"
+
+
+def test_verdicts(one, outcome):
+    better, quicker, more = (judge(c, measured(one, outcome, 5)) for c in one.claims)
+    assert better.status == "mixed"
+    assert better.detail == "0.9300 > 0.9100, in 2 of 3 seeds"
+    assert quicker.status == "holds"
+    assert more.status == "not measured"
+    assert "importing it ends the process" in more.detail
+
+
+@pytest.mark.parametrize(
+    ("ours", "status"),
+    [([1, 1], "fails"), ([4, 4], "holds"), ([1, 9], "mixed"), ([1, 3.5], "mixed")],
+)
+def test_a_claim_must_hold_for_the_mean_and_every_seed(one, ours, status):
+    def numbers(method, values):
+        return Measured("digits", "accuracy", method, "m", values=dict(enumerate(values)))
+
+    verdict = judge(one.claims[0], [numbers("ours", ours), numbers("baseline", [3, 3])])
+    assert verdict.status == status
+
+
+def test_what_is_written(one, outcome, tmp_path, capsys):
+    result = present(one, outcome, 5, tmp_path, "quick")
+    result.print()
+    shown = capsys.readouterr().out
+    assert "probe_acc[logistic]" in shown
+    assert "0.9300 ±0.0361" in shown
+    assert "paper 0.9700" in shown
+    assert "MIXED" in shown
+    assert "note: drawn anew" in shown
+    assert [path.suffix for path in result.written] == [".png", ".csv", ".json"]
+    assert all(path.stat().st_size > 0 for path in result.written)
+    assert last_verdicts(one, tmp_path) == ["quick:", "1 mixed", "1 holds", "1 not measured"]
+    assert last_verdicts(one, tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "quantities"), [("curves", '["accuracy"]'), ("paths", '["accuracy"]')]
+)
+def test_pictures_of_each_kind(outcome, tmp_path, kind, quantities):
+    text = TEXT.replace('kind = "dots"', f'kind = "{kind}"')
+    one = parse_paper("somebody2020", text)["somebody2020/fig1"]
+    frames = np.zeros((2, 5, 3, 32, 32), np.uint8)
+    np.savez(tmp_path / "gallery.npz", paths=frames)
+    result = present(one, outcome, 5, tmp_path, "quick")
+    assert result.written[0].name == "somebody2020-fig1.png"
+    assert result.written[0].stat().st_size > 1000
+
+
+def test_barycentres_are_drawn_where_there_are_some(outcome, tmp_path):
+    text = TEXT.replace('kind = "dots"', 'kind = "barycenters"')
+    one = parse_paper("somebody2020", text)["somebody2020/fig1"]
+    without = present(one, outcome, 5, tmp_path, "quick")
+    assert [path.suffix for path in without.written] == [".csv", ".json"]
+    np.savez(tmp_path / "gallery.npz", barycenters=np.zeros((36, 1, 32, 32), np.uint8))
+    assert present(one, outcome, 5, tmp_path, "quick").written[0].suffix == ".png"
+
+
+def test_a_broken_verdict_file_is_passed_over(one, tmp_path):
+    path = Path(tmp_path, "reproduce", "somebody2020-fig1.json")
+    path.parent.mkdir()
+    path.write_text("{")
+    assert last_verdicts(one, tmp_path) == []
+    write_json(path, {"preset": "quick", "verdicts": []})
+    assert last_verdicts(one, tmp_path) == ["quick:"]
