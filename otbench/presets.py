@@ -70,6 +70,7 @@ SCENE_METRICS: dict[str, tuple[str, ...]] = {
     "obstacles": (
         "wall-mass",
         "energy-over-bound",
+        "energy-over-bound[ends=data]",
         "peak-ratio",
         "mass-drift",
         "endpoint-error",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -26,7 +27,7 @@ from otbench.metrics.mass import (
     plane_cost,
     squared_w2,
 )
-from otbench.tasks.base import KnownPaths
+from otbench.tasks.base import KnownPaths, Paths
 
 TASKS = ("geodesic", "limited-data")
 
@@ -95,22 +96,13 @@ class GeodesicW2(Metric):
 
 
 @dataclass(frozen=True)
-class EnergyGap(Metric):
-    r"""Energy T J / M of a path over the squared Wasserstein distance of its pair; 1 is optimal.
+class PairEnergy(Metric):
+    """Energy of a path over the least cost of its pair.
 
-    J is the least balanced kinetic energy of the frames, all scaled to one mass, no flux through
-    the border, the density of a step taken at its middle; see `otbench.metrics.mass.own_energy`.
-    No path that starts and ends at the pair costs less than 1, up to the grid and the floor: on
-    discs and Gaussians the exact geodesic scores 1.02 to 1.06. The floor decides what a cross-fade
-    scores, about 0.05 over the floor for discs apart (5000 at 1e-5, 50 at 1e-3, 6 at 1e-2), and is
-    part of the id. The default is a quarter of an 8-bit gray level: with it, half a percent of
-    stray mass in every other frame of a geodesic adds 0.15 (at 1e-5: 16), and a haze of 0.002 adds
-    0.2 where it meets clean ends.
-
-    With ``ends="drawn"`` a path that never reaches its ends, at worst one that stands still,
-    scores below 1: read it with the endpoint error. With ``ends="data"`` the true images stand
-    in for the first and last frame, so that the jumps count and nothing is gained by staying
-    away.
+    With ``ends="drawn"`` the frames count as the method draws them. A path that never reaches its
+    ends, at worst one that stands still, then scores below 1, so that the number has no direction:
+    read it with the endpoint error. With ``ends="data"`` the true images stand in for the first
+    and last frame: the jumps count, nothing is gained by staying away, and less is better.
 
     Parameters
     ----------
@@ -122,11 +114,6 @@ class EnergyGap(Metric):
     floor: float = FLOOR
     ends: str = "drawn"
 
-    tasks: ClassVar[tuple[str, ...]] = TASKS
-    direction: ClassVar[Direction] = "lower"
-    range: ClassVar[str] = "[0, inf), 1 for the geodesic"
-    title: ClassVar[str] = "Energy of the path over that of the geodesic"
-
     def __post_init__(self) -> None:
         if not self.floor > 0:
             raise ValueError(f"floor must be positive, got {self.floor}")
@@ -134,17 +121,54 @@ class EnergyGap(Metric):
             raise ValueError(f"ends must be drawn or data, got {self.ends!r}")
 
     @property
-    def id(self) -> str:
-        """Name with ends and floor."""
-        return f"energy_gap[{self.ends},floor={self.floor:g}]"
+    def direction(self) -> Direction:  # type: ignore[override]
+        """``neutral`` for the path as drawn, ``lower`` where the true images are its ends."""
+        return "lower" if self.ends == "data" else "neutral"
 
-    def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
-        """Average over paths whose two images differ; the standard error is over them."""
+    def protocol(self, name: str) -> str:
+        """Return a name with ends and floor in brackets."""
+        return f"{name}[{self.ends},floor={self.floor:g}]"
+
+    def over(
+        self,
+        cost: Callable[[Tensor, Tensor], float],
+        artefact: Paths,
+        obstacles: Tensor | None = None,
+    ) -> Value:
+        """Divide by a cost and average over pairs; see `otbench.metrics.mass.energy_over`."""
         x0, x1, frames = artefact.x0, artefact.x1, artefact.frames
         check_images(x0=x0, x1=x1, frames=frames)
         if self.ends == "data":
             frames = torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
-        return energy_over(plane_cost, x0, x1, frames, self.floor)
+        return energy_over(cost, x0, x1, frames, self.floor, obstacles)
+
+
+@dataclass(frozen=True)
+class EnergyGap(PairEnergy):
+    r"""Energy T J / M of a path over the squared Wasserstein distance of its pair; 1 is optimal.
+
+    J is the least balanced kinetic energy of the frames, all scaled to one mass, no flux through
+    the border, the density of a step taken at its middle; see `otbench.metrics.mass.own_energy`.
+    No path that starts and ends at the pair costs less than 1, up to the grid and the floor: on
+    discs and Gaussians the exact geodesic scores 1.02 to 1.06. The floor decides what a cross-fade
+    scores, about 0.05 over the floor for discs apart (5000 at 1e-5, 50 at 1e-3, 6 at 1e-2), and is
+    part of the id. The default is a quarter of an 8-bit gray level: with it, half a percent of
+    stray mass in every other frame of a geodesic adds 0.15 (at 1e-5: 16), and a haze of 0.002 adds
+    0.2 where it meets clean ends. For the ends see `PairEnergy`.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+    range: ClassVar[str] = "[0, inf), 1 for the geodesic"
+    title: ClassVar[str] = "Energy of the path over that of the geodesic"
+
+    @property
+    def id(self) -> str:
+        """Name with ends and floor."""
+        return self.protocol("energy_gap")
+
+    def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
+        """Average over paths whose two images differ; the standard error is over them."""
+        return self.over(plane_cost, artefact)
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,7 @@ def test_standing_still_is_only_cheap_as_drawn(scoring: ScoreContext) -> None:
     paths = known(exact[:, 5:6].expand_as(exact), exact.double())
     assert EnergyGap().compute(paths, scoring).value == pytest.approx(0, abs=1e-9)
     assert EnergyGap(ends="data").compute(paths, scoring).value > 20
+    assert [EnergyGap(ends=e).direction for e in ("drawn", "data")] == ["neutral", "lower"]
 
 
 def test_half_of_a_fading_disc_leaks(scoring: ScoreContext) -> None:

@@ -127,4 +127,16 @@ def test_what_cannot_be_scored_is_named(
         EnergyOverBound().compute(still, scoring)
     with pytest.raises(ValueError, match="positive"):
         EnergyOverBound(floor=0)
-    assert EnergyOverBound().id == "energy_over_bound[floor=0.001]"
+    assert EnergyOverBound().id == "energy_over_bound[drawn,floor=0.001]"
+
+
+def test_standing_still_is_only_cheap_as_drawn(
+    scoring: ScoreContext, walls: Tensor, around: Tensor
+) -> None:
+    paths = walled(around, walls)
+    still = paths.frames[:, 5:6].expand_as(paths.frames)
+    stuck = dataclasses.replace(paths, frames=still, drawn=still)
+    drawn, honest = EnergyOverBound(), EnergyOverBound(ends="data")
+    assert drawn.compute(stuck, scoring).value == pytest.approx(0, abs=1e-9)
+    assert honest.compute(stuck, scoring).value > 5 * honest.compute(paths, scoring).value
+    assert [drawn.direction, honest.direction] == ["neutral", "lower"]
