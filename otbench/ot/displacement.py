@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from otbench.ot.pot import import_pot
 
 Array = NDArray[np.float64]
 
@@ -32,6 +34,27 @@ class Plan(NamedTuple):
         return float(self.weight @ ((self.start - self.end) ** 2).sum(1))
 
 
+def supports(image0: Array, image1: Array, threshold: float) -> tuple[list[Array], list[Array]]:
+    """Return places (rows and columns) and normalised masses of two images' pixels.
+
+    Takes what `exact_plan` takes and raises what it raises.
+    """
+    if image0.ndim != 2 or image0.shape != image1.shape:
+        raise ValueError(
+            f"images must be (h, w) and of one shape, got {image0.shape} and {image1.shape}"
+        )
+    for name, image in (("first", image0), ("second", image1)):
+        if not (np.isfinite(image).all() and (image >= 0).all()):
+            raise ValueError(
+                f"the {name} image holds negative values or values that are not finite"
+            )
+        if not (image > threshold).any():
+            raise ValueError(f"the {name} image is empty: no pixel is above {threshold:g}")
+    places = [np.argwhere(image > threshold).astype(np.float64) for image in (image0, image1)]
+    masses = [image[image > threshold] for image in (image0, image1)]
+    return places, [mass / mass.sum() for mass in masses]
+
+
 def exact_plan(image0: Array, image1: Array, threshold: float = 0.0) -> Plan:
     """Couple two images optimally for the squared distance, by POT's network simplex.
 
@@ -46,26 +69,9 @@ def exact_plan(image0: Array, image1: Array, threshold: float = 0.0) -> Plan:
     ValueError
         If the shapes differ, a value is negative or not finite, or an image has no such pixel.
     """
-    if image0.ndim != 2 or image0.shape != image1.shape:
-        raise ValueError(
-            f"images must be (h, w) and of one shape, got {image0.shape} and {image1.shape}"
-        )
-    for name, image in (("first", image0), ("second", image1)):
-        if not (np.isfinite(image).all() and (image >= 0).all()):
-            raise ValueError(
-                f"the {name} image holds negative values or values that are not finite"
-            )
-        if not (image > threshold).any():
-            raise ValueError(f"the {name} image is empty: no pixel is above {threshold:g}")
-    for library in ("JAX", "TENSORFLOW", "CUPY", "PYTORCH"):  # POT imports what it finds
-        os.environ.setdefault(f"POT_BACKEND_DISABLE_{library}", "1")
-    import ot
-
-    places = [np.argwhere(image > threshold).astype(np.float64) for image in (image0, image1)]
-    masses = [image[image > threshold] for image in (image0, image1)]
-    weights = [mass / mass.sum() for mass in masses]
+    places, weights = supports(image0, image1, threshold)
     costs = ((places[0][:, None] - places[1][None]) ** 2).sum(2)
-    coupling = ot.lp.emd(*weights, costs, numItermax=10_000_000, check_marginals=False)
+    coupling = import_pot().lp.emd(*weights, costs, numItermax=10_000_000, check_marginals=False)
     i, j = coupling.nonzero()
     return Plan(places[0][i], places[1][j], coupling[i, j])
 
@@ -99,7 +105,13 @@ def splat(points: Array, weights: Array, shape: tuple[int, int]) -> Array:
     return image.reshape(shape)
 
 
-def displacement_path(image0: Array, image1: Array, times: Array, threshold: float = 0.0) -> Array:
+def displacement_path(
+    image0: Array,
+    image1: Array,
+    times: Array,
+    threshold: float = 0.0,
+    plan_of: Callable[[Array, Array, float], Plan] = exact_plan,
+) -> Array:
     """Draw McCann's displacement interpolation between two images.
 
     Parameters
@@ -111,6 +123,8 @@ def displacement_path(image0: Array, image1: Array, times: Array, threshold: flo
         In [0, 1].
     threshold : float
         See `exact_plan`.
+    plan_of : callable
+        What couples the images, called as ``plan_of(image0, image1, threshold)``.
 
     Returns
     -------
@@ -126,7 +140,7 @@ def displacement_path(image0: Array, image1: Array, times: Array, threshold: flo
     weights = np.stack([1 - times, times], 1)
     if not (kept0.any() and kept1.any()):
         return weights[:, 0, None, None] * kept0 + weights[:, 1, None, None] * kept1
-    plan = exact_plan(image0, image1, threshold)
+    plan = plan_of(image0, image1, threshold)
     masses = weights @ np.array([kept0.sum(), kept1.sum()])
     return np.stack(
         [

@@ -1,0 +1,405 @@
+r"""Dynamic optimal transport as a convex problem, solved by proximal splitting.
+
+Benamou and Brenier's problem on a space-time grid,
+
+.. math:: \min \sum_t \Big( \sum_f m_f^2 / u_f + \sum_c \tau s_c^2 / r_c \Big) \quad
+          \text{such that} \quad \rho_{t+1} - \rho_t + \mathrm{div}\, m_t = s_t,
+
+with both ends given: J(V) + [U obeys the continuity equation], V = samples of U (see
+`otbench.ot.staggered`). The energy is that of `otbench.ot.path_energy`, minimised over the frames
+as well: the frames found here are the discrete optimum that it measures others against.
+
+Papadakis, Peyré & Oudet 2014 (SIAM J. Imaging Sci. 7) average momenta into the cells; here
+densities are averaged onto the faces, so that a wall closes its faces one by one. With averaged
+momenta a flow that alternates from cell to cell along a wall is not seen, and free. Sources are
+priced as in Feng & Strohmer 2024, equation (4).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from otbench.ot.grid import Grid
+from otbench.ot.staggered import SpaceTimeGrid
+
+Algorithm = Literal["dr", "admm", "pd"]
+MASS_TOLERANCE = 1e-6
+"""Relative difference of masses that balanced transport takes for rounding."""
+NEWTON_STEPS = 6
+"""From the starting point below, enough for all digits of float64."""
+
+
+class DynamicTransport(NamedTuple):
+    """The cheapest paths between n pairs of densities, and how they were found.
+
+    Attributes
+    ----------
+    frames : Tensor, shape (n, T + 1, h, w)
+        Densities; the ends are the given ones.
+    vertical, horizontal : Tensor, shape (n, T, h + 1, w) and (n, T, h, w + 1)
+        Momenta through the faces, mass an interval, positive downwards and to the right.
+    source : Tensor, shape (n, T, h, w), or None
+        Mass created in an interval; None when balanced.
+    energy : Tensor, shape (n,)
+        T J / M in squared pixels, M the mass averaged over the frames.
+    continuity : Tensor, shape (n,)
+        Norm of what is left of the continuity equation, over the norm of the ends.
+    objective : Tensor, shape (iterations, n)
+        T J / M at each iteration, M the mean mass of the ends, from the samples' side: it may be
+        below the optimum while samples and fields do not agree yet.
+    residual : Tensor, shape (iterations, n)
+        Distance of the samples from the fields', relative.
+    converged : bool
+        Whether all pairs came below the tolerance.
+    """
+
+    frames: Tensor
+    vertical: Tensor
+    horizontal: Tensor
+    source: Tensor | None
+    energy: Tensor
+    continuity: Tensor
+    objective: Tensor
+    residual: Tensor
+    converged: bool
+
+
+def kinetic_prox(momentum: Tensor, density: Tensor, step: float) -> tuple[Tensor, Tensor]:
+    r"""Apply the proximal map of :math:`\gamma m^2 / \rho`, elementwise.
+
+    With :math:`x = \rho + 2 \gamma`, the density solves :math:`x^2 (x - \tilde\rho - 2 \gamma) =
+    \gamma \tilde m^2`, and the momentum is :math:`\tilde m \rho / x`; where the greatest root is
+    below :math:`2 \gamma` both are 0. Newton's method comes from above, where the cubic is convex,
+    and so never overshoots.
+
+    Parameters
+    ----------
+    momentum, density : Tensor, one shape
+        The point :math:`(\tilde m, \tilde\rho)`.
+    step : float
+        The positive number :math:`\gamma`.
+
+    Returns
+    -------
+    momentum, density : Tensor
+
+    References
+    ----------
+    Papadakis, Peyré & Oudet 2014, proposition 1 (there with half the energy).
+    """
+    active = momentum.square().add_(density, alpha=4 * step) > 0  # the root is above 2 step
+    m, density_there = momentum[active], density[active]
+    right = m.square().mul_(step)
+    shifted = density_there.add_(2 * step)
+    tiny = torch.finfo(right.dtype).tiny
+    # Each of these is above the root; the second needs a positive `shifted`, the third a negative.
+    ratio = right / shifted.square().clamp_(min=tiny)
+    x = torch.minimum(right.pow(1 / 3) + shifted.clamp(min=0), shifted + ratio)
+    steep = (right / shifted.neg().clamp_(min=tiny)).sqrt_()
+    x = torch.where(shifted < 0, torch.minimum(right.pow(1 / 3), steep), x)
+    for _ in range(NEWTON_STEPS):
+        gap = x - shifted
+        slope = gap.mul(2).add_(x).mul_(x).clamp_(min=tiny)
+        x.sub_(gap.mul_(x).mul_(x).sub_(right).div_(slope))
+    result = (x - 2 * step).clamp_(min=0)
+    moved, carried = torch.zeros_like(momentum), torch.zeros_like(density)
+    carried[active] = result
+    moved[active] = m.mul_(result).div_(x)
+    return moved, carried
+
+
+class Splitting:
+    """The two halves of the problem on one grid, for the algorithms to alternate between.
+
+    Parameters
+    ----------
+    ends : Tensor, shape (n, 2, h, w)
+        First and last frames, of a size of about 1.
+    grid : SpaceTimeGrid
+    walls : Grid
+        What is free and which faces are open.
+    step : float
+        Of the proximal map.
+    """
+
+    def __init__(self, ends: Tensor, grid: SpaceTimeGrid, walls: Grid, step: float) -> None:
+        self.ends, self.grid, self.step = ends, grid, step
+        self.zero = grid.empty_fields(len(ends))
+        self.origin = grid.sample(self.zero, ends)
+        passable = torch.zeros_like(self.origin[:1])
+        v = grid.samples(passable)
+        v.vertical[:] = walls.vertical_faces
+        v.horizontal[:] = walls.horizontal_faces
+        v.source[:] = walls.free
+        v.density[:] = walls.free
+        self.passable = passable
+
+    def start(self) -> Tensor:
+        """Return the fields of the linear path without motion."""
+        fields = self.zero.clone()
+        steps = self.grid.intervals
+        time = torch.arange(1, steps).to(fields).view(-1, 1, 1) / steps
+        first, last = self.ends[:, :1], self.ends[:, 1:]
+        self.grid.fields(fields).density.copy_(torch.lerp(first, last, time))
+        return fields
+
+    def prox(self, samples: Tensor) -> Tensor:
+        """Apply the proximal map of the energy to flat samples, in place."""
+        size = self.grid.moving
+        moving, carriers, rest = samples.tensor_split([size, 2 * size], 1)
+        moving *= self.passable[:, :size]
+        m, u = kinetic_prox(moving, carriers, self.step)
+        moving.copy_(m)
+        carriers.copy_(u)
+        rest.clamp_(min=0).mul_(self.passable[:, 2 * size :])
+        return samples
+
+    def energy(self, samples: Tensor) -> Tensor:
+        """Return the energy of samples that the proximal map returned, shape (n,)."""
+        size = self.grid.moving
+        moving, carriers = samples[:, :size], samples[:, size : 2 * size]
+        tiny = torch.finfo(samples.dtype).tiny
+        return moving.square().div_(carriers.clamp(min=tiny)).sum(1)
+
+
+def douglas_rachford(problem: Splitting, relaxation: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """Alternate on fields and samples together (Papadakis et al. 2014, section 4.3).
+
+    Yields
+    ------
+    fields, samples : Tensor
+        Fields on the continuity equation and samples of finite energy, which come to agree.
+    """
+    grid, ends, origin = problem.grid, problem.ends, problem.origin
+    fields = problem.start()
+    samples = grid.sample(fields, ends)
+    while True:
+        agreed = grid.agree(fields, samples, origin)
+        agreed_samples = grid.sample(agreed, ends)
+        u = grid.project(2 * agreed - fields, ends)
+        v = problem.prox(2 * agreed_samples - samples)
+        yield u, v
+        fields += relaxation * (u - agreed)
+        samples += relaxation * (v - agreed_samples)
+
+
+def dual_admm(problem: Splitting, relaxation: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """Alternate directions on the dual (Benamou & Brenier 2000), written for its multiplier.
+
+    The potential's step is a Poisson solve: the projection of samples on the continuity equation.
+    The step of the dual momenta, a projection on the parabola, is the proximal map by Moreau's
+    identity.
+
+    Yields
+    ------
+    fields, samples : Tensor
+        See `douglas_rachford`.
+    """
+    grid, ends, origin = problem.grid, problem.ends, problem.origin
+    samples = grid.sample(problem.start(), ends)
+    dual = torch.zeros_like(samples)
+    while True:
+        fields = grid.project_samples(samples - dual, ends, origin)
+        dual += torch.lerp(samples, grid.sample(fields, ends), relaxation)
+        samples = problem.prox(dual.clone())
+        yield fields, samples
+        dual -= samples
+
+
+def primal_dual(problem: Splitting, relaxation: float) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chambolle & Pock's algorithm (2011), preconditioned: densities have many samples.
+
+    Yields
+    ------
+    fields, samples : Tensor
+        See `douglas_rachford`.
+    """
+    grid, ends = problem.grid, problem.ends
+    weight = float(grid.sampled_density.max()) if grid.intervals > 1 else 1.0
+    count = grid.fields(problem.zero).density[:1].numel()
+    fields = problem.start()
+    dual = torch.zeros_like(problem.origin)
+    while True:
+        move = grid.sample_adjoint(dual)
+        move[:, :count] /= weight
+        new = grid.project(fields - move, ends, weight)
+        sampled = dual + grid.sample(2 * new - fields, ends)
+        samples = problem.prox(sampled.clone())
+        yield new, samples
+        fields = torch.lerp(fields, new, relaxation)
+        dual = torch.lerp(dual, sampled - samples, relaxation)
+
+
+ALGORITHMS: dict[str, Callable[[Splitting, float], Iterator[tuple[Tensor, Tensor]]]] = {
+    "dr": douglas_rachford,
+    "admm": dual_admm,
+    "pd": primal_dual,
+}
+
+
+def dynamic_transport(
+    x0: Tensor,
+    x1: Tensor,
+    *,
+    intervals: int = 20,
+    algorithm: Algorithm = "admm",
+    iterations: int = 500,
+    step: float = 0.1,
+    relaxation: float = 1.7,
+    tolerance: float = 1e-4,
+    tau: float | None = None,
+    obstacles: Tensor | None = None,
+) -> DynamicTransport:
+    """Find the cheapest paths between pairs of densities.
+
+    Parameters
+    ----------
+    x0, x1 : Tensor, shape (n, h, w)
+        Not negative, none of them empty. What lies on obstacles is left out. Balanced, each pair
+        has one mass; other floating types are converted to float64, on the same device.
+    intervals : int
+        Time steps T of the path, at least 1.
+    algorithm : {"dr", "admm", "pd"}
+    iterations : int
+        At most so many.
+    step : float
+        Of the proximal map, in units of the greatest density of a pair's ends.
+    relaxation : float
+        In (0, 2).
+    tolerance : float
+        Stop when all pairs' residual and relative change of the samples are below this.
+    tau : float, optional
+        Price of creating and removing mass, in squared pixels; None is balanced.
+    obstacles : Tensor, shape (h, w), bool, optional
+        True where no mass passes.
+
+    Raises
+    ------
+    ValueError
+        If images are empty, negative, not finite or of different shapes, if balanced masses
+        differ, if obstacles seal the target off, or if an option is out of its range.
+    """
+    ends, walls = _checked(x0, x1, tau, obstacles)
+    check_options(intervals, algorithm, iterations, step, relaxation, tolerance, tau)
+    scale = ends.amax((1, 2, 3))
+    grid = SpaceTimeGrid(intervals, *ends.shape[2:], tau=tau, device=ends.device)
+    problem = Splitting(ends / scale.view(-1, 1, 1, 1), grid, walls, step)
+    unit = intervals / problem.ends.sum((2, 3)).mean(1)
+    objective, residual = [], []
+    before = problem.origin
+    converged = False
+    for fields, samples in ALGORITHMS[algorithm](problem, relaxation):
+        norm = samples.norm(dim=1)
+        objective.append(unit * problem.energy(samples))
+        residual.append((grid.sample(fields, problem.ends) - samples).norm(dim=1) / norm)
+        change = (samples - before).norm(dim=1) / norm
+        before = samples.clone()
+        converged = bool((torch.maximum(residual[-1], change) < tolerance).all())
+        if converged or len(objective) == iterations:
+            break
+    return _result(problem, scale, fields, samples, objective, residual, converged)
+
+
+def _result(
+    problem: Splitting,
+    scale: Tensor,
+    fields: Tensor,
+    samples: Tensor,
+    objective: list[Tensor],
+    residual: list[Tensor],
+    converged: bool,
+) -> DynamicTransport:
+    """Scale the fields back, and add the ends and figures."""
+    grid, ends = problem.grid, problem.ends
+    u = grid.fields(fields)
+    frames = torch.cat([ends[:, :1], u.density.clamp(min=0), ends[:, 1:]], 1)
+    gap = grid.residual(fields, ends).flatten(1).norm(dim=1) / ends.flatten(1).norm(dim=1)
+    mass = frames.sum((2, 3)).mean(1)
+    back = scale.view(-1, 1, 1, 1)
+    return DynamicTransport(
+        frames=frames * back,
+        vertical=u.vertical * back,
+        horizontal=u.horizontal * back,
+        source=None if grid.tau is None else u.source * back * grid.tau**-0.5,
+        energy=grid.intervals * problem.energy(samples) / mass,
+        continuity=gap,
+        objective=torch.stack(objective),
+        residual=torch.stack(residual),
+        converged=converged,
+    )
+
+
+def _checked(
+    x0: Tensor, x1: Tensor, tau: float | None, obstacles: Tensor | None
+) -> tuple[Tensor, Grid]:
+    """Check the images; return them as (n, 2, h, w), float64, 0 on walls, and the walls."""
+    if x0.dim() != 3 or x0.shape != x1.shape or x0.numel() == 0:
+        raise ValueError(
+            "images must be (n, h, w) with at least one pixel, and of one shape, got "
+            f"{tuple(x0.shape)} and {tuple(x1.shape)}"
+        )
+    ends = torch.stack([x0, x1], 1).detach().double()
+    walls = Grid(*ends.shape[2:], "noflux", obstacles, ends.device)
+    for name, images in (("first", ends[:, 0]), ("second", ends[:, 1])):
+        if not (bool(images.isfinite().all()) and bool((images >= 0).all())):
+            raise ValueError(f"a {name} image holds values that are negative or not finite")
+    ends = ends * walls.free
+    for name, images in (("first", ends[:, 0]), ("second", ends[:, 1])):
+        blank = (images.sum((1, 2)) == 0).nonzero().flatten().tolist()
+        if blank:
+            where = "" if obstacles is None else " outside the obstacles"
+            raise ValueError(f"the {name} image of pair {blank[0]} is empty{where}: no mass to move")
+    if tau is None:
+        _check_balance(ends, walls)
+    return ends, walls
+
+
+def _check_balance(ends: Tensor, walls: Grid) -> None:
+    whole = ends.sum((2, 3)).mean(1)
+    regions = walls.closed_regions
+    masses = torch.stack([ends[:, :, region].sum(2) for region in regions])
+    gaps = (masses[..., 0] - masses[..., 1]).abs() / whole
+    pair = int(gaps.amax(0).argmax())
+    region = int(gaps[:, pair].argmax())
+    gap, (first, last) = float(gaps[region, pair]), masses[region, pair].tolist()
+    if gap <= MASS_TOLERANCE:
+        return
+    if len(regions) == 1:
+        raise ValueError(
+            f"balanced transport needs ends of equal mass: pair {pair} has {first:.9g} and "
+            f"{last:.9g}; normalise the images, or set tau for unbalanced transport"
+        )
+    raise ValueError(
+        f"obstacles seal off a region of {int(regions[region].sum())} cells: pair {pair} starts "
+        f"with mass {first:.6g} in it and ends with {last:.6g}; open a way, or set tau for "
+        f"unbalanced transport"
+    )
+
+
+def check_options(
+    intervals: int,
+    algorithm: str,
+    iterations: int,
+    step: float,
+    relaxation: float = 1.0,
+    tolerance: float = 0.0,
+    tau: float | None = None,
+) -> None:
+    """Raise ValueError for an option of `dynamic_transport` that is out of its range."""
+    if algorithm not in get_args(Algorithm):
+        raise ValueError(f"algorithm must be dr, admm or pd, got {algorithm!r}")
+    for name, count in (("intervals", intervals), ("iterations", iterations)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
+    for name, size in (("step", step), ("tau", 1.0 if tau is None else tau)):
+        if not (size > 0 and math.isfinite(size)):
+            raise ValueError(f"{name} must be positive and finite, got {size}")
+    if not 0 < relaxation < 2:
+        raise ValueError(f"relaxation must be in (0, 2), got {relaxation}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must not be negative, got {tolerance}")
