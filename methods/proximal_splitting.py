@@ -13,7 +13,7 @@ from torch import Tensor
 from otbench.errors import UsageError
 from otbench.interface import FitContext, ImageDataset, MethodCard, parameter
 from otbench.nn.checkpoint import WEIGHTS
-from otbench.ot.proximal import Algorithm, check_options, dynamic_transport
+from otbench.ot.proximal import check_options, dynamic_transport
 
 from .unlearned import UnlearnedInterpolator, check_threshold
 
@@ -22,7 +22,7 @@ from .unlearned import UnlearnedInterpolator, check_threshold
 class ProximalSplitting(UnlearnedInterpolator):
     """The path of least kinetic energy between two images, around the walls of the data set."""
 
-    algorithm: Algorithm = parameter(
+    algorithm: str = parameter(
         "admm", "dr (Douglas-Rachford), admm (on the dual), pd (primal-dual)", "quickest here"
     )
     intervals: int = parameter(20, "time steps of the solver's grid, at least 1", "chosen here")
@@ -129,14 +129,16 @@ class ProximalSplitting(UnlearnedInterpolator):
             If images are negative or not finite, or walls seal a target off.
         """
         ends = torch.stack([x.detach().flatten(0, 1).double() for x in (x0, x1)], 1)
-        ends = torch.where(ends > self.threshold, ends, ends.clamp(max=0))
+        if not bool(((ends >= 0) & ends.isfinite()).all()):
+            raise ValueError("images hold values that are negative or not finite")
+        ends = torch.where(ends > self.threshold, ends, 0.0)
         if self.obstacles_ is not None:
             ends = ends * ~self.obstacles_.to(ends.device)
         mass = ends.sum((2, 3))
         time = t.to(ends)
         weights = torch.stack([1 - time, time], 1)
         frames = torch.einsum("kf,nfhw->nkhw", weights, ends)
-        moving = (mass != 0).all(1)  # where one end is empty, the other only grows or fades
+        moving = (mass > 0).all(1)  # where one end is empty, the other only grows or fades
         if moving.any():
             frames[moving] = self._moved(ends[moving], mass[moving], weights)
         return frames.unflatten(0, x0.shape[:2]).transpose(1, 2).clamp(0, 1).to(x0)
@@ -160,6 +162,8 @@ class ProximalSplitting(UnlearnedInterpolator):
         before = place.floor().long().clamp(max=self.intervals - 1)
         part = (place - before).view(1, -1, 1, 1)
         frames = torch.lerp(path.frames[:, before], path.frames[:, before + 1], part)
+        if self.obstacles_ is not None:  # what is left there before the solver has converged
+            frames = frames * ~self.obstacles_.to(frames.device)
         if not self.balanced:
             return frames
         total = frames.sum((2, 3), keepdim=True)

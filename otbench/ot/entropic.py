@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -24,16 +25,19 @@ class NotConverged(RuntimeError):
 
 
 @lru_cache(maxsize=8)
-def _potentials(epsilon: float) -> Callable[..., Any]:
+def _potentials(iterations: int) -> Callable[..., Any]:
     """Compile Sinkhorn's iterations, once for each size of the supports."""
     import jax
-    from ott.geometry.pointcloud import PointCloud
-    from ott.problems.linear.linear_problem import LinearProblem
-    from ott.solvers.linear.sinkhorn import Sinkhorn
 
-    solver = Sinkhorn(threshold=TOLERANCE, max_iterations=ITERATIONS)
+    with warnings.catch_warnings():  # OTT imports JAXopt, which says that it is retired
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from ott.geometry.pointcloud import PointCloud
+        from ott.problems.linear.linear_problem import LinearProblem
+        from ott.solvers.linear.sinkhorn import Sinkhorn
 
-    def solve(x: Any, y: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
+    solver = Sinkhorn(threshold=TOLERANCE, max_iterations=iterations)
+
+    def solve(x: Any, y: Any, a: Any, b: Any, epsilon: float) -> tuple[Any, Any, Any]:
         out = solver(LinearProblem(PointCloud(x, y, epsilon=epsilon), a=a, b=b))
         return out.f, out.g, out.converged
 
@@ -82,7 +86,8 @@ def entropic_plan(
     import jax
 
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        found = _potentials(epsilon)(*(_padded(x) for x in (*places, *weights)))
+        padded = (_padded(x) for x in (*places, *weights))
+        found = _potentials(ITERATIONS)(*padded, epsilon)
         f, g = (np.asarray(x)[: len(p)] for x, p in zip(found, places, strict=False))
         converged = bool(found[2])
     if not converged:

@@ -18,20 +18,18 @@ priced as in Feng & Strohmer 2024, equation (4).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
 from otbench.ot.grid import Grid
+from otbench.ot.proximal_algorithms import ALGORITHMS, Iterate, Splitting
 from otbench.ot.staggered import SpaceTimeGrid
 
 Algorithm = Literal["dr", "admm", "pd"]
 MASS_TOLERANCE = 1e-6
 """Relative difference of masses that balanced transport takes for rounding."""
-NEWTON_STEPS = 6
-"""From the starting point below, enough for all digits of float64."""
 
 
 class DynamicTransport(NamedTuple):
@@ -67,179 +65,6 @@ class DynamicTransport(NamedTuple):
     objective: Tensor
     residual: Tensor
     converged: bool
-
-
-def kinetic_prox(momentum: Tensor, density: Tensor, step: float) -> tuple[Tensor, Tensor]:
-    r"""Apply the proximal map of :math:`\gamma m^2 / \rho`, elementwise.
-
-    With :math:`x = \rho + 2 \gamma`, the density solves :math:`x^2 (x - \tilde\rho - 2 \gamma) =
-    \gamma \tilde m^2`, and the momentum is :math:`\tilde m \rho / x`; where the greatest root is
-    below :math:`2 \gamma` both are 0. Newton's method comes from above, where the cubic is convex,
-    and so never overshoots.
-
-    Parameters
-    ----------
-    momentum, density : Tensor, one shape
-        The point :math:`(\tilde m, \tilde\rho)`.
-    step : float
-        The positive number :math:`\gamma`.
-
-    Returns
-    -------
-    momentum, density : Tensor
-
-    References
-    ----------
-    Papadakis, Peyré & Oudet 2014, proposition 1 (there with half the energy).
-    """
-    active = momentum.square().add_(density, alpha=4 * step) > 0  # the root is above 2 step
-    m, density_there = momentum[active], density[active]
-    right = m.square().mul_(step)
-    shifted = density_there.add_(2 * step)
-    tiny = torch.finfo(right.dtype).tiny
-    # Each of these is above the root; the second needs a positive `shifted`, the third a negative.
-    ratio = right / shifted.square().clamp_(min=tiny)
-    x = torch.minimum(right.pow(1 / 3) + shifted.clamp(min=0), shifted + ratio)
-    steep = (right / shifted.neg().clamp_(min=tiny)).sqrt_()
-    x = torch.where(shifted < 0, torch.minimum(right.pow(1 / 3), steep), x)
-    for _ in range(NEWTON_STEPS):
-        gap = x - shifted
-        slope = gap.mul(2).add_(x).mul_(x).clamp_(min=tiny)
-        x.sub_(gap.mul_(x).mul_(x).sub_(right).div_(slope))
-    result = (x - 2 * step).clamp_(min=0)
-    moved, carried = torch.zeros_like(momentum), torch.zeros_like(density)
-    carried[active] = result
-    moved[active] = m.mul_(result).div_(x)
-    return moved, carried
-
-
-class Splitting:
-    """The two halves of the problem on one grid, for the algorithms to alternate between.
-
-    Parameters
-    ----------
-    ends : Tensor, shape (n, 2, h, w)
-        First and last frames, of a size of about 1.
-    grid : SpaceTimeGrid
-    walls : Grid
-        What is free and which faces are open.
-    step : float
-        Of the proximal map.
-    """
-
-    def __init__(self, ends: Tensor, grid: SpaceTimeGrid, walls: Grid, step: float) -> None:
-        self.ends, self.grid, self.step = ends, grid, step
-        self.zero = grid.empty_fields(len(ends))
-        self.origin = grid.sample(self.zero, ends)
-        passable = torch.zeros_like(self.origin[:1])
-        v = grid.samples(passable)
-        v.vertical[:] = walls.vertical_faces
-        v.horizontal[:] = walls.horizontal_faces
-        v.source[:] = walls.free
-        v.density[:] = walls.free
-        self.passable = passable
-
-    def start(self) -> Tensor:
-        """Return the fields of the linear path without motion."""
-        fields = self.zero.clone()
-        steps = self.grid.intervals
-        time = torch.arange(1, steps).to(fields).view(-1, 1, 1) / steps
-        first, last = self.ends[:, :1], self.ends[:, 1:]
-        self.grid.fields(fields).density.copy_(torch.lerp(first, last, time))
-        return fields
-
-    def prox(self, samples: Tensor) -> Tensor:
-        """Apply the proximal map of the energy to flat samples, in place."""
-        size = self.grid.moving
-        moving, carriers, rest = samples.tensor_split([size, 2 * size], 1)
-        moving *= self.passable[:, :size]
-        m, u = kinetic_prox(moving, carriers, self.step)
-        moving.copy_(m)
-        carriers.copy_(u)
-        rest.clamp_(min=0).mul_(self.passable[:, 2 * size :])
-        return samples
-
-    def energy(self, samples: Tensor) -> Tensor:
-        """Return the energy of samples that the proximal map returned, shape (n,)."""
-        size = self.grid.moving
-        moving, carriers = samples[:, :size], samples[:, size : 2 * size]
-        tiny = torch.finfo(samples.dtype).tiny
-        return moving.square().div_(carriers.clamp(min=tiny)).sum(1)
-
-
-def douglas_rachford(problem: Splitting, relaxation: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """Alternate on fields and samples together (Papadakis et al. 2014, section 4.3).
-
-    Yields
-    ------
-    fields, samples : Tensor
-        Fields on the continuity equation and samples of finite energy, which come to agree.
-    """
-    grid, ends, origin = problem.grid, problem.ends, problem.origin
-    fields = problem.start()
-    samples = grid.sample(fields, ends)
-    while True:
-        agreed = grid.agree(fields, samples, origin)
-        agreed_samples = grid.sample(agreed, ends)
-        u = grid.project(2 * agreed - fields, ends)
-        v = problem.prox(2 * agreed_samples - samples)
-        yield u, v
-        fields += relaxation * (u - agreed)
-        samples += relaxation * (v - agreed_samples)
-
-
-def dual_admm(problem: Splitting, relaxation: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """Alternate directions on the dual (Benamou & Brenier 2000), written for its multiplier.
-
-    The potential's step is a Poisson solve: the projection of samples on the continuity equation.
-    The step of the dual momenta, a projection on the parabola, is the proximal map by Moreau's
-    identity.
-
-    Yields
-    ------
-    fields, samples : Tensor
-        See `douglas_rachford`.
-    """
-    grid, ends, origin = problem.grid, problem.ends, problem.origin
-    samples = grid.sample(problem.start(), ends)
-    dual = torch.zeros_like(samples)
-    while True:
-        fields = grid.project_samples(samples - dual, ends, origin)
-        dual += torch.lerp(samples, grid.sample(fields, ends), relaxation)
-        samples = problem.prox(dual.clone())
-        yield fields, samples
-        dual -= samples
-
-
-def primal_dual(problem: Splitting, relaxation: float) -> Iterator[tuple[Tensor, Tensor]]:
-    """Chambolle & Pock's algorithm (2011), preconditioned: densities have many samples.
-
-    Yields
-    ------
-    fields, samples : Tensor
-        See `douglas_rachford`.
-    """
-    grid, ends = problem.grid, problem.ends
-    weight = float(grid.sampled_density.max()) if grid.intervals > 1 else 1.0
-    count = grid.fields(problem.zero).density[:1].numel()
-    fields = problem.start()
-    dual = torch.zeros_like(problem.origin)
-    while True:
-        move = grid.sample_adjoint(dual)
-        move[:, :count] /= weight
-        new = grid.project(fields - move, ends, weight)
-        sampled = dual + grid.sample(2 * new - fields, ends)
-        samples = problem.prox(sampled.clone())
-        yield new, samples
-        fields = torch.lerp(fields, new, relaxation)
-        dual = torch.lerp(dual, sampled - samples, relaxation)
-
-
-ALGORITHMS: dict[str, Callable[[Splitting, float], Iterator[tuple[Tensor, Tensor]]]] = {
-    "dr": douglas_rachford,
-    "admm": dual_admm,
-    "pd": primal_dual,
-}
 
 
 def dynamic_transport(
@@ -287,38 +112,38 @@ def dynamic_transport(
     ends, walls = _checked(x0, x1, tau, obstacles)
     check_options(intervals, algorithm, iterations, step, relaxation, tolerance, tau)
     scale = ends.amax((1, 2, 3))
-    grid = SpaceTimeGrid(intervals, *ends.shape[2:], tau=tau, device=ends.device)
+    grid = SpaceTimeGrid(intervals, walls.height, walls.width, tau, ends.device)
     problem = Splitting(ends / scale.view(-1, 1, 1, 1), grid, walls, step)
     unit = intervals / problem.ends.sum((2, 3)).mean(1)
     objective, residual = [], []
     before = problem.origin
     converged = False
-    for fields, samples in ALGORITHMS[algorithm](problem, relaxation):
+    for state in ALGORITHMS[algorithm](problem, relaxation):
+        samples = state.samples
         norm = samples.norm(dim=1)
         objective.append(unit * problem.energy(samples))
-        residual.append((grid.sample(fields, problem.ends) - samples).norm(dim=1) / norm)
+        residual.append((state.sampled - samples).norm(dim=1) / norm)
         change = (samples - before).norm(dim=1) / norm
-        before = samples.clone()
+        before = samples
         converged = bool((torch.maximum(residual[-1], change) < tolerance).all())
         if converged or len(objective) == iterations:
             break
-    return _result(problem, scale, fields, samples, objective, residual, converged)
+    return _result(problem, scale, state, objective, residual, converged)
 
 
 def _result(
     problem: Splitting,
     scale: Tensor,
-    fields: Tensor,
-    samples: Tensor,
+    state: Iterate,
     objective: list[Tensor],
     residual: list[Tensor],
     converged: bool,
 ) -> DynamicTransport:
     """Scale the fields back, and add the ends and figures."""
     grid, ends = problem.grid, problem.ends
-    u = grid.fields(fields)
+    u = grid.fields(state.fields)
     frames = torch.cat([ends[:, :1], u.density.clamp(min=0), ends[:, 1:]], 1)
-    gap = grid.residual(fields, ends).flatten(1).norm(dim=1) / ends.flatten(1).norm(dim=1)
+    gap = grid.residual(state.fields, ends).flatten(1).norm(dim=1) / ends.flatten(1).norm(dim=1)
     mass = frames.sum((2, 3)).mean(1)
     back = scale.view(-1, 1, 1, 1)
     return DynamicTransport(
@@ -326,7 +151,7 @@ def _result(
         vertical=u.vertical * back,
         horizontal=u.horizontal * back,
         source=None if grid.tau is None else u.source * back * grid.tau**-0.5,
-        energy=grid.intervals * problem.energy(samples) / mass,
+        energy=grid.intervals * problem.energy(state.samples) / mass,
         continuity=gap,
         objective=torch.stack(objective),
         residual=torch.stack(residual),
@@ -344,7 +169,7 @@ def _checked(
             f"{tuple(x0.shape)} and {tuple(x1.shape)}"
         )
     ends = torch.stack([x0, x1], 1).detach().double()
-    walls = Grid(*ends.shape[2:], "noflux", obstacles, ends.device)
+    walls = Grid(ends.shape[2], ends.shape[3], "noflux", obstacles, ends.device)
     for name, images in (("first", ends[:, 0]), ("second", ends[:, 1])):
         if not (bool(images.isfinite().all()) and bool((images >= 0).all())):
             raise ValueError(f"a {name} image holds values that are negative or not finite")
@@ -353,7 +178,9 @@ def _checked(
         blank = (images.sum((1, 2)) == 0).nonzero().flatten().tolist()
         if blank:
             where = "" if obstacles is None else " outside the obstacles"
-            raise ValueError(f"the {name} image of pair {blank[0]} is empty{where}: no mass to move")
+            raise ValueError(
+                f"the {name} image of pair {blank[0]} is empty{where}: no mass to move"
+            )
     if tau is None:
         _check_balance(ends, walls)
     return ends, walls

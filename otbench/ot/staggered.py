@@ -108,7 +108,7 @@ class SpaceTimeGrid:
     ) -> None:
         self.intervals, self.height, self.width = intervals, height, width
         self.tau = tau
-        self._like = {"device": device, "dtype": dtype}
+        self.device, self.dtype = device, dtype
         sources = 0 if tau is None else intervals
         inner = (intervals - 1, height, width)
         moving = [
@@ -120,9 +120,12 @@ class SpaceTimeGrid:
         self._sample_shapes = [*moving, *moving, inner]
         self.moving = sum(math.prod(shape) for shape in moving)
         """Entries of samples that move; as many densities that carry them follow."""
-        self._space = (cosines(height).to(**self._like), cosines(width).to(**self._like))
-        self._cosines = cosines(intervals).to(**self._like)
-        self._sines = sines(intervals).to(**self._like)
+        self._space = (self._own(cosines(height)), self._own(cosines(width)))
+        self._cosines = self._own(cosines(intervals))
+        self._sines = self._own(sines(intervals))
+
+    def _own(self, x: Tensor) -> Tensor:
+        return x.to(device=self.device, dtype=self.dtype)
 
     @staticmethod
     def _parts(flat: Tensor, shapes: list[tuple[int, int, int]]) -> list[Tensor]:
@@ -139,7 +142,12 @@ class SpaceTimeGrid:
 
     def empty_fields(self, n: int) -> Tensor:
         """Return n flat fields of zeros."""
-        return torch.zeros(n, sum(math.prod(shape) for shape in self._field_shapes), **self._like)
+        return torch.zeros(
+            n,
+            sum(math.prod(shape) for shape in self._field_shapes),
+            device=self.device,
+            dtype=self.dtype,
+        )
 
     # Samples
 
@@ -154,12 +162,17 @@ class SpaceTimeGrid:
         """
         u = self.fields(fields)
         entries = sum(math.prod(shape) for shape in self._sample_shapes)
-        flat = torch.empty(len(fields), entries, **self._like)
+        flat = torch.empty(len(fields), entries, device=self.device, dtype=self.dtype)
         v = self.samples(flat)
         flat[:, : self.moving] = fields[:, -self.moving :]
         v.density.copy_(u.density)
         middle = torch.zeros(
-            len(fields), self.intervals, self.height, self.width, **self._like
+            len(fields),
+            self.intervals,
+            self.height,
+            self.width,
+            device=self.device,
+            dtype=self.dtype,
         )
         middle[:, :-1] += u.density
         middle[:, 1:] += u.density
@@ -247,18 +260,18 @@ class SpaceTimeGrid:
         """Eigenvalues of what the motion adds to the Poisson equation, shape (h, w)."""
         rows, columns = squared_sines(self.height), squared_sines(self.width)
         values = 4 * (rows[:, None] + columns[None])
-        return (values if self.tau is None else values + 1 / self.tau).to(**self._like)
+        return self._own(values if self.tau is None else values + 1 / self.tau)
 
     @cached_property
     def _time(self) -> Tensor:
         """Squared sines in time, shape (T, 1, 1)."""
-        return squared_sines(self.intervals).to(**self._like).view(-1, 1, 1)
+        return self._own(squared_sines(self.intervals)).view(-1, 1, 1)
 
     @cached_property
     def sampled_density(self) -> Tensor:
         """Eigenvalues of `sample`, adjoint after map, on densities, shape (T - 1, h, w)."""
         rows, columns = squared_sines(self.height), squared_sines(self.width)
-        space = 2 + (self.tau is not None) - (rows[:, None] + columns[None]).to(**self._like)
+        space = 2 + (self.tau is not None) - self._own(rows[:, None] + columns[None])
         return 1 + (1 - self._time[1:]) * space
 
     def _inverse(self, weight: float | Tensor) -> Tensor:
