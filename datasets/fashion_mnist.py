@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from otbench.assets import store
-from otbench.interface import Dataset, ImageDataset, parameter
-from otbench_datasets.idx import read_full
+from otbench.interface import ImageDataset
+from otbench_datasets.idx import IDXDataset, read_full
 
 
 @dataclass
-class FashionMNIST(Dataset):
+class FashionMNIST(IDXDataset):
     """Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), 28x28 padded with zeros to 32x32, ten classes.
 
     55,000 training images, 5,000 for validation (the last of the training set's 60,000), 10,000
     for the test.
     """
-
-    binarize: bool = parameter(False, "set pixels above 0.5 to 1 and the others to 0")
 
     title: ClassVar[str] = "Fashion-MNIST, 70,000 pieces of clothing, 32x32"
     assets: ClassVar[tuple[str, ...]] = ("fashion-mnist",)
@@ -26,6 +24,4 @@ class FashionMNIST(Dataset):
     def load(self) -> ImageDataset:
         """Read the images; see `otbench.interface.Dataset.load`."""
         splits = read_full(store.require("fashion-mnist"), self.binarize)
-        variant = "full-binary" if self.binarize else "full"
-        digest = store.digest("fashion-mnist")
-        return ImageDataset("fashion-mnist", variant, *splits, sha256=digest, classes=10)
+        return self.assembled("fashion-mnist", "full", splits, store.digest("fashion-mnist"))

@@ -1,16 +1,20 @@
-"""MNIST and its likes: the IDX format, 28x28 padded to 32x32, the split from the training set."""
+"""MNIST and its likes: the IDX format, 28x28 padded to 32x32, the split from the training set.
+
+`IDXDataset` holds what the data sets in these files share: their parameters.
+"""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.errors import DataError
-from otbench.interface import Split
+from otbench.errors import DataError, UsageError
+from otbench.interface import Dataset, ImageDataset, Split, parameter
 
 # Images held back from the end of the training set.
 VALIDATION = 5_000
@@ -89,3 +93,100 @@ def read_full(folder: Path, binarize: bool = False) -> tuple[Split, Split, Split
     train = Split(whole.images[:-VALIDATION], whole.labels[:-VALIDATION])
     validation = Split(whole.images[-VALIDATION:], whole.labels[-VALIDATION:])
     return train, validation, read_pair(folder, "t10k-", binarize)
+
+
+@dataclass
+class IDXDataset(Dataset):
+    """What MNIST and its likes let one choose."""
+
+    binarize: bool = parameter(
+        False,
+        "set pixels above 0.5 to 1 and the others to 0",
+        "gray, as ACAI; the release of Feng & Strohmer 2024 binarises",
+    )
+    limit: int = parameter(
+        0, "training images kept, of each class in turn the next one; 0 keeps all"
+    )
+    pairs: str = parameter(
+        "",
+        "classes to interpolate between, such as 8-3+6-5: of each the first test image not yet "
+        "taken; random pairs if empty",
+    )
+
+    def assembled(
+        self, name: str, variant: str, splits: tuple[Split, Split, Split], sha256: str
+    ) -> ImageDataset:
+        """Apply the parameters to the splits.
+
+        Raises
+        ------
+        UsageError
+            If ``limit`` is 1, negative or more than there are, or ``pairs`` cannot be read.
+        """
+        train, validation, test = splits
+        return ImageDataset(
+            name,
+            f"{variant}-binary" if self.binarize else variant,
+            first_of_each(train, self.limit, name) if self.limit else train,
+            validation,
+            test,
+            sha256=sha256,
+            classes=10,
+            pairs=pairs_of_classes(test, self.pairs, name) if self.pairs else None,
+        )
+
+
+def first_of_each(split: Split, n: int, name: str) -> Split:
+    """Keep n images of a split: the first of each class, then the second of each, and so on.
+
+    Raises
+    ------
+    UsageError
+        If n is less than 2 or more than there are; ``name`` is the data set's, for the message.
+    """
+    assert split.labels is not None
+    if not 2 <= n <= len(split):
+        raise UsageError(f"{name}: limit must be 0 or from 2 to {len(split)}, got {n}")
+    rank = torch.empty_like(split.labels)
+    for kind in split.labels.unique():
+        rank[split.labels == kind] = torch.arange(int((split.labels == kind).sum()))
+    order = torch.argsort(rank * (int(split.labels.max()) + 1) + split.labels)[:n]
+    return Split(split.images[order], split.labels[order])
+
+
+def pairs_of_classes(split: Split, text: str, name: str) -> tuple[Tensor, Tensor]:
+    """Choose pairs of images by their classes.
+
+    Parameters
+    ----------
+    split : Split
+    text : str
+        Such as ``8-3+6-5``: from an 8 to a 3, and from a 6 to a 5.
+    name : str
+        The data set's, for messages.
+
+    Returns
+    -------
+    tuple of Tensor
+        Two stacks (p, c, h, w); each image is the first of its class that no pair before has.
+
+    Raises
+    ------
+    UsageError
+        If the text cannot be read or a class has too few images.
+    """
+    assert split.labels is not None
+    taken: dict[int, int] = {}
+    chosen = []
+    for part in text.split("+"):
+        ends = part.split("-")
+        if len(ends) != 2 or not all(end.strip().isdecimal() for end in ends):
+            raise UsageError(f"{name}: pairs are written like 8-3+6-5, got {text!r}")
+        for kind in map(int, ends):
+            of_kind = (split.labels == kind).nonzero()[:, 0]
+            turn = taken.get(kind, 0)
+            if turn >= len(of_kind):
+                raise UsageError(f"{name}: class {kind} has {len(of_kind)} test images")
+            taken[kind] = turn + 1
+            chosen.append(int(of_kind[turn]))
+    return split.images[chosen[0::2]], split.images[chosen[1::2]]

@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from otbench.assets import store
 from otbench.errors import DataError, DataWarning
-from otbench.interface import Dataset, ImageDataset, parameter
-from otbench_datasets.idx import read_full, read_pair
+from otbench.interface import ImageDataset
+from otbench_datasets.idx import IDXDataset, read_full, read_pair
 from otbench_datasets.splits import stratified
 
 
 @dataclass
-class MNIST(Dataset):
+class MNIST(IDXDataset):
     """MNIST (LeCun, Cortes, Burges 1998), 28x28 padded with zeros to 32x32, gray, ten classes.
 
     Variant ``full``: 55,000 training images, 5,000 for validation (the last of the training set's
@@ -22,12 +22,6 @@ class MNIST(Dataset):
     images of the training set, 500 a class, split by `otbench_datasets.splits.stratified` into
     3,500, 500 and 1,000; a `DataWarning` says so. A binarised variant's name ends in ``-binary``.
     """
-
-    binarize: bool = parameter(
-        False,
-        "set pixels above 0.5 to 1 and the others to 0",
-        "gray, as ACAI; the release of Feng & Strohmer 2024 binarises",
-    )
 
     title: ClassVar[str] = "MNIST, 70,000 handwritten digits, 32x32"
     assets: ClassVar[tuple[str, ...]] = ("mnist",)
@@ -49,6 +43,4 @@ class MNIST(Dataset):
         else:
             asset, variant = "mnist", "full"
             splits = read_full(folder, self.binarize)
-        suffix = "-binary" if self.binarize else ""
-        digest = store.digest(asset)
-        return ImageDataset("mnist", f"{variant}{suffix}", *splits, sha256=digest, classes=10)
+        return self.assembled("mnist", variant, splits, store.digest(asset))

@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 IMPORTING = ".importing"
 """Suffix of the file that names the method being imported, in case that ends the process."""
+
+
+@dataclass
+class Grid:
+    """Every one of some methods on every one of some data sets with every one of some seeds.
+
+    Attributes
+    ----------
+    methods, datasets : list of str
+        Selections as text; ``all`` stands for every registered method.
+    seeds : list of int
+    steps : int or None
+        In place of the preset's.
+    metrics : dict of str to list of str, or None
+        For each task the metrics to score, as text, in place of the preset's.
+    """
+
+    methods: list[str]
+    datasets: list[str]
+    seeds: list[int]
+    steps: int | None = None
+    metrics: dict[str, list[str]] | None = None
 
 
 @dataclass
@@ -15,12 +38,10 @@ class Request:
 
     Attributes
     ----------
-    methods, datasets, metrics : list of str
-        Selections as text; ``all`` stands for every registered method.
+    grids : list of Grid
+    metrics : list of str
+        Metrics to score besides, as text, by whatever tasks they belong to.
     preset : str
-    seeds : list of int
-    steps : int or None
-        In place of the preset's.
     seconds : float or None
         Cap on each training.
     device : str
@@ -31,16 +52,27 @@ class Request:
         Methods whose import is known to end the process, with the reason.
     """
 
-    methods: list[str]
-    datasets: list[str]
+    grids: list[Grid]
     metrics: list[str]
     preset: str
-    seeds: list[int]
-    steps: int | None = None
     seconds: float | None = None
     device: str = "auto"
     files: list[dict[str, Any]] = field(default_factory=list)
     avoid: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Request:
+        """Read back what ``dataclasses.asdict`` made of a request."""
+        return cls(**content | {"grids": [Grid(**grid) for grid in content["grids"]]})
+
+    def selected(self, kind: str) -> list[str]:
+        """Return all selections of ``methods``, ``datasets`` or ``metrics`` as text."""
+        texts = list(self.metrics) if kind == "metrics" else []
+        for grid in self.grids:
+            texts += (
+                chain(*(grid.metrics or {}).values()) if kind == "metrics" else getattr(grid, kind)
+            )
+        return texts
 
 
 @dataclass
@@ -50,13 +82,13 @@ class Answer:
     Attributes
     ----------
     cells : list of dict
-        Each with ``cell`` and ``cost``.
+        Each with ``cell``, ``cost`` and the number of the ``grid`` that asks for it.
     metrics : dict of str to dict of str to list of str
         For each dataset label and task, the metrics as text.
     unavailable : dict of str to str
         Metrics that cannot be scored now, with the reason.
     rejected : list of dict
-        Methods that cannot run at all: ``method``, ``dataset``, ``status``, ``reason``.
+        Methods that cannot run at all: ``method``, ``dataset``, ``status``, ``reason``, ``grid``.
     warnings : list of str
     device : str
     gpus : int
@@ -67,7 +99,7 @@ class Answer:
     cells: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
-    rejected: list[dict[str, str]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     device: str = "cpu"
     gpus: int = 0

@@ -10,59 +10,32 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from otbench.cell import Cell
+from otbench.dry_pass import dry_pass
 from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.fingerprint import code_digest
 from otbench.interface import (
-    Autoencoder,
     Dataset,
-    FitContext,
     ImageDataset,
     Interpolator,
     Method,
     MethodCard,
-    Split,
 )
-from otbench.metrics.base import Metric, ScoreContext
+from otbench.metrics.base import Metric
 from otbench.parameters import declared, instantiate
-from otbench.plan import IMPORTING, Answer, Request
-from otbench.presets import Preset, Sizes, get_preset
+from otbench.plan import IMPORTING, Answer, Grid, Request
+from otbench.presets import Preset, get_preset
 from otbench.registry import Plugin, Registry
-from otbench.scoring import describe, make_metrics, score
+from otbench.scoring import describe, make_metrics
 from otbench.selection import Spec, parse
-
-DRY_IMAGES, DRY_FRAMES = 64, 4
-
-
-@dataclass
-class _Pixels(Autoencoder):
-    """The identity, for the dry pass: pixels are the code."""
-
-    card = MethodCard("pixels", "none")
-
-    def fit(self, data: ImageDataset, ctx: FitContext) -> None: ...
-
-    def save(self, folder: Path) -> None: ...
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> _Pixels:
-        return cls()
-
-    def encode(self, x: Tensor) -> Tensor:
-        self.shape_ = x.shape[1:]
-        return x.flatten(1)
-
-    def decode(self, z: Tensor) -> Tensor:
-        return z.unflatten(1, self.shape_).clamp(0, 1)
 
 
 def plan(request: Request, breadcrumb: Path) -> Answer:
@@ -85,44 +58,75 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     answer.warnings += methods.problems + datasets.problems
     answer.device, answer.gpus = _device(request.device)
     preset = get_preset(request.preset)
-    chosen = list(_load_methods(request, methods, answer, breadcrumb))
-    for spec in parse(request.datasets):
-        plugin = datasets.get(spec.name)
-        dataset, data = _load_dataset(plugin, spec, answer)
-        label = _label(spec.name, dataset)
-        answer.metrics[label] = _metrics(preset, request.metrics, data, answer)
-        for method_label, method_plugin, method in chosen:
-            cls = type(method)
-            if not issubclass(cls, Interpolator):
-                reason = f"{cls.__name__} is no Interpolator: it cannot run on images"
-                answer.rejected.append(_rejection(request, method_label, label, "skipped", reason))
-                continue
-            native = method.card.paper if preset.track == "native" else None
-            steps, batch_size = preset.budget_for(len(data.train), data.scene is not None)
-            if native and data.scene is None:
-                steps, batch_size = native.steps, native.batch_size
-            code = code_digest(method_plugin.module, method_plugin.file)
-            for seed in request.seeds:
-                cell = Cell(
-                    method=method_label,
-                    parameters=_plain(method, native.parameters if native else {}),
-                    plugin=method_plugin,
-                    dataset=label,
-                    dataset_parameters=_plain(dataset, {}),
-                    dataset_plugin=plugin,
-                    variant=data.variant,
-                    data_sha256=data.sha256,
-                    track="native" if native else "matched",
-                    preset=f"{preset.name}-{request.steps}" if request.steps else preset.name,
-                    seed=seed,
-                    steps=request.steps or steps,
-                    batch_size=batch_size,
-                    seconds=request.seconds,
-                    sizes=preset.sizes,
-                    code_sha256=code,
-                )
-                answer.cells.append({"cell": asdict(cell), "cost": method.card.relative_cost})
+    load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, answer))
+    loaded: dict[str, ImageDataset] = {}
+    for number, grid in enumerate(request.grids):
+        chosen = list(_load_methods(request, number, methods, answer, breadcrumb))
+        for spec in parse(grid.datasets):
+            dataset, data = load(spec)
+            label = _label(spec.name, dataset)
+            loaded[label] = data
+            add_metrics(
+                answer.metrics.setdefault(label, {}), _metrics(preset, grid, request.metrics, data)
+            )
+            for method_label, plugin, method in chosen:
+                reason = _misfit(method)
+                if reason:
+                    answer.rejected.append(
+                        _rejection(request, number, method_label, label, "skipped", reason)
+                    )
+                    continue
+                cells = _cells(request, preset, grid, method, data)
+                answer.cells += [
+                    {
+                        "cell": asdict(
+                            Cell(
+                                method=method_label,
+                                plugin=plugin,
+                                dataset=label,
+                                dataset_parameters=_plain(dataset, {}),
+                                dataset_plugin=datasets.get(spec.name),
+                                code_sha256=code_digest(plugin.module, plugin.file),
+                                **cell,
+                            )
+                        ),
+                        "cost": method.card.relative_cost,
+                        "grid": number,
+                    }
+                    for cell in cells
+                ]
+    for label, data in loaded.items():
+        dry_pass(answer.metrics[label], data, answer)
     return answer
+
+
+def _misfit(method: Method) -> str | None:
+    if isinstance(method, Interpolator):
+        return None
+    return f"{type(method).__name__} is no Interpolator: it cannot run on images"
+
+
+def _cells(
+    request: Request, preset: Preset, grid: Grid, method: Method, data: ImageDataset
+) -> Iterator[dict[str, Any]]:
+    """Yield, for each seed, the parts of a cell that method, data and preset decide together."""
+    native = method.card.paper if preset.track == "native" else None
+    steps, batch_size = preset.budget_for(len(data.train), data.scene is not None)
+    if native and data.scene is None:
+        steps, batch_size = native.steps, native.batch_size
+    for seed in grid.seeds:
+        yield {
+            "parameters": _plain(method, native.parameters if native else {}),
+            "variant": data.variant,
+            "data_sha256": data.sha256,
+            "track": "native" if native else "matched",
+            "preset": f"{preset.name}-{grid.steps}" if grid.steps else preset.name,
+            "seed": seed,
+            "steps": grid.steps or steps,
+            "batch_size": batch_size,
+            "seconds": request.seconds,
+            "sizes": preset.sizes,
+        }
 
 
 def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, ImageDataset]:
@@ -148,11 +152,12 @@ def _device(wanted: str) -> tuple[str, int]:
 
 
 def _load_methods(
-    request: Request, registry: Registry, answer: Answer, breadcrumb: Path
+    request: Request, number: int, registry: Registry, answer: Answer, breadcrumb: Path
 ) -> Iterator[tuple[str, Plugin, Method]]:
-    """Import and instantiate methods; those that cannot be imported become rejections."""
-    every = [Spec(name) for name in registry.names()] if "all" in request.methods else []
-    named = parse(text for text in request.methods if text != "all")
+    """Import and instantiate a grid's methods; those that cannot be imported become rejections."""
+    grid = request.grids[number]
+    every = [Spec(name) for name in registry.names()] if "all" in grid.methods else []
+    named = parse(text for text in grid.methods if text != "all")
     for spec in dict.fromkeys([*every, *named]):
         plugin = registry.get(spec.name)
         reason = request.avoid.get(spec.name)
@@ -169,8 +174,8 @@ def _load_methods(
                 reason = describe(error)
         if reason is not None:
             answer.rejected += [
-                _rejection(request, spec.label, dataset, "not_installed", reason)
-                for dataset in (s.label for s in parse(request.datasets))
+                _rejection(request, number, spec.label, dataset, "not_installed", reason)
+                for dataset in (s.label for s in parse(grid.datasets))
             ]
             continue
         method: Method = instantiate(cls, spec)
@@ -178,9 +183,9 @@ def _load_methods(
 
 
 def _rejection(
-    request: Request, method: str, dataset: str, status: str, reason: str
+    request: Request, number: int, method: str, dataset: str, status: str, reason: str
 ) -> dict[str, Any]:
-    known = {"method": method, "dataset": dataset, "preset": request.preset}
+    known = {"method": method, "dataset": dataset, "preset": request.preset, "grid": number}
     return known | {"status": status, "reason": reason}
 
 
@@ -204,74 +209,38 @@ def _plain(instance: Any, paper: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(
-    preset: Preset, extra: list[str], data: ImageDataset, answer: Answer
+    preset: Preset, grid: Grid, extra: list[str], data: ImageDataset
 ) -> dict[str, list[str]]:
-    """Choose the metrics for a data set and pass a few images through each once."""
-    chosen = preset.metrics if data.scene is None else preset.scene_metrics
+    """Choose the metrics for a data set."""
+    by_preset = preset.metrics if data.scene is None else preset.scene_metrics
+    chosen: Mapping[str, Sequence[str]] = by_preset if grid.metrics is None else grid.metrics
     wanted = {task: list(texts) for task, texts in chosen.items()}
-    registry = Registry("metrics")
+    registry, tasks = Registry("metrics"), Registry("tasks")
     for spec in parse(extra):
         registry.get(spec.name)
         metric = make_metrics([spec.label], registry)[spec.label]
         if isinstance(metric, str):
             raise UsageError(f"metric {spec.label}: {metric}")
-        for task in metric.tasks:
-            if spec.label not in wanted.setdefault(task, []):
-                wanted[task].append(spec.label)
-    tasks = Registry("tasks")
+        add_metrics(wanted, {task: [spec.label] for task in metric.tasks})
     wanted = {name: w for name, w in wanted.items() if not tasks.get(name).load()().lacks(data)}
     for texts in wanted.values():
         for text, metric in make_metrics(texts, registry).items():
             # A metric that means nothing on this data would fill a column with the same reason.
             if isinstance(metric, Metric) and metric.missing(data):
                 texts.remove(text)
-    _dry_pass(wanted, registry, data, answer)
     return wanted
 
 
-def _dry_pass(
-    wanted: dict[str, list[str]], registry: Registry, data: ImageDataset, answer: Answer
-) -> None:
-    for text, metric in make_metrics(chain(*wanted.values()), registry).items():
-        for asset in metric.assets if isinstance(metric, Metric) else ():
-            try:
-                _require(asset)
-            except DataError as error:
-                answer.unavailable[text] = str(error).splitlines()[0]
-                answer.warnings.append(f"{text} will not be scored: {error}")
-    few = _few(data)
-    sizes = Sizes(DRY_IMAGES, DRY_IMAGES, pairs=2, midpoints=DRY_IMAGES, frames=DRY_FRAMES)
-    ctx = ScoreContext(torch.device(answer.device), 0, few, **asdict(sizes))
-    for row in score(_Pixels(), few, ctx, wanted, answer.unavailable):
-        if row["status"] == "failed":
-            answer.unavailable[row["text"]] = f"failed before training: {row['reason']}"
-            answer.warnings.append(f"{row['metric']} will not be scored: {row['reason']}")
-
-
-def _require(asset: str) -> None:
-    from otbench.assets.store import require
-
-    require(asset)
-
-
-def _few(data: ImageDataset) -> ImageDataset:
-    """Return the same data set with a few images of each split, classes evenly among them."""
-
-    def cut(split: Split) -> Split:
-        if split.labels is None:
-            return Split(split.images[:DRY_IMAGES])
-        order = torch.argsort(split.labels, stable=True)
-        chosen = order[torch.linspace(0, len(order) - 1, min(DRY_IMAGES, len(order))).long()]
-        return Split(split.images[chosen], split.labels[chosen])
-
-    train, validation, test = (cut(split) for split in (data.train, data.validation, data.test))
-    pairs = None if data.scene is None else data.pairs
-    return replace(data, train=train, validation=validation, test=test, pairs=pairs)
+def add_metrics(known: dict[str, list[str]], more: Mapping[str, Sequence[str]]) -> None:
+    """Add metrics, as text by task, to those that are there."""
+    for task, texts in more.items():
+        own = known.setdefault(task, [])
+        own += [text for text in texts if text not in own]
 
 
 def main() -> int:
     """Read a request from the standard input, write the answer to the file that is named."""
-    request, path = Request(**json.load(sys.stdin)), Path(sys.argv[1])
+    request, path = Request.from_json(json.load(sys.stdin)), Path(sys.argv[1])
     try:
         answer = plan(request, path.with_suffix(IMPORTING))
     except OTBenchError as error:

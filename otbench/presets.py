@@ -31,11 +31,25 @@ _CLUSTERING = tuple(
 )
 _INCEPTION = ("fid[inception-2048]", "kid[inception-2048]")
 
+_TO_GEODESIC = (
+    "geodesic-w2",
+    "geodesic-w2[max]",
+    "energy-gap",
+    "energy-gap[ends=data]",
+    "centroid-error",
+    "component-count",
+    "peak-ratio",
+    "mass-drift",
+    "endpoint-error",
+)
+_EVENNESS = ("max-step", "adjacent-ssim[std]", "adjacent-ssim[mean,ends=data]")
+
 QUICK_METRICS = {
     "reconstruction": _RECONSTRUCTION,
     "interpolation": _INTERPOLATION,
     "classification": _CLASSIFICATION,
     "clustering": _CLUSTERING,
+    "limited-data": (*_TO_GEODESIC, "max-step"),
 }
 FULL_METRICS = {
     **QUICK_METRICS,
@@ -43,9 +57,30 @@ FULL_METRICS = {
     "interpolation": (*_INTERPOLATION, *_INCEPTION),
 }
 
-SCENE_METRICS = {
+SCENE_METRICS: dict[str, tuple[str, ...]] = {
     "reconstruction": ("mse", "psnr"),
+    "geodesic": (
+        *_TO_GEODESIC,
+        "mass-leak[open]",
+        "mass-leak[periodic]",
+        "path-energy",
+        *_EVENNESS,
+        "lpips-smoothness",
+    ),
+    "obstacles": (
+        "wall-mass",
+        "energy-over-bound",
+        "peak-ratio",
+        "mass-drift",
+        "endpoint-error",
+        "path-energy",
+        *_EVENNESS,
+    ),
+    "barycenter": ("barycenter-gap", "barycenter-w2", "sharpness", "centroid-bilinearity"),
 }
+
+FEW_BATCHES = 10
+"""Passes over a training split with fewer batches than this say little about the work done."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +115,7 @@ class Preset:
     Attributes
     ----------
     scene_steps : int
-        Updates of the model where a scene of a few images is all there is to learn.
+        Updates of the model where a few images are all there is to learn.
     steps : int or None
         Updates of the model; None where ``epochs`` counts instead.
     epochs : float or None
@@ -106,9 +141,10 @@ class Preset:
     def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
         """Return the budget in updates, and the images in one, for a training split of this size.
 
-        A scene of fewer images than a batch is seen whole in every update.
+        A scene, or a training split of fewer than `FEW_BATCHES` batches, takes ``scene_steps``; one
+        of fewer images than a batch is seen whole in every update.
         """
-        if scene:
+        if scene or training_images < FEW_BATCHES * self.batch_size:
             return self.scene_steps, min(self.batch_size, training_images)
         if self.steps is not None:
             return self.steps, self.batch_size

@@ -68,6 +68,8 @@ class Outcome:
     ----------
     jobs : list of Job
         All cells of the request.
+    asked : dict of int to list of Job
+        Those of each grid of the request.
     reused : int
         Cells whose records were there already.
     rejected : list of dict
@@ -75,8 +77,9 @@ class Outcome:
     """
 
     jobs: list[Job]
+    asked: dict[int, list[Job]]
     reused: int
-    rejected: list[dict[str, str]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -105,9 +108,9 @@ def check_names(request: Request) -> None:
     files = [Plugin(**content) for content in request.files]
     for kind in ("methods", "datasets", "metrics"):
         registry = Registry(kind, files)
-        for spec in parse(text for text in getattr(request, kind) if text != "all"):
+        for spec in parse(text for text in request.selected(kind) if text != "all"):
             registry.get(spec.name)
-    if not request.methods:
+    if not request.selected("methods"):
         raise UsageError("no method is selected; --methods all selects every one")
 
 
@@ -146,9 +149,10 @@ def preflight(request: Request) -> Answer:
     return answer
 
 
-def prepare(answer: Answer, options: Options) -> list[Job]:
-    """Give every cell its folder."""
+def prepare(answer: Answer, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
+    """Give every cell its folder; return all jobs, and those of each grid."""
     jobs: dict[str, Job] = {}
+    asked: dict[int, dict[str, Job]] = {}
     for entry in answer.cells:
         cell = Cell.from_json(entry["cell"])
         # Two selections may come to the same parameters.
@@ -163,7 +167,8 @@ def prepare(answer: Answer, options: Options) -> list[Job]:
             provenance=provenance(),
             fresh=options.strategy == "always",
         )
-    return list(jobs.values())
+        asked.setdefault(entry["grid"], {})[cell.key] = jobs[cell.key]
+    return list(jobs.values()), {number: list(own.values()) for number, own in asked.items()}
 
 
 def slots(cells: int, gpus: int, options: Options) -> int:
@@ -206,7 +211,7 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
     answer = preflight(request)
     for text in answer.warnings:
         live.warn(text)
-    jobs = prepare(answer, options)
+    jobs, asked = prepare(answer, options)
     todo = [job for job in jobs if _is_due(job, options)]
     at_once = slots(len(todo), answer.gpus, options)
     if options.threads is None:
@@ -214,7 +219,7 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
         todo = [replace(job, threads=share) for job in todo]
     for job in todo:
         job.write()
-    outcome = Outcome(jobs, reused=len(jobs) - len(todo), rejected=answer.rejected)
+    outcome = Outcome(jobs, asked, len(jobs) - len(todo), answer.rejected)
     settings = ExecutorOptions(at_once, options.timeout, answer.gpus)
     with live.watching(todo, outcome.reused, at_once):
         executor.run(todo, settings, live.observe)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otbench import presets
+from otbench.cli.execution import (
+    add_execution,
+    add_output,
+    add_preset,
+    execution_options,
+    positive,
+)
 from otbench.errors import UsageError
-from otbench.plan import Request
+from otbench.plan import Grid, Request
 from otbench.registry import unknown_name
-from otbench.runner import STRATEGIES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from otbench.runner import Outcome
+
+USUAL_VARIANTS = ("full", "default", "drawn")
+"""Variants of a data set that need no mention."""
 
 EPILOG = """\
 examples:
@@ -52,13 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--dataset", "--datasets", nargs="+", metavar="NAME", default=["mnist"], dest="datasets",
         help="data sets, likewise; default: mnist",
     )  # fmt: skip
-    what.add_argument(
-        "--preset", default=presets.DEFAULT, metavar="NAME",
-        help=f"{', '.join(presets.PRESETS)}; default: {presets.DEFAULT}",
-    )  # fmt: skip
-    what.add_argument(
-        "--seeds", type=int, metavar="N", help="seeds 0 to N-1; default: the preset's number"
-    )
+    add_preset(what)
     what.add_argument("--seed", type=int, metavar="S", help="this one seed only")
     what.add_argument("--steps", type=int, metavar="N", help="updates, in place of the preset's")
     what.add_argument(
@@ -70,33 +71,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="a Python file with methods or data sets; may be given again",
     )  # fmt: skip
     how = parser.add_argument_group("how to run it")
-    how.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    how.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once; default: cores")
-    how.add_argument("--threads", type=int, metavar="N", help="threads of one cell")
-    how.add_argument(
-        "--timeout", metavar="TIME", help="kill a cell after this time, such as 90, 10m or 2h"
-    )
+    add_execution(how)
     how.add_argument(
         "--fit-seconds", type=float, metavar="S", help="cap on a training; makes results "
         "depend on the machine",
     )  # fmt: skip
-    how.add_argument(
-        "--overwrite-strategy", choices=STRATEGIES,
-        default="only-missing",
-        help="only-missing reuses finished cells and tries failed ones again; never keeps "
-        "failures too",
-    )  # fmt: skip
-    how.add_argument(
-        "--rescore", action="store_true", help="score finished models again, without training"
-    )
-    how.add_argument("--executor", default="local", metavar="NAME", help="default: local")
-    how.add_argument("--offline", action="store_true", help="never use the network")
     output = parser.add_argument_group("output and settings")
-    output.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
+    add_output(output)
     output.add_argument("--config", type=Path, metavar="FILE", help="YAML with the same keys")
     output.add_argument("--dry-run", action="store_true", help="list the cells and stop")
-    output.add_argument("--json", action="store_true", help="print the results as JSON")
-    output.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(parser=parser)
 
 
@@ -104,38 +87,26 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     if options.config:
         options = _with_config(options)
-    if options.offline:
-        os.environ["OTBENCH_OFFLINE"] = "1"
     from otbench.plugin_files import find_plugins
     from otbench.report.live import Live
-    from otbench.runner import Options, check_names, preflight, prepare
+    from otbench.runner import check_names, preflight, prepare
     from otbench.runner import run as run_request
 
     files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
+    steps = positive("--steps", options.steps)
     request = Request(
-        methods=options.methods,
-        datasets=options.datasets,
+        grids=[Grid(options.methods, options.datasets, _seeds(options), steps)],
         metrics=options.metrics,
         preset=options.preset,
-        seeds=_seeds(options),
-        steps=_positive("--steps", options.steps),
         seconds=options.fit_seconds,
         device=options.device,
         files=files,
     )
-    settings = Options(
-        out=options.out,
-        executor=options.executor,
-        jobs=_positive("--jobs", options.jobs),
-        threads=_positive("--threads", options.threads),
-        timeout=seconds(options.timeout) if options.timeout else None,
-        strategy=options.overwrite_strategy,
-        rescore=options.rescore,
-    )
+    settings = execution_options(options)
     live = Live(quiet=options.quiet or options.json)
     if options.dry_run:
         check_names(request)
-        for job in prepare(preflight(request), settings):
+        for job in prepare(preflight(request), settings)[0]:
             state = "done" if job.record() else "to run"
             sys.stdout.write(f"{job.cell.dataset}  {job.cell.folder_name}  {state}\n")
         return 0
@@ -168,7 +139,7 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     for dataset in dict.fromkeys(results["dataset"]):
         part = results[results["dataset"] == dataset]
         named = dict.fromkeys(part["variant"].dropna())
-        variants = ", ".join(v for v in named if v not in ("full", "default"))
+        variants = ", ".join(v for v in named if v not in USUAL_VARIANTS)
         loud = f", VARIANT {variants}" if variants else ""
         presets_named = ", ".join(dict.fromkeys(part["preset"].dropna()))
         sys.stdout.write(f"\n{dataset}{loud}, preset {presets_named}\n")
@@ -192,28 +163,8 @@ def _as_json(results: pd.DataFrame, written: list[Path], outcome: Outcome) -> st
 def _seeds(options: argparse.Namespace) -> list[int]:
     if options.seed is not None:
         return [options.seed]
-    count = _positive("--seeds", options.seeds)
+    count = positive("--seeds", options.seeds)
     return list(range(count or presets.get_preset(options.preset).seeds))
-
-
-def _positive(flag: str, value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise UsageError(f"{flag} wants a number of at least 1, got {value}")
-    return value
-
-
-def seconds(text: str) -> float:
-    """Read a time such as ``90``, ``90s``, ``10m`` or ``2h``.
-
-    Raises
-    ------
-    UsageError
-        If it is none.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(text).strip())
-    if not match or float(match[1]) == 0:
-        raise UsageError(f"--timeout {text}: write a number with s, m or h, such as 90s or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _with_config(options: argparse.Namespace) -> argparse.Namespace:

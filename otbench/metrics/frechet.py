@@ -123,6 +123,8 @@ class FeatureDistance(Metric):
     ) -> tuple[Tensor, Tensor]:
         """Return the features of the real and the generated images."""
         pairs = artefact.midpoints if isinstance(artefact, Paths) else artefact
+        if pairs is None:
+            raise ValueError("these paths came without midpoints to compare with test images")
 
         def first(images: Tensor) -> Tensor:
             if not self.n:

@@ -24,7 +24,7 @@ from otbench.metrics.base import (
     check_images,
 )
 from otbench.metrics.ssim import WINDOW, structural_similarity
-from otbench.tasks.base import Paths
+from otbench.tasks.base import PATH_TASKS, Paths
 
 
 def unevenness(steps: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class AdjacentSSIM(Metric):
     statistic: str = "mean"
     ends: str = "drawn"
 
-    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     range: ClassVar[str] = "mean: [-1, 1]; std: [0, 1]"
     title: ClassVar[str] = "Structural similarity of adjacent frames (mean, or data ends: legacy)"
 
@@ -139,7 +139,7 @@ class MaxStep(Metric):
     out and n tells how many are counted.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, 1 - 1/T], share of the path's length"
     title: ClassVar[str] = "Excess of the largest pixel step"
@@ -163,7 +163,7 @@ class LPIPSSmoothness(Metric):
     the path changes by as much to the eye in each step.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, 1 - 1/T], share of the path's length"
     title: ClassVar[str] = "Excess of the largest perceptual step"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
+from torch import Tensor
 
 from otbench.metrics.base import (
     Direction,
@@ -15,8 +16,9 @@ from otbench.metrics.base import (
     Value,
     check_images,
 )
+from otbench.metrics.mass import FLOOR, colour_mean, masses
 from otbench.metrics.pixel import squared_error
-from otbench.tasks.base import Paths
+from otbench.tasks.base import PATH_TASKS, Paths
 
 CHUNK = 32
 """Paths solved at once: 10 systems a path, a few megabytes each."""
@@ -48,7 +50,7 @@ class PathEnergy(Metric):
     tau: float = 10.0
     floor: float = 1e-3
 
-    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), square pixels"
     title: ClassVar[str] = "Transport energy of the path"
@@ -88,7 +90,7 @@ class MassDrift(Metric):
     the sum of all pixels and colours. Pairs of blank images are left out.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), share of the mass"
     title: ClassVar[str] = "Drift of the mass along the path"
@@ -115,6 +117,107 @@ class MassDrift(Metric):
 
 
 @dataclass(frozen=True)
+class PeakRatio(Metric):
+    """Greatest brightness along a path over the greatest of its two true ends.
+
+    Each frame is first scaled to the mass that the line between the masses of the ends has at its
+    time, so that a path that fades as a whole hides nothing. Not less than 1, since the ends are
+    part of every path: blur is not rewarded, only crowding is punished, as where a solver on a
+    grid squeezes mass around a corner (15 times for proximal splitting in the maze of Feng &
+    Strohmer 2024, figure 3). Images end at full intensity, so a method that clips there loses
+    mass instead: read it with the mass drift.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[1, inf)"
+    title: ClassVar[str] = "Greatest peak along the path over that of the ends"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "peak_ratio"
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over paths whose ends are not blank; the standard error is over them."""
+        x0, x1, frames = artefact.x0, artefact.x1, artefact.frames
+        check_images(x0=x0, x1=x1, frames=frames)
+        first, last, mass = (masses(x).sum(-1) for x in (x0, x1, frames))
+        time = artefact.times.to(mass)
+        straight = first[:, None] * (1 - time) + last[:, None] * time
+        peaks = frames.double().flatten(2).amax(2) * straight / mass.clamp(min=1e-12)
+        ends = torch.maximum(x0.flatten(1).amax(1), x1.flatten(1).amax(1)).double()
+        kept = ends > 0
+        if not kept.any():
+            raise Undefined("all end images are blank: there is no peak to compare with")
+        return Value.of((peaks.amax(1)[kept] / ends[kept]).clamp(min=1))
+
+
+@dataclass(frozen=True)
+class MassLeak(Metric):
+    """Mass that leaves through the rim when the frames are joined by the cheapest flow.
+
+    With an open rim mass may leave on one side and enter on another, with a periodic one it may
+    wrap around; both are shortcuts for a path that should move mass inside the image (Feng &
+    Strohmer 2024, figure 8). All frames are scaled to one mass; what passes the rim outwards
+    (periodic: either way through the seam) is summed over the steps, over that mass. A
+    translation leaks next to nothing, a cross-fade of discs about half of its mass.
+
+    Parameters
+    ----------
+    boundary : {"open", "periodic"}
+    floor : float
+        Added to each pixel, so that mass can reach the rim; share of the full intensity.
+    """
+
+    boundary: Literal["open", "periodic"] = "open"
+    floor: float = FLOOR
+
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), share of the mass"
+    title: ClassVar[str] = "Mass that the cheapest flow moves through the rim"
+
+    def __post_init__(self) -> None:
+        if self.boundary not in ("open", "periodic"):
+            raise ValueError(f"boundary must be open or periodic, got {self.boundary!r}")
+        if not self.floor > 0:
+            raise ValueError(f"floor must be positive, got {self.floor}")
+
+    @property
+    def id(self) -> str:
+        """Name with boundary and floor."""
+        return f"mass_leak[{self.boundary},floor={self.floor:g}]"
+
+    def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        check_images(frames=artefact.frames)
+        leaks = [self._leak(part, ctx) for part in artefact.frames.split(CHUNK)]
+        weight = masses(artefact.frames).mean(1)
+        if not (weight.sum(-1) > 0).all():
+            raise Undefined("a path is blank: there is no mass to leak")
+        return Value.of(colour_mean(torch.cat(leaks), weight.cpu()))
+
+    def _leak(self, frames: Tensor, ctx: ScoreContext) -> Tensor:
+        """Return the share that leaks from each path and colour, (n, c), on the CPU."""
+        from otbench.ot.path_energy import path_flow, to_density
+
+        walls = ctx.data.obstacles
+        density = to_density(frames.clamp(min=0).transpose(1, 2), self.floor).to(ctx.device)
+        inside = density if walls is None else density.masked_fill(walls.to(ctx.device), 0)
+        density = (density / masses(inside)[..., None, None]).flatten(0, 1)
+        flow = path_flow(density, boundary=self.boundary, obstacles=walls)
+        vertical, horizontal = flow.vertical, flow.horizontal
+        if self.boundary == "open":
+            rims = [-vertical[:, :, 0], vertical[:, :, -1]]
+            rims += [-horizontal[..., 0], horizontal[..., -1]]
+            passed = sum(rim.clamp(min=0).sum((1, 2)) for rim in rims)
+        else:  # both rims are one seam, which holds the same number twice
+            passed = sum(seam.abs().sum((1, 2)) for seam in (vertical[:, :, 0], horizontal[..., 0]))
+        return torch.as_tensor(passed).view(len(frames), -1).cpu()
+
+
+@dataclass(frozen=True)
 class EndpointError(Metric):
     """Mean squared error between the first and last frame and the true end images.
 
@@ -122,7 +225,7 @@ class EndpointError(Metric):
     the reconstruction error of the ends.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
+    tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, 1], squared intensity"
     title: ClassVar[str] = "Squared error at the ends of the path"

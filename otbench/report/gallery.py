@@ -10,9 +10,13 @@ from torch import Tensor
 
 from otbench.interface import Autoencoder, ImageDataset, Interpolator
 from otbench.metrics.base import ScoreContext
+from otbench.tasks.barycenter import drawn_barycenters, draws_barycenters, grid_weights
 
 IMAGES = 8
 PATHS = 4
+
+SCENE_REFINEMENT = 2
+"""Frames of a scene's path for each step that is scored: every other one is a scored frame."""
 
 
 def _bytes(images: Tensor) -> np.ndarray:
@@ -20,21 +24,32 @@ def _bytes(images: Tensor) -> np.ndarray:
 
 
 def write_gallery(path: Path, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> None:
-    """Write a few pictures as 8-bit arrays: ``images``, ``reconstructions``, ``paths``.
+    """Write a few pictures as 8-bit arrays.
 
-    Paths run between the first test images of the data set, or its own pairs, so that all methods
-    show the same ones.
+    ``images`` (n, c, h, w), ``reconstructions`` of them by an autoencoder, ``paths``
+    (n, k, c, h, w): between the first test images of the data set, or its own pairs, so that all
+    methods show the same ones. The paths of a scene have more frames. Where there are walls,
+    ``obstacles`` (h, w) holds them and the paths have them set to 0. Where a scene has corners
+    and the method averages, ``barycenters`` (k, c, h, w) has one image for each row of
+    `otbench.tasks.barycenter.grid_weights`.
     """
     images = data.test.images[:IMAGES]
     x0, x1 = data.pairs or (images[0::2], images[1::2])
     x0, x1 = x0[:PATHS].to(ctx.device), x1[:PATHS].to(ctx.device)
-    times = torch.linspace(0, 1, ctx.frames, device=ctx.device)
+    steps = (ctx.frames - 1) * (1 if data.scene is None else SCENE_REFINEMENT)
+    times = torch.linspace(0, 1, steps + 1, device=ctx.device)
+    corners = None if data.scene is None else data.scene.corners
     with torch.no_grad():
-        arrays = {
-            "images": _bytes(images),
-            "paths": _bytes(method.interpolate(x0, x1, times)),
-        }
+        paths = method.interpolate(x0, x1, times)
+        arrays = {"images": _bytes(images)}
+        if data.obstacles is not None:
+            paths = paths.masked_fill(data.obstacles.to(paths.device), 0)
+            arrays["obstacles"] = _bytes(data.obstacles.float())
+        arrays["paths"] = _bytes(paths)
         if isinstance(method, Autoencoder):
             codes = method.encode(images.to(ctx.device))
             arrays["reconstructions"] = _bytes(method.decode(codes))
+        if corners is not None and draws_barycenters(method):
+            weights = grid_weights(len(corners))
+            arrays["barycenters"] = _bytes(drawn_barycenters(method, corners, weights, ctx))
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

@@ -66,6 +66,14 @@ def winners(part: pd.DataFrame) -> set[str]:
     return {str(part["method"].iloc[best])} if clear else set()
 
 
+def output_console(console: Console | None = None) -> Console:
+    """Return a console on the standard output, wide where that is no terminal."""
+    console = console or Console(highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(file=console.file, width=PLAIN_WIDTH, highlight=False)
+
+
 def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     """Print one table a task, methods down and metrics across, then why values are missing.
 
@@ -76,9 +84,7 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     console : rich.console.Console, optional
         The standard output by default.
     """
-    console = console or Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(file=console.file, width=PLAIN_WIDTH, highlight=False)
+    console = output_console(console)
     averages = summary(results)
     methods = list(dict.fromkeys(results["method"]))
     seeds = results["seed"].nunique()
@@ -87,9 +93,26 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     legacy = averages["metric"].str.contains("legacy").map({True: ", legacy", False: ""})
     for title, part in averages.groupby(averages["task"] + legacy, sort=False):
         console.print(Text(f"\n{title} ({spread})", style="bold"))
-        console.print(_table(part, methods))
+        for columns in _fitting(part, methods, console.width):
+            console.print(_table(part[part["metric"].isin(columns)], methods))
     for line in reasons(results):
         console.print(Text(line))
+
+
+def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[str]]:
+    """Divide the metrics among tables that fit the width, in order, without folding a word."""
+    left = width - max(map(len, methods)) - 4
+    tables: list[list[str]] = [[]]
+    free = left
+    for metric, rows in part.groupby("metric", sort=False):
+        lines = heading(str(metric), rows["direction"].iloc[0]).plain.split("\n")
+        needed = max(map(len, [*lines, *(cell_text(row) for _, row in rows.iterrows())])) + 3
+        if needed > free and tables[-1]:
+            tables.append([])
+            free = left
+        tables[-1].append(str(metric))
+        free -= needed
+    return tables
 
 
 def _table(part: pd.DataFrame, methods: list[str]) -> Table:

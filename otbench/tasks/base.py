@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -31,9 +31,13 @@ class ImagePairs:
     paired: bool = True
 
 
+PATH_TASKS = ("interpolation", "geodesic", "obstacles", "limited-data")
+"""The tasks that hand `Paths` to their metrics."""
+
+
 @dataclass(frozen=True)
 class Paths:
-    """Interpolations between pairs of held-out images.
+    """Interpolations between pairs of images.
 
     Attributes
     ----------
@@ -43,15 +47,67 @@ class Paths:
         The paths as the method draws them at ``times``, in [0, 1].
     times : Tensor, shape (k,)
         Equally spaced, from 0 to 1.
-    midpoints : ImagePairs
-        Test images and the middle frames of many paths, unpaired.
+    midpoints : ImagePairs or None
+        Test images and the middle frames of many paths, unpaired, where a task draws them.
     """
 
     x0: Tensor
     x1: Tensor
     frames: Tensor
     times: Tensor
-    midpoints: ImagePairs
+    midpoints: ImagePairs | None = None
+
+
+@dataclass(frozen=True)
+class KnownPaths(Paths):
+    """Paths whose answer is known.
+
+    Attributes
+    ----------
+    exact : Tensor, shape (n, k, c, h, w), float64
+        The 2-Wasserstein geodesics at ``times``, each colour a density of its own. Only their
+        shape counts, not their scale: a pixel may exceed 1.
+    """
+
+    exact: Tensor = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class WalledPaths(Paths):
+    """Paths among walls; ``frames`` have the walls set to 0.
+
+    Attributes
+    ----------
+    drawn : Tensor, shape (n, k, c, h, w)
+        The frames with what the method puts on walls, in [0, 1].
+    obstacles : Tensor, shape (h, w), bool
+        True where no mass may be.
+    """
+
+    drawn: Tensor = field(kw_only=True)
+    obstacles: Tensor = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Barycenters:
+    """Weighted averages of a few corner images.
+
+    Attributes
+    ----------
+    corners : Tensor, shape (m, c, h, w)
+        In [0, 1].
+    weights : Tensor, shape (k, m)
+        Not negative; the rows sum to 1.
+    images : Tensor, shape (k, c, h, w)
+        What the method draws, in [0, 1].
+    exact : Tensor, shape (k, c, h, w), or None
+        The exact 2-Wasserstein barycentres, where they are known; only their shape counts.
+    """
+
+    corners: Tensor
+    weights: Tensor
+    images: Tensor
+    exact: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from otbench.assets import store
-from otbench.errors import DataError, DataWarning
+from otbench.errors import DataError, DataWarning, UsageError
 from otbench_datasets import idx
 from otbench_datasets.fashion_mnist import FashionMNIST
 from otbench_datasets.mnist import MNIST
@@ -100,3 +100,38 @@ def test_images_and_labels_must_match(folder):
     write_idx(folder / "t10k-labels-idx1-ubyte", np.zeros(29))
     with pytest.raises(DataError, match="t10k"):
         idx.read_pair(folder, "t10k-")
+
+
+@pytest.mark.parametrize("dataset", [MNIST, FashionMNIST])
+def test_limit_keeps_the_next_image_of_each_class_in_turn(folder, dataset):
+    whole, data = dataset().load().train, dataset(limit=25).load()
+    assert data.train.labels.tolist() == [*range(10), *range(10), *range(5)]
+    # The labels of the small set go 0, 1, ..., 9, 0, ...: the order is the same.
+    assert torch.equal(data.train.images, whole.images[:25])
+    assert len(data.validation) == 5000
+    assert len(data.test) == 30
+
+
+@pytest.mark.parametrize("limit", [1, -3, 101])
+def test_an_impossible_limit_is_named(folder, limit):
+    with pytest.raises(UsageError, match=f"from 2 to 100, got {limit}"):
+        MNIST(limit=limit).load()
+
+
+def test_pairs_by_class(folder):
+    data = MNIST(pairs="8-3+8-8").load()
+    expected = data.test.images[[8, 18]], data.test.images[[3, 28]]
+    assert torch.equal(data.pairs[0], expected[0])
+    assert torch.equal(data.pairs[1], expected[1])
+    assert MNIST().load().pairs is None
+
+
+@pytest.mark.parametrize("text", ["8", "8-3-4", "8-x", "8-3+"])
+def test_unreadable_pairs_are_named(folder, text):
+    with pytest.raises(UsageError, match="written like 8-3"):
+        MNIST(pairs=text).load()
+
+
+def test_pairs_of_a_class_that_runs_out(folder):
+    with pytest.raises(UsageError, match="class 4 has 3 test images"):
+        MNIST(pairs="4-4+4-4").load()

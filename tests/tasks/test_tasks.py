@@ -26,7 +26,8 @@ from otbench.metrics.base import ScoreContext
 from otbench.tasks.base import BadOutput, Task
 from otbench.tasks.classification import Classification, fit_logistic, standardise
 from otbench.tasks.clustering import Clustering
-from otbench.tasks.interpolation import PAIR_SEED, Interpolation, random_pairs
+from otbench.tasks.drawing import random_pairs
+from otbench.tasks.interpolation import PAIR_SEED, Interpolation
 from otbench.tasks.reconstruction import Reconstruction
 
 
@@ -93,6 +94,7 @@ def test_paths_join_the_pairs(blobs: ImageDataset, scoring: ScoreContext) -> Non
     assert torch.equal(paths.frames[:, 0], paths.x0)
     assert torch.allclose(paths.frames[:, 5], (paths.x0 + paths.x1) / 2)
     assert paths.times.tolist() == pytest.approx([i / 10 for i in range(11)])
+    assert paths.midpoints is not None
     assert paths.midpoints.generated.shape == (20, 1, 32, 32)
     assert not paths.midpoints.paired
 

@@ -1,0 +1,92 @@
+"""What all drawn scenes share: checks of their parameters, and the data set made of few images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import ImageDataset, Scene, Split
+from otbench_datasets.splits import tensor_digest
+
+
+def check_side(name: str, side: int, largest: int = 256) -> None:
+    """Raise a UsageError unless the side is a multiple of 8, as networks with three halvings need.
+
+    From 16 pixels, below which the shapes are lost, to ``largest``.
+    """
+    if side % 8 or not 16 <= side <= largest:
+        raise UsageError(f"{name}: side must be a multiple of 8 from 16 to {largest}, got {side}")
+
+
+def build_scene(
+    name: str,
+    images: Tensor,
+    scene: Scene,
+    *,
+    pairs: tuple[Tensor, Tensor] | None = None,
+    obstacles: Tensor | None = None,
+    held_out: tuple[Split, Split] | None = None,
+) -> ImageDataset:
+    """Make a data set of a few drawn images: each split is all of them.
+
+    Parameters
+    ----------
+    name : str
+    images : Tensor, shape (n, c, h, w)
+        float32 in [0, 1].
+    scene : Scene
+    pairs : tuple of Tensor, optional
+        Default: every two of the images, in their order.
+    obstacles : Tensor, shape (h, w), bool, optional
+    held_out : tuple of Split, optional
+        Validation and test, where there is more to draw than what is trained on.
+    """
+    shown = Split(images)
+    validation, test = held_out or (shown, shown)
+    starts, ends = pairs or every_two(images)
+    return ImageDataset(
+        name,
+        "drawn",
+        shown,
+        validation,
+        test,
+        sha256=tensor_digest(images, validation.images, test.images, starts, ends, obstacles),
+        pairs=(starts, ends),
+        obstacles=obstacles,
+        scene=scene,
+    )
+
+
+def every_two(stack: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first and the second of every two rows: 6 pairs of 4, in lexical order."""
+    first, second = torch.tensor(list(combinations(range(len(stack)), 2))).T
+    return stack[first], stack[second]
+
+
+def translation(
+    draw: Callable[[Tensor], Tensor], starts: Tensor, ends: Tensor
+) -> Callable[[Tensor], Tensor]:
+    """Return the geodesics of a thing that keeps its shape: straight lines at constant speed.
+
+    Parameters
+    ----------
+    draw : callable
+        From places (..., 2) to images (..., c, h, w).
+    starts, ends : Tensor, shape (p, 2)
+
+    Returns
+    -------
+    callable
+        From times (k,) to frames (p, k, c, h, w), on the device of the times.
+    """
+
+    def geodesic(times: Tensor) -> Tensor:
+        t = times.double().view(1, -1, 1)
+        a, b = (place.to(times.device).unsqueeze(1) for place in (starts, ends))
+        return draw((1 - t) * a + t * b)
+
+    return geodesic

@@ -1,0 +1,105 @@
+"""Options that every verb which runs cells takes: how to run them, and where the results go."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from otbench import presets
+from otbench.errors import UsageError
+from otbench.runner import STRATEGIES
+
+if TYPE_CHECKING:
+    from otbench.runner import Options
+
+
+def add_preset(group: argparse._ArgumentGroup) -> None:
+    """Declare preset and seeds."""
+    group.add_argument(
+        "--preset", default=presets.DEFAULT, metavar="NAME",
+        help=f"{', '.join(presets.PRESETS)}; default: {presets.DEFAULT}",
+    )  # fmt: skip
+    group.add_argument(
+        "--seeds", type=int, metavar="N", help="seeds 0 to N-1; default: the preset's number"
+    )
+
+
+def add_execution(group: argparse._ArgumentGroup) -> None:
+    """Declare how to run cells."""
+    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    group.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once; default: cores")
+    group.add_argument("--threads", type=int, metavar="N", help="threads of one cell")
+    group.add_argument(
+        "--timeout", metavar="TIME", help="kill a cell after this time, such as 90, 10m or 2h"
+    )
+    group.add_argument(
+        "--overwrite-strategy", choices=STRATEGIES,
+        default="only-missing",
+        help="only-missing reuses finished cells and tries failed ones again; never keeps "
+        "failures too",
+    )  # fmt: skip
+    group.add_argument(
+        "--rescore", action="store_true", help="score finished models again, without training"
+    )
+    group.add_argument("--executor", default="local", metavar="NAME", help="default: local")
+    group.add_argument("--offline", action="store_true", help="never use the network")
+
+
+def add_output(group: argparse._ArgumentGroup) -> None:
+    """Declare where results go and what is printed."""
+    group.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
+    group.add_argument("--json", action="store_true", help="print the results as JSON")
+    group.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def execution_options(options: argparse.Namespace) -> Options:
+    """Read what `add_execution` and `add_output` declared; ``--offline`` takes effect at once.
+
+    Raises
+    ------
+    UsageError
+        If a number or a time is not one.
+    """
+    from otbench.runner import Options
+
+    if options.offline:
+        os.environ["OTBENCH_OFFLINE"] = "1"
+    return Options(
+        out=options.out,
+        executor=options.executor,
+        jobs=positive("--jobs", options.jobs),
+        threads=positive("--threads", options.threads),
+        timeout=seconds(options.timeout) if options.timeout else None,
+        strategy=options.overwrite_strategy,
+        rescore=options.rescore,
+    )
+
+
+def positive(flag: str, value: int | None) -> int | None:
+    """Return the value of a flag if it is absent or at least 1.
+
+    Raises
+    ------
+    UsageError
+        If not.
+    """
+    if value is not None and value < 1:
+        raise UsageError(f"{flag} wants a number of at least 1, got {value}")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Read a time such as ``90``, ``90s``, ``10m`` or ``2h``.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(text).strip())
+    if not match or float(match[1]) == 0:
+        raise UsageError(f"--timeout {text}: write a number with s, m or h, such as 90s or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -1,0 +1,83 @@
+"""A few images through every task and metric before anything trains."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from otbench.errors import DataError
+from otbench.interface import Autoencoder, FitContext, ImageDataset, MethodCard, Split
+from otbench.metrics.base import Metric, ScoreContext
+from otbench.plan import Answer
+from otbench.presets import Sizes
+from otbench.registry import Registry
+from otbench.scoring import make_metrics, score
+
+DRY_IMAGES, DRY_FRAMES = 64, 4
+
+
+@dataclass
+class _Pixels(Autoencoder):
+    """The identity, for the dry pass: pixels are the code."""
+
+    card = MethodCard("pixels", "none")
+
+    def fit(self, data: ImageDataset, ctx: FitContext) -> None: ...
+
+    def save(self, folder: Path) -> None: ...
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> _Pixels:
+        return cls()
+
+    def encode(self, x: Tensor) -> Tensor:
+        self.shape_ = x.shape[1:]
+        return x.flatten(1)
+
+    def decode(self, z: Tensor) -> Tensor:
+        return z.unflatten(1, self.shape_).clamp(0, 1)
+
+
+def dry_pass(wanted: dict[str, list[str]], data: ImageDataset, answer: Answer) -> None:
+    """Pass a few images through each metric once."""
+    for text, metric in make_metrics(chain(*wanted.values()), Registry("metrics")).items():
+        if text in answer.unavailable:
+            continue
+        for asset in metric.assets if isinstance(metric, Metric) else ():
+            try:
+                _require(asset)
+            except DataError as error:
+                answer.unavailable[text] = str(error).splitlines()[0]
+                answer.warnings.append(f"{text} will not be scored: {error}")
+    few = _few(data)
+    sizes = Sizes(DRY_IMAGES, DRY_IMAGES, pairs=2, midpoints=DRY_IMAGES, frames=DRY_FRAMES)
+    ctx = ScoreContext(torch.device(answer.device), 0, few, **asdict(sizes))
+    for row in score(_Pixels(), few, ctx, wanted, answer.unavailable):
+        if row["status"] == "failed":
+            answer.unavailable[row["text"]] = f"failed before training: {row['reason']}"
+            answer.warnings.append(f"{row['metric']} will not be scored: {row['reason']}")
+
+
+def _require(asset: str) -> None:
+    from otbench.assets.store import require
+
+    require(asset)
+
+
+def _few(data: ImageDataset) -> ImageDataset:
+    """Return the same data set with a few images of each split, classes evenly among them."""
+
+    def cut(split: Split) -> Split:
+        if split.labels is None:
+            return Split(split.images[:DRY_IMAGES])
+        order = torch.argsort(split.labels, stable=True)
+        chosen = order[torch.linspace(0, len(order) - 1, min(DRY_IMAGES, len(order))).long()]
+        return Split(split.images[chosen], split.labels[chosen])
+
+    train, validation, test = (cut(split) for split in (data.train, data.validation, data.test))
+    pairs = None if data.scene is None else data.pairs
+    return replace(data, train=train, validation=validation, test=test, pairs=pairs)

@@ -1,0 +1,256 @@
+"""How far weighted averages of a few images are from Wasserstein barycentres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otbench.interface import ImageDataset
+from otbench.metrics.base import (
+    Direction,
+    Metric,
+    ScoreContext,
+    Undefined,
+    Value,
+    check_images,
+)
+from otbench.metrics.mass import THRESHOLD, centroids, colour_mean, masses, squared_w2
+from otbench.tasks.base import Barycenters
+
+REGULARISATION = 0.01
+"""Of the debiased barycentre, on a unit square. Its costs are then up to 1 % above those of the
+exact barycentre or, where that is unknown, of a fraction of it. Below 0.006 POT's iteration breaks
+down for corners far apart, and its variant on logarithms takes thirty times as long."""
+
+ITERATIONS, TOLERANCE = 1000, 1e-5
+
+
+def scored_points(artefact: Barycenters, ctx: ScoreContext) -> Tensor:
+    """Return the rows of the weights that are scored: those in which every corner takes part.
+
+    16 of the 36 of four corners. The first `ScoreContext.pairs` of them, if that is fewer.
+
+    Raises
+    ------
+    ValueError
+        If an image lies outside [0, 1].
+    Undefined
+        If there is none.
+    """
+    check_images(corners=artefact.corners, images=artefact.images)
+    rows = (artefact.weights > 1e-6).all(1).nonzero().flatten()[: ctx.pairs]
+    if not len(rows):
+        raise Undefined("no weights have all corners in them")
+    return rows
+
+
+def debiased_barycenter(corners: Tensor, weights: Tensor) -> Tensor:
+    """Average images by POT's debiased convolutional barycentre, each colour by itself.
+
+    Parameters
+    ----------
+    corners : Tensor, shape (m, c, h, w)
+        No colour blank in one corner and not in another.
+    weights : Tensor, shape (m,)
+
+    Returns
+    -------
+    Tensor, shape (c, h, w), float64
+        Each colour with the weighted mean of the corners' masses.
+
+    References
+    ----------
+    Janati, H., Cuturi, M. and Gramfort, A. (2020). Debiased Sinkhorn barycenters. ICML.
+    """
+    from otbench.ot.pot import import_pot
+
+    pot = import_pot()
+    planes = corners.double().cpu().numpy()
+    share = weights.double().cpu().numpy()
+    share = share / share.sum()
+    colours = []
+    for stack in planes.transpose(1, 0, 2, 3):
+        mass = stack.sum((1, 2))
+        if not mass.any():
+            colours.append(np.zeros(stack.shape[1:]))
+            continue
+        if not mass.all():
+            raise Undefined("a corner is blank in a colour that another one has")
+        average = pot.bregman.convolutional_barycenter2d_debiased(
+            stack / mass[:, None, None],
+            REGULARISATION,
+            share,
+            numItermax=ITERATIONS,
+            stopThr=TOLERANCE,
+            warn=False,
+        )
+        colours.append(average * (share @ mass))
+    return torch.from_numpy(np.stack(colours))
+
+
+@dataclass(frozen=True)
+class BarycenterGap(Metric):
+    r"""Cost of an average over the cost of the best one; 1 is optimal.
+
+    The cost of b is :math:`\sum_k w_k W_2^2(b, \mu_k)` over the corners, exact plans of normalised
+    masses (`otbench.metrics.mass.squared_w2`, colours by their mass in the corners). The best is
+    the scene's exact barycentre where it is known, else POT's debiased entropic one, which costs
+    up to a percent too much, so that the ratio may fall slightly below 1. A cross-fade
+    of distant corners scores about 2: half of its cost is spread.
+
+    Scored where all corners take part; see `scored_points`.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), 1 for the barycentre"
+    title: ClassVar[str] = "Cost of the barycentre over the least"
+
+    @property
+    def id(self) -> str:
+        """Name with threshold of the plans and, for unknown barycentres, regularisation."""
+        return f"barycenter_gap[threshold={THRESHOLD:g},reg={REGULARISATION:g}]"
+
+    def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
+        """Average over the grid's points; the standard error is over them."""
+        corners = artefact.corners
+        ratios = []
+        for row in scored_points(artefact, ctx).tolist():
+            weights = artefact.weights[row]
+            best = (
+                debiased_barycenter(corners, weights)
+                if artefact.exact is None
+                else artefact.exact[row]
+            )
+            least = _cost(best, corners, weights)
+            if least > 0:
+                ratios.append(_cost(artefact.images[row], corners, weights) / least)
+        if not ratios:
+            raise Undefined("all corners are the same image")
+        return Value.of(torch.tensor(ratios, dtype=torch.float64))
+
+
+def _cost(image: Tensor, corners: Tensor, weights: Tensor) -> float:
+    return sum(
+        float(weight) * squared_w2(image, corner)
+        for weight, corner in zip(weights, corners, strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class BarycenterW2(Metric):
+    """Wasserstein distance between an average as drawn and the exact barycentre.
+
+    The root of `otbench.metrics.mass.squared_w2`, masses normalised; scored where all corners take
+    part, see `scored_points`.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), pixels"
+    title: ClassVar[str] = "Wasserstein distance to the exact barycentre"
+
+    @property
+    def id(self) -> str:
+        """Name with threshold of the plans."""
+        return f"barycenter_w2[threshold={THRESHOLD:g}]"
+
+    def missing(self, data: ImageDataset) -> str | None:
+        """Need a scene that knows its barycentres."""
+        if data.scene is not None and data.scene.barycenters is not None:
+            return None
+        return f"the exact barycentres of {data.name} are not known"
+
+    def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
+        """Average over the grid's points; the standard error is over them."""
+        if artefact.exact is None:
+            raise Undefined("the exact barycentres are not known")
+        rows = scored_points(artefact, ctx)
+        distances = [
+            squared_w2(image, exact) ** 0.5
+            for image, exact in zip(artefact.images[rows], artefact.exact[rows], strict=True)
+        ]
+        return Value.of(torch.tensor(distances, dtype=torch.float64))
+
+
+@dataclass(frozen=True)
+class Sharpness(Metric):
+    r"""How compact an average is, against the corners; 1 is as compact as they are.
+
+    The effective area of an image with normalised mass p is :math:`A = 1 / \sum p^2` pixels; blur
+    and cross-fading make it greater. Sizes average linearly under transport, so the area due is
+    :math:`(\sum_k w_k \sqrt{A_k})^2`, exact where the corners are one shape moved and scaled. The
+    value is the smaller of A over what is due and its inverse: 1/4 for the even cross-fade of
+    four discs apart, and below 1 for an average shrunk to a point, too.
+
+    Scored where all corners take part, see `scored_points`; colours count by their mass in the
+    corners.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[str] = "(0, 1]"
+    title: ClassVar[str] = "Compactness of the barycentre, against the corners"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "sharpness[area]"
+
+    def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
+        """Average over the grid's points; the standard error is over them."""
+        rows = scored_points(artefact, ctx)
+        weights = artefact.weights[rows].double()
+        kept, shares = _colours(artefact.corners, weights)
+        due = (weights @ _area(artefact.corners[:, kept]).sqrt()).square()
+        ratio = _area(artefact.images[rows][:, kept]) / due
+        return Value.of(colour_mean(torch.minimum(ratio, 1 / ratio), shares))
+
+
+@dataclass(frozen=True)
+class CentroidBilinearity(Metric):
+    """Distance of an average's centre of mass from the weighted mean of the corners' centres.
+
+    That is where every Wasserstein barycentre has it, so that on a square of corners it moves
+    bilinearly. Scored where all corners take part, see `scored_points`; colours count by their
+    mass in the corners.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), pixels"
+    title: ClassVar[str] = "Distance of the barycentre's centroid from where it is due"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "centroid_bilinearity"
+
+    def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
+        """Average over the grid's points; the standard error is over them."""
+        rows = scored_points(artefact, ctx)
+        weights = artefact.weights[rows].double()
+        kept, shares = _colours(artefact.corners, weights)
+        due = torch.einsum("km,mcd->kcd", weights, centroids(artefact.corners[:, kept]))
+        errors = (centroids(artefact.images[rows][:, kept]) - due).norm(dim=-1)
+        return Value.of(colour_mean(errors, shares))
+
+
+def _colours(corners: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which colours all corners have, (c,), and their masses at each point, (k, d)."""
+    kept = (masses(corners) > 0).all(0)
+    if not kept.any():
+        raise Undefined("the corners have no colour in common")
+    return kept, weights @ masses(corners[:, kept])
+
+
+def _area(images: Tensor) -> Tensor:
+    """Return the effective area of each colour, from (..., c, h, w) to (..., c), in pixels."""
+    images = images.double()
+    if not (masses(images) > 0).all():
+        raise Undefined("an average is blank in a colour: it has no area")
+    return masses(images).square() / masses(images.square())

@@ -1,0 +1,213 @@
+"""How far a path is from the exact 2-Wasserstein geodesic between its two images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.metrics.base import (
+    Direction,
+    Metric,
+    ScoreContext,
+    Undefined,
+    Value,
+    check_images,
+)
+from otbench.metrics.mass import (
+    FLOOR,
+    THRESHOLD,
+    centroids,
+    colour_mean,
+    energy_over,
+    masses,
+    plane_cost,
+    squared_w2,
+)
+from otbench.tasks.base import KnownPaths
+
+TASKS = ("geodesic", "limited-data")
+
+
+def interior(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
+    """Return the frames drawn and the exact ones strictly between the ends, (n, k - 2, c, h, w).
+
+    Raises
+    ------
+    Undefined
+        If a path is nothing but its ends.
+    ValueError
+        If a frame lies outside [0, 1].
+    """
+    check_images(frames=artefact.frames)
+    if len(artefact.times) < 3:
+        raise Undefined("a path of two frames has none between its ends")
+    return artefact.frames[:, 1:-1], artefact.exact[:, 1:-1]
+
+
+@dataclass(frozen=True)
+class GeodesicW2(Metric):
+    """Wasserstein distance between the frames drawn and the exact geodesic at the same times.
+
+    The root of `otbench.metrics.mass.squared_w2` at each time strictly between the ends; the mean
+    or the greatest along a path. Masses are normalised: what a frame gains or loses as a whole is
+    the mass drift's to tell. The exact frames are on the pixel grid too, so a translation by whole
+    pixels scores 0, and one between pixels what its sampling differs from theirs, some tenths.
+
+    Parameters
+    ----------
+    statistic : {"mean", "max"}
+        Over the times of a path; then the mean over paths.
+    """
+
+    statistic: str = "mean"
+
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), pixels"
+    title: ClassVar[str] = "Wasserstein distance to the exact geodesic"
+
+    def __post_init__(self) -> None:
+        if self.statistic not in ("mean", "max"):
+            raise ValueError(f"statistic must be mean or max, got {self.statistic!r}")
+
+    @property
+    def id(self) -> str:
+        """Name with statistic and threshold of the plans."""
+        return f"geodesic_w2[{self.statistic},threshold={THRESHOLD:g}]"
+
+    def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        drawn, exact = interior(artefact)
+
+        def distances() -> Tensor:
+            return torch.tensor(
+                [
+                    [squared_w2(*images) ** 0.5 for images in zip(*path, strict=True)]
+                    for path in zip(drawn.cpu(), exact.cpu(), strict=True)
+                ]
+            )
+
+        along = ctx.once("geodesic-w2", distances, of=artefact)
+        return Value.of(along.mean(1) if self.statistic == "mean" else along.amax(1))
+
+
+@dataclass(frozen=True)
+class EnergyGap(Metric):
+    r"""Energy T J / M of a path over the squared Wasserstein distance of its pair; 1 is optimal.
+
+    J is the least balanced kinetic energy of the frames, all scaled to one mass, no flux through
+    the border, the density of a step taken at its middle; see `otbench.metrics.mass.own_energy`.
+    No path that starts and ends at the pair costs less than 1, up to the grid and the floor: on
+    discs and Gaussians the exact geodesic scores 1.02 to 1.06. The floor decides what a cross-fade
+    scores, about 0.05 over the floor for discs apart (5000 at 1e-5, 50 at 1e-3, 6 at 1e-2), and is
+    part of the id. The default is a quarter of an 8-bit gray level: with it, half a percent of
+    stray mass in every other frame of a geodesic adds 0.15 (at 1e-5: 16), and a haze of 0.002 adds
+    0.2 where it meets clean ends.
+
+    With ``ends="drawn"`` a path that never reaches its ends, at worst one that stands still,
+    scores below 1: read it with the endpoint error. With ``ends="data"`` the true images stand
+    in for the first and last frame, so that the jumps count and nothing is gained by staying
+    away.
+
+    Parameters
+    ----------
+    floor : float
+        Added to each pixel; share of the full intensity.
+    ends : {"drawn", "data"}
+    """
+
+    floor: float = FLOOR
+    ends: str = "drawn"
+
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), 1 for the geodesic"
+    title: ClassVar[str] = "Energy of the path over that of the geodesic"
+
+    def __post_init__(self) -> None:
+        if not self.floor > 0:
+            raise ValueError(f"floor must be positive, got {self.floor}")
+        if self.ends not in ("drawn", "data"):
+            raise ValueError(f"ends must be drawn or data, got {self.ends!r}")
+
+    @property
+    def id(self) -> str:
+        """Name with ends and floor."""
+        return f"energy_gap[{self.ends},floor={self.floor:g}]"
+
+    def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
+        """Average over paths whose two images differ; the standard error is over them."""
+        x0, x1, frames = artefact.x0, artefact.x1, artefact.frames
+        check_images(x0=x0, x1=x1, frames=frames)
+        if self.ends == "data":
+            frames = torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
+        return energy_over(plane_cost, x0, x1, frames, self.floor)
+
+
+@dataclass(frozen=True)
+class CentroidError(Metric):
+    """Distance of a frame's centre of mass from the exact geodesic's, which moves straight.
+
+    Averaged over the times strictly between the ends; colours count by their mass in the exact
+    frame.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), pixels"
+    title: ClassVar[str] = "Distance of the centroid from the geodesic's"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "centroid_error"
+
+    def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        drawn, exact = interior(artefact)
+        # A colour that the exact frames lack is left out.
+        kept = (masses(exact) > 0).flatten(0, 1).all(0)
+        drawn, exact = drawn[:, :, kept], exact[:, :, kept]
+        errors = (centroids(drawn) - centroids(exact)).norm(dim=-1)
+        return Value.of(colour_mean(errors, masses(exact)).mean(1))
+
+
+def component_count(image: Tensor) -> int:
+    """Count the bright regions of an image (c, h, w): joined pixels above half its peak.
+
+    The colours are added; pixels that touch by a corner are joined. A blank image has none.
+    """
+    from scipy import ndimage
+
+    gray = image.double().sum(0).cpu().numpy()
+    return int(ndimage.label(gray > gray.max() / 2, structure=[[1] * 3] * 3)[1])
+
+
+@dataclass(frozen=True)
+class ComponentCount(Metric):
+    """Difference in the number of bright regions between a frame and the exact geodesic's.
+
+    Regions as `component_count` finds them; the absolute difference, averaged over the times
+    strictly between the ends. A cross-fade shows two blobs where the geodesic moves one.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), regions"
+    title: ClassVar[str] = "Regions too many or too few"
+
+    @property
+    def id(self) -> str:
+        """Name with the threshold, as a share of the peak."""
+        return "component_count[threshold=0.5]"
+
+    def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        drawn, exact = (
+            torch.tensor([[component_count(image) for image in path] for path in paths])
+            for paths in interior(artefact)
+        )
+        return Value.of((drawn - exact).abs().double().mean(1))

@@ -1,0 +1,163 @@
+"""Images as masses: what metrics of transport measure on them, each colour a density of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from otbench.metrics.base import Undefined, Value
+from otbench.ot.displacement import exact_plan
+from otbench.ot.path_energy import image_energy
+
+THRESHOLD = 1e-3
+"""Pixels at most this bright, as a share of their image's peak, take no part in an exact plan."""
+
+FLOOR = 1e-3
+"""Added to each pixel before the energy of a path is taken; see `own_energy`."""
+
+
+def plane_cost(a: Tensor, b: Tensor) -> float:
+    """Return the squared 2-Wasserstein distance of two planes (h, w); see `squared_w2`."""
+    first, last = (x.detach().double().clamp(min=0).cpu().numpy() for x in (a, b))
+    return exact_plan(first / first.max(), last / last.max(), THRESHOLD).cost
+
+
+def squared_w2(a: Tensor, b: Tensor) -> float:
+    """Return the squared 2-Wasserstein distance of two images, in squared pixels.
+
+    By an exact plan between the pixels above `THRESHOLD` of the peak, nothing coarsened, on the
+    CPU. Masses are normalised, colour by colour; the colours count by their mass in ``b``.
+
+    Parameters
+    ----------
+    a, b : Tensor, shape (c, h, w)
+        Not negative up to rounding.
+
+    Raises
+    ------
+    Undefined
+        If ``b`` is blank, or ``a`` in a colour that ``b`` has.
+    """
+    total, mass = 0.0, 0.0
+    for name, (first, second) in enumerate(zip(a, b, strict=True)):
+        share = float(second.double().sum())
+        if share <= 0:
+            continue
+        if not float(first.max()) > 0:
+            raise Undefined(f"an image is blank in colour {name}: it has no mass to compare")
+        total += share * plane_cost(first, second)
+        mass += share
+    if mass == 0:
+        raise Undefined("a true image is blank: it has no mass to compare with")
+    return total / mass
+
+
+def masses(images: Tensor) -> Tensor:
+    """Return the mass of each colour, from (..., c, h, w) to (..., c), float64."""
+    return images.double().sum((-2, -1))
+
+
+def centroids(images: Tensor) -> Tensor:
+    """Return the mean row and column of each colour's mass, (..., c, 2), float64.
+
+    Parameters
+    ----------
+    images : Tensor, shape (..., c, h, w)
+
+    Raises
+    ------
+    Undefined
+        If a colour of an image is blank.
+    """
+    images = images.double()
+    total = masses(images)
+    if not (total > 0).all():
+        raise Undefined("an image is blank in a colour: it has no centre of mass")
+    rows, columns = (
+        torch.arange(size, dtype=torch.float64, device=images.device) for size in images.shape[-2:]
+    )
+    down = images.sum(-1) @ rows
+    right = images.sum(-2) @ columns
+    return torch.stack([down, right], -1) / total.unsqueeze(-1)
+
+
+def colour_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Average values (..., c) over the colours by their weight (..., c), which is not all 0."""
+    return (values * weight).sum(-1) / weight.sum(-1)
+
+
+def own_energy(frames: Tensor, floor: float, obstacles: Tensor | None = None) -> Tensor:
+    r"""Return the balanced energy T J / M of each path and colour, M being the image's own mass.
+
+    All frames of a path are scaled to one mass. The floor carries mass through empty pixels; it
+    stands still itself, so it counts in J but not in M: a translation by d pixels scores d
+    squared within some percent at any small floor.
+
+    Parameters
+    ----------
+    frames : Tensor, shape (n, k, c, h, w)
+        In [0, 1].
+    floor : float
+    obstacles : Tensor, shape (h, w), bool, optional
+
+    Returns
+    -------
+    Tensor, shape (n, c), float64, squared pixels
+
+    Raises
+    ------
+    Undefined
+        If a path is blank in a colour.
+    """
+    n, _, colours, height, width = frames.shape
+    single = frames.double().clamp(min=0).transpose(1, 2).reshape(n * colours, -1, 1, height, width)
+    inside = single if obstacles is None else single.masked_fill(obstacles.to(single.device), 0)
+    own = masses(inside).mean((1, 2))
+    if not (own > 0).all():
+        raise Undefined("a path is blank in a colour: it has no mass to move")
+    free = height * width if obstacles is None else int((~obstacles).sum())
+    with torch.no_grad():
+        energy = image_energy(single, floor=floor, obstacles=obstacles)
+    return (energy * (own + floor * free) / own).view(n, colours)
+
+
+def energy_over(
+    cost: Callable[[Tensor, Tensor], float],
+    x0: Tensor,
+    x1: Tensor,
+    frames: Tensor,
+    floor: float,
+    obstacles: Tensor | None = None,
+) -> Value:
+    """Divide the energy of each path by the least cost of its pair, and average over paths.
+
+    Parameters
+    ----------
+    cost : callable
+        From two planes (h, w) with mass to the least cost of a unit of mass, squared pixels.
+    x0, x1 : Tensor, shape (n, c, h, w)
+        Colours that are blank in one of the two are left out, the others count by their mass.
+    frames : Tensor, shape (n, k, c, h, w)
+    floor, obstacles
+        See `own_energy`.
+
+    Raises
+    ------
+    Undefined
+        If a pair has no colour in common, or the images of all pairs are the same.
+    """
+    ratios = []
+    for first, last, path in zip(x0, x1, frames, strict=True):
+        both = (masses(first) > 0) & (masses(last) > 0)
+        if not both.any():
+            raise Undefined("the images of a pair have no colour in common: nothing can move")
+        shares = masses(first[both]) + masses(last[both])
+        costs = [cost(a, b) for a, b in zip(first[both], last[both], strict=True)]
+        if (least := float(shares.new_tensor(costs) @ shares)) > 0:
+            energy = own_energy(path[None, :, both], floor, obstacles)[0]
+            ratios.append(float(energy @ shares) / least)
+    if not ratios:
+        raise Undefined("the two images of every pair are the same up to their mass")
+    return Value.of(torch.tensor(ratios, dtype=torch.float64))

@@ -1,0 +1,87 @@
+"""What a path does about walls: the mass it puts on them, the energy it needs around them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_images
+from otbench.metrics.mass import FLOOR, THRESHOLD, energy_over, masses
+from otbench.tasks.base import WalledPaths
+
+
+@dataclass(frozen=True)
+class WallMass(Metric):
+    """Share of a frame's mass that the method draws on walls, before they are masked.
+
+    The mean over the frames of a path, its ends included; a blank frame has none there.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("obstacles",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, 1], share of the mass"
+    title: ClassVar[str] = "Mass drawn on walls"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "wall_mass"
+
+    def compute(self, artefact: WalledPaths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        check_images(drawn=artefact.drawn)
+        whole = masses(artefact.drawn).sum(-1)
+        walled = masses(artefact.drawn * artefact.obstacles).sum(-1)
+        return Value.of((walled / whole.clamp(min=1e-12)).mean(1))
+
+
+@dataclass(frozen=True)
+class EnergyOverBound(Metric):
+    r"""Energy T J / M of the masked path over the least cost of shortest paths around the walls.
+
+    J is the least balanced kinetic energy of the masked frames, all scaled to one mass, with no
+    flux through walls and border (`otbench.metrics.mass.own_energy`). The bound is the cost of
+    the best plan between the pair for squared lengths of shortest paths
+    (`otbench.ot.geodesic_distance.geodesic_cost`): no path that starts and ends at the pair costs
+    less, up to the grid and the floor. Mass that is masked away at one place and returns at
+    another has to be carried there, so going through walls is dear. A path that never reaches
+    its ends may score below 1: read it with the endpoint error.
+
+    Parameters
+    ----------
+    floor : float
+        Added to each free pixel; share of the full intensity.
+    """
+
+    floor: float = FLOOR
+
+    tasks: ClassVar[tuple[str, ...]] = ("obstacles",)
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), about 1 at best"
+    title: ClassVar[str] = "Energy of the path over the bound of shortest paths"
+
+    def __post_init__(self) -> None:
+        if not self.floor > 0:
+            raise ValueError(f"floor must be positive, got {self.floor}")
+
+    @property
+    def id(self) -> str:
+        """Name with the floor."""
+        return f"energy_over_bound[floor={self.floor:g}]"
+
+    def compute(self, artefact: WalledPaths, ctx: ScoreContext) -> Value:
+        """Average over paths whose two images differ; the standard error is over them."""
+        from otbench.ot.geodesic_distance import geodesic_cost
+
+        check_images(x0=artefact.x0, x1=artefact.x1, frames=artefact.frames)
+        walls = artefact.obstacles.cpu().numpy()
+
+        def cost(a: Tensor, b: Tensor) -> float:
+            first, last = (x.double().cpu().numpy() for x in (a, b))
+            return geodesic_cost(first / first.max(), last / last.max(), walls, THRESHOLD)
+
+        return energy_over(
+            cost, artefact.x0, artefact.x1, artefact.frames, self.floor, artefact.obstacles
+        )

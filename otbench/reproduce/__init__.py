@@ -1,0 +1,1 @@
+"""Reproductions: what a paper claims, the cells that test it, and what came out."""

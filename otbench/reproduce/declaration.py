@@ -1,0 +1,227 @@
+"""Declarations of reproductions: one TOML file a paper, one table a figure or table of it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from otbench.errors import UsageError
+from otbench.registry import unknown_name
+from otbench.reproduce.expression import Expression
+
+PICTURES = ("paths", "barycenters", "curves", "dots")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some methods on one data set.
+
+    Attributes
+    ----------
+    name : str
+    dataset : str
+        Selection as text.
+    methods : tuple of str
+        Names under ``methods`` of the reproduction.
+    steps : int or None
+        Updates at preset ``quick``, scaled with the preset; None for the preset's own number.
+    seeds : int or None
+        At least so many, preset ``smoke`` aside.
+    paper : dict
+        ``dataset`` or ``steps`` at preset ``paper`` in place of the above.
+    x : float or None
+        Its place on the axis of curves.
+    """
+
+    name: str
+    dataset: str
+    methods: tuple[str, ...]
+    steps: int | None = None
+    seeds: int | None = None
+    paper: Mapping[str, Any] | None = None
+    x: float | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that is measured in every run: a metric of a task, as text.
+
+    ``task`` is ``cell`` for the columns of a cell itself, such as ``fit_seconds``.
+    """
+
+    name: str
+    task: str
+    metric: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, and the expression that decides whether it holds here."""
+
+    says: str
+    check: Expression
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What to draw: kind, the runs to draw (all if empty), quantities beside or along the axes."""
+
+    kind: str
+    runs: tuple[str, ...] = ()
+    quantities: tuple[str, ...] = ()
+    pairs: tuple[int, ...] = (0,)
+    x_label: str = ""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """One figure or table of a paper.
+
+    Attributes
+    ----------
+    id : str
+        ``paper/part``.
+    paper, title : str
+    methods : dict of str to str
+        Short names with the selections they stand for.
+    runs : tuple of Run
+    quantities : tuple of Quantity
+    claims : tuple of Claim
+    picture : Picture
+    note : str
+        Where this differs from what the paper did.
+    """
+
+    id: str
+    paper: str
+    title: str
+    methods: Mapping[str, str]
+    runs: tuple[Run, ...]
+    quantities: tuple[Quantity, ...]
+    claims: tuple[Claim, ...]
+    picture: Picture
+    note: str = ""
+
+
+@cache
+def reproductions() -> dict[str, Reproduction]:
+    """Read all declarations that come with the suite, in the order of papers and parts.
+
+    Raises
+    ------
+    UsageError
+        If one is malformed; the message names it.
+    """
+    found: dict[str, Reproduction] = {}
+    folder = files("otbench.reproduce") / "papers"
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".toml"):
+            found |= parse_paper(file.name.removesuffix(".toml"), file.read_text("utf-8"))
+    return found
+
+
+def select(names: list[str]) -> list[Reproduction]:
+    """Choose reproductions by id, by paper, or ``all``.
+
+    Raises
+    ------
+    UsageError
+        If a name fits nothing.
+    """
+    known = reproductions()
+    chosen: dict[str, Reproduction] = {}
+    for name in names:
+        fitting = {
+            id_: r
+            for id_, r in known.items()
+            if name in ("all", id_) or id_.startswith(name.rstrip("/") + "/")
+        }
+        if not fitting:
+            raise UsageError(unknown_name("reproduction", name, known))
+        chosen |= fitting
+    return list(chosen.values())
+
+
+def parse_paper(paper: str, text: str) -> dict[str, Reproduction]:
+    """Read one file.
+
+    Parameters
+    ----------
+    paper : str
+        First part of the ids.
+    text : str
+        TOML: the key ``paper``, then one table a figure with ``title``, ``methods``, ``runs``,
+        ``quantities``, ``claims``, ``picture`` and perhaps ``note``.
+    """
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"reproductions of {paper}: {error}") from error
+    source = content.pop("paper")
+    parsed = {}
+    for part, table in content.items():
+        try:
+            parsed[f"{paper}/{part}"] = _reproduction(f"{paper}/{part}", source, table)
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"reproduction {paper}/{part}: {error!r}") from error
+    return parsed
+
+
+def _reproduction(id_: str, paper: str, table: dict[str, Any]) -> Reproduction:
+    methods = table["methods"]
+    runs = tuple(
+        Run(**run | {"methods": tuple(run.get("methods", methods))}) for run in table["runs"]
+    )
+    quantities = tuple(
+        Quantity(name, *text.split("/", 1)) for name, text in table["quantities"].items()
+    )
+    claims = tuple(Claim(c["says"], Expression.parse(c["check"])) for c in table["claims"])
+    picture = Picture(**{k: _tuple(v) for k, v in table["picture"].items()})
+    made = Reproduction(
+        id_,
+        paper,
+        table["title"],
+        methods,
+        runs,
+        quantities,
+        claims,
+        picture,
+        table.get("note", ""),
+    )
+    _check(made)
+    return made
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _check(made: Reproduction) -> None:
+    runs = {run.name: run for run in made.runs}
+    quantities = {quantity.name for quantity in made.quantities}
+    where = f"reproduction {made.id}"
+    if made.picture.kind not in PICTURES:
+        raise UsageError(f"{where}: {unknown_name('picture', made.picture.kind, PICTURES)}")
+    for run in made.runs:
+        for method in run.methods:
+            if method not in made.methods:
+                raise UsageError(f"{where}: {unknown_name('method', method, made.methods)}")
+    for name in made.picture.runs:
+        if name not in runs:
+            raise UsageError(f"{where}: {unknown_name('run', name, runs)}")
+    for name in made.picture.quantities:
+        if name not in quantities:
+            raise UsageError(f"{where}: {unknown_name('quantity', name, quantities)}")
+    for claim in made.claims:
+        for run_name, quantity, method in claim.check.addresses:
+            if run_name not in runs:
+                raise UsageError(f"{where}: {unknown_name('run', run_name, runs)}")
+            if quantity not in quantities:
+                raise UsageError(f"{where}: {unknown_name('quantity', quantity, quantities)}")
+            if method not in runs[run_name].methods:
+                known = runs[run_name].methods
+                raise UsageError(f"{where}: {unknown_name('method', method, known)}")

@@ -1,0 +1,130 @@
+"""Claims as expressions: ``disc.w2.ours < 0.5 * disc.w2.baseline``.
+
+A number of a reproduction is written ``run.quantity.method``. Around such numbers there may be
+constants, ``+ - * /``, ``min``, ``max``, ``abs``, comparisons, ``and``, ``or`` and ``not``; nothing
+else is understood, so that a declaration can run no code.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otbench.errors import UsageError
+
+Address = tuple[str, str, str]
+"""Run, quantity and method of a number."""
+
+_ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+}
+_FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "abs": abs}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A claim that has been checked for form.
+
+    Attributes
+    ----------
+    text : str
+    addresses : tuple of Address
+        The numbers it speaks of, each once, in order.
+    """
+
+    text: str
+    addresses: tuple[Address, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Expression:
+        """Read an expression.
+
+        Raises
+        ------
+        UsageError
+            If it is none, or says anything else than the head of this module allows.
+        """
+        found: dict[Address, None] = {}
+
+        def collect(address: Address) -> float:
+            found[address] = None
+            # Any numbers would do that make no difference vanish in a denominator.
+            return float(2 ** len(found))
+
+        tree = _tree(text)
+        if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):
+            raise UsageError(f"the claim '{text}' compares nothing")
+        _Evaluation(text, collect).of(tree)
+        return cls(text, tuple(found))
+
+    def holds(self, values: Mapping[Address, float]) -> bool:
+        """Evaluate with the numbers given.
+
+        Raises
+        ------
+        KeyError
+            If a number is missing.
+        """
+        return bool(_Evaluation(self.text, values.__getitem__).of(_tree(self.text)))
+
+    def filled_in(self, values: Mapping[Address, float], write: Callable[[float], str]) -> str:
+        """Return the text with each address followed by its number."""
+        text = self.text
+        for address in sorted(self.addresses, key=lambda parts: -len(".".join(parts))):
+            name = ".".join(address)
+            text = text.replace(name, write(values[address]) if address in values else "?")
+        return text
+
+
+def _tree(text: str) -> ast.expr:
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise UsageError(f"the claim '{text}' is no expression: {error.msg}") from error
+
+
+class _Evaluation:
+    def __init__(self, text: str, value_of: Callable[[Address], float]) -> None:
+        self.text = text
+        self.value_of = value_of
+
+    def of(self, node: ast.expr) -> Any:
+        """Evaluate a part of the tree."""
+        match node:
+            case ast.BoolOp():
+                parts = [self.of(part) for part in node.values]
+                return all(parts) if isinstance(node.op, ast.And) else any(parts)
+            case ast.UnaryOp(op=ast.Not()):
+                return not self.of(node.operand)
+            case ast.UnaryOp(op=ast.USub()):
+                return -self.of(node.operand)
+            case ast.BinOp() if type(node.op) in _ARITHMETIC:
+                return _ARITHMETIC[type(node.op)](self.of(node.left), self.of(node.right))
+            case ast.Compare() if all(type(op) in _COMPARISONS for op in node.ops):
+                sides = [self.of(part) for part in (node.left, *node.comparators)]
+                pairs = zip(node.ops, sides, sides[1:], strict=False)
+                return all(_COMPARISONS[type(op)](a, b) for op, a, b in pairs)
+            case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _FUNCTIONS and node.args:
+                return _FUNCTIONS[name](*map(self.of, node.args))
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                return float(value)
+            case ast.Attribute(
+                value=ast.Attribute(value=ast.Name(id=run), attr=quantity), attr=method
+            ):
+                return self.value_of((run, quantity, method))
+        raise UsageError(
+            f"the claim '{self.text}' holds '{ast.unparse(node)}'; a number is written "
+            f"run.quantity.method, with + - * /, {', '.join(_FUNCTIONS)}, comparisons, and, or, not"
+        )

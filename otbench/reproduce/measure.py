@@ -1,0 +1,157 @@
+"""From a reproduction to its cells, and from their records to its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from otbench.cell import Job
+from otbench.plan import Grid
+from otbench.presets import DEFAULT, get_preset
+from otbench.reproduce.declaration import Quantity, Reproduction, Run
+from otbench.reproduce.expression import Address
+from otbench.results import published
+from otbench.runner import Outcome
+
+OF_CELL = "cell"
+"""In place of a task: a quantity that stands in the record itself, such as ``fit_seconds``."""
+
+
+@dataclass
+class Measured:
+    """One number of a reproduction.
+
+    Attributes
+    ----------
+    run, quantity, method : str
+    metric, direction : str
+        Its id and what is better.
+    values : dict of int to float
+        By seed.
+    stderr : float or None
+        Within the test set, of the first seed.
+    published : float or None
+        What the paper prints, with its ``source``.
+    reason : str or None
+        Why there is no value.
+    """
+
+    run: str
+    quantity: str
+    method: str
+    metric: str
+    direction: str = "neutral"
+    values: dict[int, float] = field(default_factory=dict)
+    stderr: float | None = None
+    published: float | None = None
+    source: str | None = None
+    reason: str | None = None
+
+    @property
+    def address(self) -> Address:
+        """How claims call it."""
+        return self.run, self.quantity, self.method
+
+    @property
+    def mean(self) -> float:
+        """Over seeds."""
+        return sum(self.values.values()) / len(self.values)
+
+    @property
+    def std(self) -> float | None:
+        """Over seeds, ddof 1; None for a single one."""
+        return float(pd.Series(self.values).std()) if len(self.values) > 1 else None
+
+    def row(self) -> dict[str, Any]:
+        """Return the number with its spread, flat, for tables."""
+        content = asdict(self)
+        del content["values"]
+        seeds = {"seeds": len(self.values)}
+        return content | {"mean": self.mean if self.values else None, "std": self.std} | seeds
+
+
+def grids(reproduction: Reproduction, preset_name: str, seeds: int | None) -> list[Grid]:
+    """Return one grid for each method of each run, in order; see `asked_by`."""
+    metrics: dict[str, list[str]] = {}
+    for quantity in reproduction.quantities:
+        if quantity.task != OF_CELL:
+            metrics.setdefault(quantity.task, []).append(quantity.metric)
+    made = []
+    for run, method in asked_by(reproduction):
+        dataset, steps, count = _scaled(run, preset_name)
+        numbers = list(range(seeds or count))
+        made.append(Grid([reproduction.methods[method]], [dataset], numbers, steps, dict(metrics)))
+    return made
+
+
+def asked_by(reproduction: Reproduction) -> list[tuple[Run, str]]:
+    """Return the run and the method's short name that each grid stands for."""
+    return [(run, method) for run in reproduction.runs for method in run.methods]
+
+
+def _scaled(run: Run, preset_name: str) -> tuple[str, int | None, int]:
+    """Return data set, steps and number of seeds of a run at a preset."""
+    preset, quick = get_preset(preset_name), get_preset(DEFAULT)
+    paper = (run.paper or {}) if preset.track == "native" else {}
+    steps = run.steps
+    if steps is not None:
+        steps = max(1, round(steps * preset.scene_steps / quick.scene_steps))
+    seeds = 1 if preset.scene_steps < quick.scene_steps else max(preset.seeds, run.seeds or 1)
+    return paper.get("dataset", run.dataset), paper.get("steps", steps), seeds
+
+
+def measured(reproduction: Reproduction, outcome: Outcome, first: int) -> list[Measured]:
+    """Collect the numbers of a reproduction from the records.
+
+    Parameters
+    ----------
+    reproduction : Reproduction
+    outcome : Outcome
+    first : int
+        Number of its first grid in the request.
+    """
+    found = []
+    for number, (run, method) in enumerate(asked_by(reproduction), first):
+        jobs = outcome.asked.get(number, [])
+        rejected = [r["reason"] for r in outcome.rejected if r.get("grid") == number]
+        for quantity in reproduction.quantities:
+            one = Measured(run.name, quantity.name, method, quantity.metric)
+            for job in jobs:
+                _add(one, quantity, job)
+            if not one.values and one.reason is None:
+                one.reason = rejected[0] if rejected else "it was not measured"
+            found.append(one)
+    return found
+
+
+def _add(one: Measured, quantity: Quantity, job: Job) -> None:
+    record = job.record()
+    if record is None:
+        one.reason = "the cell left no record"
+        return
+    if quantity.task == OF_CELL:
+        value = record.get(quantity.metric)
+        row = {"value": value, "reason": record["reason"], "direction": "neutral"}
+    else:
+        rows = [
+            r for r in record["rows"] if (r["task"], r["text"]) == (quantity.task, quantity.metric)
+        ]
+        reason = record["reason"] or f"{quantity.metric} does not apply to this data"
+        row = rows[0] if rows else {"value": None, "reason": reason}
+    if row["value"] is None:
+        one.reason = one.reason or row["reason"]
+        return
+    one.values[job.cell.seed] = float(row["value"])
+    one.metric, one.direction = row.get("metric", one.metric), row["direction"]
+    one.stderr = row.get("stderr") if one.stderr is None else one.stderr
+    numbers = published()
+    same = numbers[
+        (numbers["dataset"] == job.cell.dataset)
+        & (numbers["method"] == job.cell.method.partition("[")[0])
+        & (numbers["task"] == quantity.task)
+        & (numbers["metric"] == one.metric)
+    ]
+    if len(same):
+        one.published, one.source = float(same["value"].iloc[0]), str(same["source"].iloc[0])

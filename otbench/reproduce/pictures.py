@@ -1,0 +1,221 @@
+"""The picture of a reproduction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from otbench.report.terminal import number
+from otbench.reproduce.declaration import Reproduction, Run
+from otbench.reproduce.expression import Address
+from otbench.reproduce.measure import Measured, asked_by
+from otbench.runner import Outcome
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Okabe and Ito's, told apart by the colour-blind."""
+
+Galleries = dict[tuple[str, str], Path]
+"""By run and method, the pictures of the cell of the first seed."""
+
+
+def draw(
+    reproduction: Reproduction,
+    outcome: Outcome,
+    first: int,
+    numbers: Sequence[Measured],
+    path: Path,
+) -> Path | None:
+    """Draw the picture that a reproduction asks for; None where there is nothing to draw.
+
+    Parameters
+    ----------
+    reproduction : Reproduction
+    outcome : Outcome
+    first : int
+        Number of the reproduction's first grid in the request.
+    numbers : sequence of Measured
+    path : Path
+        The PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    wanted = reproduction.picture.runs
+    runs = [run for run in reproduction.runs if not wanted or run.name in wanted]
+    known = {one.address: one for one in numbers if one.values}
+    if reproduction.picture.kind in ("paths", "barycenters"):
+        galleries = _galleries(reproduction, outcome, first)
+        drawers: dict[str, Callable[..., Any]] = {"paths": _paths, "barycenters": _barycenters}
+        figure = drawers[reproduction.picture.kind](pyplot, reproduction, runs, galleries, known)
+    else:
+        plotters: dict[str, Callable[..., Any]] = {"curves": _curves, "dots": _dots}
+        figure = plotters[reproduction.picture.kind](pyplot, reproduction, runs, known)
+    if figure is None:
+        return None
+    figure.savefig(path, dpi=130, bbox_inches="tight")
+    pyplot.close(figure)
+    return path
+
+
+def _galleries(reproduction: Reproduction, outcome: Outcome, first: int) -> Galleries:
+    found: Galleries = {}
+    for grid, (run, method) in enumerate(asked_by(reproduction), first):
+        for job in outcome.asked.get(grid, [])[:1]:
+            if (job.folder / "gallery.npz").exists():
+                found[run.name, method] = job.folder / "gallery.npz"
+    return found
+
+
+def _stack(file: Path, name: str) -> np.ndarray | None:
+    with np.load(file) as arrays:
+        return dict(arrays).get(name)
+
+
+def _show(axis: Any, image: np.ndarray) -> None:
+    """Show an image (c, h, w), 8-bit, without axes."""
+    axis.imshow(
+        image.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
+    )
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _scores(
+    reproduction: Reproduction, known: dict[Address, Measured], run: Run, method: str
+) -> str:
+    """Write the quantities that stand beside a strip."""
+    addresses = [(run.name, name, method) for name in reproduction.picture.quantities]
+    return "\n".join(f"{a[1]} {number(known[a].mean)}" for a in addresses if a in known)
+
+
+def _paths(
+    pyplot: Any,
+    reproduction: Reproduction,
+    runs: Sequence[Run],
+    galleries: Galleries,
+    known: dict[Address, Measured],
+) -> Any:
+    strips: list[tuple[str, str, np.ndarray, str]] = []
+    for run in runs:
+        for pair in reproduction.picture.pairs:
+            title = run.name if len(reproduction.picture.pairs) == 1 else f"{run.name}, {pair + 1}"
+            for method in run.methods:
+                file = galleries.get((run.name, method))
+                stack = _stack(file, "paths") if file else None
+                if stack is None or len(stack) <= pair:
+                    continue
+                scores = _scores(reproduction, known, run, method)
+                strips.append((title, method, np.concatenate(list(stack[pair]), 2), scores))
+                title = ""
+    if not strips:
+        return None
+    height = sum(1.25 if title else 1.0 for title, *_ in strips) * 0.85
+    figure, axes = pyplot.subplots(
+        len(strips), 1, figsize=(10.5, height), squeeze=False, layout="constrained"
+    )
+    for axis, (title, method, strip, scores) in zip(axes[:, 0], strips, strict=True):
+        _show(axis, strip)
+        axis.set_ylabel(method, rotation=0, ha="right", va="center")
+        axis.text(1.01, 0.5, scores, transform=axis.transAxes, va="center", fontsize=8)
+        if title:
+            axis.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    return figure
+
+
+def _barycenters(
+    pyplot: Any,
+    reproduction: Reproduction,
+    runs: Sequence[Run],
+    galleries: Galleries,
+    known: dict[Address, Measured],
+) -> Any:
+    methods = [m for m in reproduction.methods if any((r.name, m) in galleries for r in runs)]
+    if not methods:
+        return None
+    size = (3.1 * len(methods), 3.4 * len(runs))
+    figure, axes = pyplot.subplots(
+        len(runs), len(methods), figsize=size, squeeze=False, layout="constrained"
+    )
+    for row, run in zip(axes, runs, strict=True):
+        for axis, method in zip(row, methods, strict=True):
+            file = galleries.get((run.name, method))
+            stack = _stack(file, "barycenters") if file else None
+            if stack is None:
+                axis.axis("off")
+                continue
+            side = round(len(stack) ** 0.5)
+            rows = [
+                np.concatenate(list(stack[i : i + side]), 2) for i in range(0, len(stack), side)
+            ]
+            _show(axis, np.concatenate(rows, 1))
+            axis.set_title(f"{run.name}: {method}", fontsize=10)
+            axis.set_xlabel(_scores(reproduction, known, run, method), fontsize=8)
+    return figure
+
+
+def _curves(
+    pyplot: Any, reproduction: Reproduction, runs: Sequence[Run], known: dict[Address, Measured]
+) -> Any:
+    if not known:
+        return None
+    quantities = reproduction.picture.quantities
+    figure, axes = pyplot.subplots(
+        1,
+        len(quantities),
+        figsize=(4.6 * len(quantities), 3.4),
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, quantity in zip(axes[0], quantities, strict=True):
+        for method, colour in zip(reproduction.methods, COLOURS, strict=False):
+            points = [(run.x, known.get((run.name, quantity, method))) for run in runs]
+            drawn = [(x, one) for x, one in points if x is not None and one]
+            if drawn:
+                axis.errorbar(
+                    [x for x, _ in drawn],
+                    [one.mean for _, one in drawn],
+                    [one.std or 0.0 for _, one in drawn],
+                    marker="o",
+                    capsize=3,
+                    color=colour,
+                    label=method,
+                )
+        axis.set_xscale("log")
+        axis.set_xlabel(reproduction.picture.x_label)
+        axis.set_ylabel(quantity)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].legend(frameon=False)
+    return figure
+
+
+def _dots(
+    pyplot: Any, reproduction: Reproduction, runs: Sequence[Run], known: dict[Address, Measured]
+) -> Any:
+    panels = [(run, name) for run in runs for name in reproduction.picture.quantities]
+    if not known:
+        return None
+    size = (4.2 * len(panels), 1.1 + 0.32 * len(reproduction.methods))
+    figure, axes = pyplot.subplots(
+        1, len(panels), figsize=size, squeeze=False, layout="constrained"
+    )
+    for axis, (run, quantity) in zip(axes[0], panels, strict=True):
+        drawn = [one for m in run.methods if (one := known.get((run.name, quantity, m)))]
+        places = list(range(len(drawn), 0, -1))
+        spread = [one.std or one.stderr or 0.0 for one in drawn]
+        style = {"fmt": "o", "color": COLOURS[0], "capsize": 3, "label": "ours"}
+        axis.errorbar([one.mean for one in drawn], places, xerr=spread, **style)
+        paper = [(one.published, p) for one, p in zip(drawn, places, strict=True) if one.published]
+        if paper:
+            axis.plot(*zip(*paper, strict=True), "D", color=COLOURS[1], mfc="none", label="paper")
+            axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+        axis.set_yticks(places, [one.method for one in drawn])
+        axis.set_ylim(0.4, len(drawn) + 0.6)
+        axis.set_title(f"{run.name}: {quantity}", loc="left", fontsize=10)
+        axis.grid(axis="x", color="0.9")
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure

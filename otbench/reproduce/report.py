@@ -1,0 +1,167 @@
+"""What a reproduction shows and writes: table, verdicts, picture."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from otbench.cell import read_json, write_json
+from otbench.report.terminal import ARROWS, cell_text, number, output_console
+from otbench.reproduce.declaration import Reproduction
+from otbench.reproduce.measure import Measured, measured
+from otbench.reproduce.pictures import draw
+from otbench.reproduce.verdict import FAILS, HOLDS, MIXED, UNKNOWN, Verdict, judge
+from otbench.runner import Outcome
+
+STYLES = {HOLDS: "bold green", MIXED: "bold yellow", FAILS: "bold red", UNKNOWN: "dim"}
+
+
+@dataclass
+class Presented:
+    """A reproduction with what came out, ready to be printed.
+
+    Attributes
+    ----------
+    reproduction : Reproduction
+    preset : str
+    numbers : list of Measured
+    verdicts : list of Verdict
+    written : list of Path
+    """
+
+    reproduction: Reproduction
+    preset: str
+    numbers: list[Measured]
+    verdicts: list[Verdict]
+    written: list[Path]
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """All of it as plain values."""
+        return {
+            "id": self.reproduction.id,
+            "title": self.reproduction.title,
+            "paper": self.reproduction.paper,
+            "note": self.reproduction.note,
+            "preset": self.preset,
+            "methods": dict(self.reproduction.methods),
+            "numbers": [one.row() | {"values": one.values} for one in self.numbers],
+            "verdicts": [asdict(verdict) for verdict in self.verdicts],
+            "files": [path.name for path in self.written],
+        }
+
+    def print(self, console: Console | None = None) -> None:
+        """Print table, verdicts and files to the standard output."""
+        console = output_console(console)
+        one = self.reproduction
+        console.print(Text(f"\n{one.id}  {one.title}", style="bold"))
+        console.print(Text(f"{one.paper}; preset {self.preset}", style="dim"))
+        console.print(_table(one, self.numbers))
+        for method, selection in one.methods.items():
+            console.print(Text(f"  {method}: {selection}", style="dim"), soft_wrap=True)
+        for verdict in self.verdicts:
+            line = Text(f"{verdict.status.upper():>12}  ", style=STYLES[verdict.status])
+            line.append(f"{verdict.says}\n", style="default")
+            line.append(f"{'':14}{verdict.detail}", style="dim")
+            console.print(line, soft_wrap=True)
+        for reason in _reasons(self.numbers):
+            console.print(Text(reason), soft_wrap=True)
+        if one.note:
+            console.print(Text(f"note: {one.note}", style="dim"), soft_wrap=True)
+        for path in self.written:
+            console.print(Text(f"wrote {path}"), soft_wrap=True)
+
+
+def present(
+    reproduction: Reproduction, outcome: Outcome, first: int, out: Path, preset: str
+) -> Presented:
+    """Collect the numbers, judge the claims, draw the picture, and write all three.
+
+    Parameters
+    ----------
+    reproduction : Reproduction
+    outcome : Outcome
+    first : int
+        Number of the reproduction's first grid in the request.
+    out : Path
+        The results folder; files go to ``reproduce/`` below it.
+    preset : str
+    """
+    numbers = measured(reproduction, outcome, first)
+    verdicts = [judge(claim, numbers) for claim in reproduction.claims]
+    stem = _stem(reproduction, out)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    picture = draw(reproduction, outcome, first, numbers, stem.with_suffix(".png"))
+    table = stem.with_suffix(".csv")
+    pd.DataFrame([one.row() for one in numbers]).to_csv(table, index=False, float_format="%.6g")
+    written = [path for path in (picture, table) if path] + [stem.with_suffix(".json")]
+    result = Presented(reproduction, preset, numbers, verdicts, written)
+    write_json(stem.with_suffix(".json"), result.content)
+    return result
+
+
+def _stem(reproduction: Reproduction, out: Path) -> Path:
+    return out / "reproduce" / reproduction.id.replace("/", "-")
+
+
+def last_verdicts(reproduction: Reproduction, out: Path) -> list[str]:
+    """Return how the claims came out the last time, each status with its count."""
+    try:
+        content = read_json(_stem(reproduction, out).with_suffix(".json"))
+    except (OSError, ValueError):
+        return []
+    count = Counter(verdict["status"] for verdict in content["verdicts"])
+    return [f"{content['preset']}:", *(f"{n} {status}" for status, n in count.items())]
+
+
+def print_summary(presented: Sequence[Presented]) -> None:
+    """Print one line a claim."""
+    console = output_console()
+    console.print(Text("\nclaims", style="bold"))
+    for one in presented:
+        for verdict in one.verdicts:
+            line = Text(f"{verdict.status.upper():>12}  ", style=STYLES[verdict.status])
+            line.append(f"{one.reproduction.id}: {verdict.says}", style="default")
+            console.print(line, soft_wrap=True)
+
+
+def _table(reproduction: Reproduction, numbers: Sequence[Measured]) -> Table:
+    """Lay the numbers out with runs and quantities down and methods across."""
+    known = {one.address: one for one in numbers}
+    table = Table(header_style="bold")
+    table.add_column("run", no_wrap=True)
+    table.add_column("quantity", no_wrap=True)
+    for method in reproduction.methods:
+        table.add_column(method, justify="right")
+    for run in reproduction.runs:
+        for quantity in reproduction.quantities:
+            row = [known.get((run.name, quantity.name, m)) for m in reproduction.methods]
+            if not any(one and one.values for one in row):
+                continue
+            measured_one = next(one for one in row if one and one.values)
+            arrow = ARROWS[measured_one.direction]
+            label = f"{quantity.name} {arrow}".rstrip() + f"  {measured_one.metric}"
+            table.add_row(*(Text(text) for text in (run.name, label, *map(_text, row))))
+        table.add_section()
+    return table
+
+
+def _text(one: Measured | None) -> str:
+    if one is None or not one.values:
+        return "–"
+    paper = "" if one.published is None else f"\npaper {number(one.published)}"
+    return cell_text(pd.Series(one.row())) + paper
+
+
+def _reasons(numbers: Sequence[Measured]) -> list[str]:
+    missing = [one for one in numbers if not one.values]
+    lines = [f"{one.run}, {one.method}: {one.reason}" for one in missing]
+    return list(dict.fromkeys(lines))

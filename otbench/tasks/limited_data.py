@@ -1,0 +1,57 @@
+"""Limited data: paths between the very images that a method learned from, where they are few."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from otbench.interface import ImageDataset, Interpolator, Method
+from otbench.metrics.base import ScoreContext
+from otbench.tasks.base import KnownPaths, Task
+from otbench.tasks.drawing import (
+    drawn_paths,
+    exact_geodesics,
+    missing_interpolation,
+    random_pairs,
+)
+
+FEW = 200
+"""Training images at most."""
+
+PAIRS, PAIR_SEED = 32, 2026
+"""Pairs at most, and the seed of their draw: of the protocol, so that all methods see the same."""
+
+
+class LimitedData(Task):
+    """Draw paths between training images of a data set that has at most `FEW` of them.
+
+    What does a method draw between images that it saw, when it saw 2, 4, 10 or 100 (Feng &
+    Strohmer 2024, section 7)? All pairs where there are at most `PAIRS`, else a fixed draw of so
+    many (and never more than `ScoreContext.pairs`). The exact answer is McCann's geodesic by a
+    plan between the pixels. A scene is left to the task ``geodesic``, which draws the same.
+    """
+
+    name: ClassVar[str] = "limited-data"
+    title: ClassVar[str] = "Interpolation between the few training images"
+
+    def lacks(self, data: ImageDataset) -> str | None:
+        """Need 2 to `FEW` training images that are no scene."""
+        if data.scene is not None:
+            return f"needs a small collection of images: {data.name} is a scene, see geodesic"
+        if not 2 <= len(data.train) <= FEW:
+            return f"needs 2 to {FEW} training images: {data.name} has {len(data.train)}"
+        return None
+
+    def missing(self, method: Method, data: ImageDataset) -> str | None:
+        """Need an interpolator, too."""
+        return missing_interpolation(method) or self.lacks(data)
+
+    def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> KnownPaths:
+        """Return the paths with the exact ones."""
+        chosen = random_pairs(len(data.train), min(PAIRS, ctx.pairs), PAIR_SEED)
+        x0, x1 = data.train.images[chosen].to(ctx.device)
+        times = torch.linspace(0, 1, ctx.frames)
+        frames = drawn_paths(method, x0, x1, times, ctx)
+        exact = exact_geodesics(x0, x1, times)
+        return KnownPaths(x0, x1, frames, times.to(ctx.device), exact=exact)

@@ -1,0 +1,47 @@
+"""Obstacles: paths among walls."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from otbench.interface import ImageDataset, Interpolator, Method
+from otbench.metrics.base import ScoreContext
+from otbench.tasks.base import Task, WalledPaths
+from otbench.tasks.drawing import drawn_paths, missing_interpolation
+
+
+class Obstacles(Task):
+    """Draw paths between pairs of images with walls, and mask the walls.
+
+    No loss of a training sees what a decoder puts on walls, so frames are shown and scored with
+    the walls set to 0, and what was there is scored by itself. The first `ScoreContext.pairs`
+    pairs are drawn.
+    """
+
+    name: ClassVar[str] = "obstacles"
+    title: ClassVar[str] = "Paths among walls"
+
+    def lacks(self, data: ImageDataset) -> str | None:
+        """Need walls and pairs."""
+        if data.obstacles is None:
+            return f"needs walls: {data.name} has none"
+        if data.pairs is None:
+            return f"needs pairs: {data.name} has none"
+        return None
+
+    def missing(self, method: Method, data: ImageDataset) -> str | None:
+        """Need an interpolator, too."""
+        return missing_interpolation(method) or self.lacks(data)
+
+    def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> WalledPaths:
+        """Return the paths, masked and as drawn."""
+        assert data.pairs is not None
+        assert data.obstacles is not None
+        x0, x1 = (x[: ctx.pairs].to(ctx.device) for x in data.pairs)
+        times = torch.linspace(0, 1, ctx.frames)
+        walls = data.obstacles.to(ctx.device)
+        drawn = drawn_paths(method, x0, x1, times, ctx)
+        frames = drawn.masked_fill(walls, 0)
+        return WalledPaths(x0, x1, frames, times.to(ctx.device), drawn=drawn, obstacles=walls)
