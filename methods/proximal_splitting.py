@@ -28,10 +28,10 @@ class ProximalSplitting(UnlearnedInterpolator):
     intervals: int = parameter(20, "time steps of the solver's grid, at least 1", "chosen here")
     iterations: int = parameter(400, "at most so many", "one per cent of the energy, see step")
     step: float = parameter(
-        0.05,
-        "of the proximal map, in units of the greatest density; the faster the mass moves, in "
-        "pixels an interval, the smaller",
-        "0.01 to 0.3 tried on translations and a maze",
+        0.2,
+        "of the proximal map, positive, in units of the greatest density over the typical speed "
+        "(pixels an interval) squared",
+        "0.03 to 3 tried on translations, 0.01 to 0.3 on a maze",
     )
     tolerance: float = parameter(
         3e-4, "stop when residual and change are below, relative", "chosen here"

@@ -74,7 +74,7 @@ def dynamic_transport(
     intervals: int = 20,
     algorithm: Algorithm = "admm",
     iterations: int = 500,
-    step: float = 0.1,
+    step: float = 0.2,
     relaxation: float = 1.7,
     tolerance: float = 1e-4,
     tau: float | None = None,
@@ -93,7 +93,8 @@ def dynamic_transport(
     iterations : int
         At most so many.
     step : float
-        Of the proximal map, in units of the greatest density of a pair's ends.
+        Of the proximal map, in units of the greatest density of a pair's ends over the square of
+        its typical speed: then one number serves short and long ways, coarse and fine times.
     relaxation : float
         In (0, 2).
     tolerance : float
@@ -113,7 +114,8 @@ def dynamic_transport(
     check_options(intervals, algorithm, iterations, step, relaxation, tolerance, tau)
     scale = ends.amax((1, 2, 3))
     grid = SpaceTimeGrid(intervals, walls.height, walls.width, tau, ends.device)
-    problem = Splitting(ends / scale.view(-1, 1, 1, 1), grid, walls, step)
+    steps = step * intervals**2 / squared_distance(ends, walls)
+    problem = Splitting(ends / scale.view(-1, 1, 1, 1), grid, walls, steps.view(-1, 1))
     unit = intervals / problem.ends.sum((2, 3)).mean(1)
     objective, residual = [], []
     before = problem.origin
@@ -129,6 +131,44 @@ def dynamic_transport(
         if converged or len(objective) == iterations:
             break
     return _result(problem, scale, state, objective, residual, converged)
+
+
+def squared_distance(ends: Tensor, walls: Grid) -> Tensor:
+    """Estimate how far mass moves: from the free cell nearest to the start's centroid to the end.
+
+    Parameters
+    ----------
+    ends : Tensor, shape (n, 2, h, w)
+    walls : Grid
+
+    Returns
+    -------
+    Tensor, shape (n,)
+        Mean squared length of the shortest paths, in squared pixels, at least 1.
+    """
+    places = walls.free.nonzero().to(ends)
+    found = []
+    for start, end in ends[:, :, walls.free]:
+        centroid = start @ places / start.sum()
+        centre = int((places - centroid).square().sum(1).argmin())
+        if walls.obstacles is None:
+            lengths = (places - places[centre]).square().sum(1)
+        else:
+            source = places[centre : centre + 1]
+            lengths = _around_walls(walls.obstacles, source, places[end > 0])
+            end = end[end > 0]
+        there = lengths.isfinite()
+        found.append((end[there] @ lengths[there]) / end.sum())
+    return torch.stack(found).clamp(min=1)
+
+
+def _around_walls(obstacles: Tensor, source: Tensor, targets: Tensor) -> Tensor:
+    """Square the lengths of the shortest paths from one cell; SciPy does it on the CPU."""
+    from otbench.ot.geodesic_distance import geodesic_distances
+
+    points = (x.detach().cpu().numpy() for x in (source, targets))
+    lengths = geodesic_distances(obstacles.cpu().numpy(), *points)
+    return torch.as_tensor(lengths[0]).to(targets).square()
 
 
 def _result(

@@ -18,7 +18,7 @@ NEWTON_STEPS = 6
 """From the starting point below, enough for all digits of float64."""
 
 
-def kinetic_prox(momentum: Tensor, density: Tensor, step: float) -> tuple[Tensor, Tensor]:
+def kinetic_prox(momentum: Tensor, density: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
     r"""Apply the proximal map of :math:`\gamma m^2 / \rho`, elementwise.
 
     With :math:`x = \rho + 2 \gamma`, the density solves :math:`x^2 (x - \tilde\rho - 2 \gamma) =
@@ -30,8 +30,8 @@ def kinetic_prox(momentum: Tensor, density: Tensor, step: float) -> tuple[Tensor
     ----------
     momentum, density : Tensor, one shape
         The point :math:`(\tilde m, \tilde\rho)`.
-    step : float
-        The positive number :math:`\gamma`.
+    step : Tensor
+        The positive :math:`\gamma`; broadcasts to the shape of the point.
 
     Returns
     -------
@@ -41,10 +41,10 @@ def kinetic_prox(momentum: Tensor, density: Tensor, step: float) -> tuple[Tensor
     ----------
     Papadakis, Peyré & Oudet 2014, proposition 1 (there with half the energy).
     """
-    active = momentum.square().add_(density, alpha=4 * step) > 0  # the root is above 2 step
-    m, density_there = momentum[active], density[active]
+    active = momentum.square().addcmul_(density, step, value=4) > 0  # the root is above 2 step
+    m, step = momentum[active], step.expand_as(momentum)[active]
     right = m.square().mul_(step)
-    shifted = density_there.add_(2 * step)
+    shifted = density[active].add_(step, alpha=2)
     tiny = torch.finfo(right.dtype).tiny
     # Each of these is above the root; the second needs a positive `shifted`, the third a negative.
     ratio = right / shifted.square().clamp_(min=tiny)
@@ -55,7 +55,7 @@ def kinetic_prox(momentum: Tensor, density: Tensor, step: float) -> tuple[Tensor
         gap = x - shifted
         slope = gap.mul(2).add_(x).mul_(x).clamp_(min=tiny)
         x.sub_(gap.mul_(x).mul_(x).sub_(right).div_(slope))
-    result = (x - 2 * step).clamp_(min=0)
+    result = x.sub(step, alpha=2).clamp_(min=0)
     moved, carried = torch.zeros_like(momentum), torch.zeros_like(density)
     carried[active] = result
     moved[active] = m.mul_(result).div_(x)
@@ -72,11 +72,11 @@ class Splitting:
     grid : SpaceTimeGrid
     walls : Grid
         What is free and which faces are open.
-    step : float
-        Of the proximal map.
+    step : Tensor, shape (n, 1)
+        Of the proximal map, for each pair.
     """
 
-    def __init__(self, ends: Tensor, grid: SpaceTimeGrid, walls: Grid, step: float) -> None:
+    def __init__(self, ends: Tensor, grid: SpaceTimeGrid, walls: Grid, step: Tensor) -> None:
         self.ends, self.grid, self.step = ends, grid, step
         self.zero = grid.empty_fields(len(ends))
         self.origin = grid.sample(self.zero, ends)

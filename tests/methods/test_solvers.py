@@ -90,7 +90,7 @@ def test_too_many_images_are_named():
 def test_walls_reach_the_solver_and_are_saved(blobs, short, tmp_path):
     walls = torch.zeros(16, 16, dtype=torch.bool)
     walls[:11, 7:9] = True
-    method = replace(QUICK, step=0.03)
+    method = replace(QUICK)
     free = method.interpolate(disc(5, 3), disc(5, 12), TIMES)
     method.fit(replace(blobs, obstacles=walls), short)
     frames = method.interpolate(disc(5, 3), disc(5, 12), TIMES)

@@ -41,7 +41,7 @@ def test_prox_is_the_greatest_root(step):
     momentum, density = torch.randn(2, 500, generator=generator, dtype=torch.float64)
     spread = 10 ** (4 * torch.rand(2, 500, generator=generator, dtype=torch.float64) - 3)
     momentum, density = momentum * spread[0], density * spread[1]
-    moved, carried = kinetic_prox(momentum, density, step)
+    moved, carried = kinetic_prox(momentum, density, torch.tensor(step, dtype=torch.float64))
     for m, r, *found in torch.stack([momentum, density, moved, carried], 1).tolist():
         roots = np.roots(
             [1, 4 * step - r, 4 * step**2 - 4 * step * r, -step * (m * m + 4 * step * r)]
@@ -59,7 +59,7 @@ def test_prox_minimises():
     def value(a, b):
         return 0.2 * a**2 / b + ((a - m) ** 2 + (b - r) ** 2) / 2
 
-    moved, carried = kinetic_prox(m, r, 0.2)
+    moved, carried = kinetic_prox(m, r, torch.tensor(0.2, dtype=torch.float64))
     kept = carried > 0
     best = torch.where(kept, value(moved, carried), (m**2 + r**2) / 2)
     for a, b in ((1e-3, 1e-3), (-1e-3, 1e-3), (1e-3, 0.1), (0.0, 1e-2)):
@@ -184,7 +184,7 @@ def test_mass_goes_around_walls(name):
     start, end = (x.masked_fill(WALL, 0) for x in (start, end))
     start, end = start / start.sum(), end / end.sum()
     found = dynamic_transport(
-        start, end, intervals=20, algorithm=name, obstacles=WALL, step=0.03, iterations=400
+        start, end, intervals=20, algorithm=name, obstacles=WALL, iterations=400
     )
     assert float((found.frames * WALL).sum((2, 3)).max()) < 0.01
     # Around the foot of the wall, from the nearest point of one blob to that of the other.
@@ -232,3 +232,17 @@ def test_bad_input_is_named(start, end, options, message):
 def test_walls_may_seal_off_what_no_mass_needs():
     found = dynamic_transport(blob(5, 4), blob(7, 4), intervals=4, iterations=50, obstacles=SEALED)
     assert float(found.frames[..., 9:].sum()) < 1e-3
+
+
+def test_steps_know_how_far_mass_goes():
+    from otbench.ot.grid import Grid
+    from otbench.ot.proximal import squared_distance
+
+    point = torch.zeros(2, 2, 20, 18, dtype=torch.float64)
+    point[0, 0, 4, 3] = point[0, 1, 4, 14] = 1
+    point[1, :, 10, 10] = 1
+    straight = squared_distance(point, Grid(20, 18))
+    assert straight.tolist() == [11**2, 1]
+    around = squared_distance(point[:1], Grid(20, 18, obstacles=WALL))
+    expected = np.hypot(4.5, 9.5) + 2 + np.hypot(4.5, 9.5)
+    assert float(around) == pytest.approx(expected**2)
