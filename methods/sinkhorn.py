@@ -40,7 +40,7 @@ class Sinkhorn(UnlearnedInterpolator):
             "entries of the plan below 1e-12 are left out; the mass missing in the first marginal "
             "(at most 1e-5) is made up in proportion",
         ),
-        relative_cost=0.05,
+        relative_cost=0.3,
     )
 
     def __post_init__(self) -> None:
