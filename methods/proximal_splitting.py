@@ -26,7 +26,7 @@ class ProximalSplitting(UnlearnedInterpolator):
         "admm", "dr (Douglas-Rachford), admm (on the dual), pd (primal-dual)", "quickest here"
     )
     intervals: int = parameter(20, "time steps of the solver's grid, at least 1", "chosen here")
-    iterations: int = parameter(400, "at most so many", "one per cent of the energy, see step")
+    iterations: int = parameter(250, "at most so many", "energy within one per cent on a maze")
     step: float = parameter(
         0.2,
         "of the proximal map, positive, in units of the greatest density over the typical speed "
@@ -34,7 +34,7 @@ class ProximalSplitting(UnlearnedInterpolator):
         "0.03 to 3 tried on translations, 0.01 to 0.3 on a maze",
     )
     tolerance: float = parameter(
-        3e-4, "stop when residual and change are below, relative", "chosen here"
+        5e-4, "stop when residual and change are below, relative", "chosen here"
     )
     balanced: bool = parameter(
         True, "whether mass is only moved; images are then normalised to one mass", "the problem"
