@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import MethodCard, parameter
 from otbench.ot.displacement import displacement_path
 
-from .unlearned import UnlearnedInterpolator
+from .unlearned import UnlearnedInterpolator, check_threshold, colours_apart
 
 
 @dataclass
@@ -42,19 +40,11 @@ class Displacement(UnlearnedInterpolator):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if not 0 <= self.threshold < 1:
-            raise UsageError(f"displacement: threshold must be in [0, 1), got {self.threshold}")
+        check_threshold(self.threshold, "displacement")
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
         """Move the mass of (n, c, h, w) to (n, c, h, w), seen at times (k,): (n, k, c, h, w).
 
         The plans are found on the CPU; the frames come back to the device of ``x0``.
         """
-        times = t.detach().double().cpu().numpy()
-        starts, ends = (x.detach().double().cpu().flatten(0, 1).numpy() for x in (x0, x1))
-        paths = [
-            displacement_path(a, b, times, self.threshold)
-            for a, b in zip(starts, ends, strict=True)
-        ]
-        frames = torch.stack([torch.from_numpy(path) for path in paths])
-        return frames.unflatten(0, x0.shape[:2]).transpose(1, 2).clamp(0, 1).to(x0)
+        return colours_apart(lambda *pair: displacement_path(*pair, self.threshold), x0, x1, t)

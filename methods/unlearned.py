@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from otbench.errors import UsageError
 from otbench.interface import FitContext, ImageDataset, Interpolator
 from otbench.nn.checkpoint import SETTINGS
+
+Array = NDArray[np.float64]
+
+
+def check_threshold(threshold: float, method: str) -> None:
+    """Raise UsageError unless the threshold is in [0, 1)."""
+    if not 0 <= threshold < 1:
+        raise UsageError(f"{method}: threshold must be in [0, 1), got {threshold}")
+
+
+def colours_apart(
+    draw: Callable[[Array, Array, Array], Array], x0: Tensor, x1: Tensor, t: Tensor
+) -> Tensor:
+    """Draw the path of each colour of each pair by itself, on the CPU.
+
+    Parameters
+    ----------
+    draw : callable
+        From two images (h, w) and times (k,) to frames (k, h, w), in NumPy and float64.
+    x0, x1 : Tensor, shape (n, c, h, w)
+    t : Tensor, shape (k,)
+
+    Returns
+    -------
+    Tensor, shape (n, k, c, h, w)
+        Frames clipped to [0, 1], on the device of ``x0`` and of its type.
+    """
+    times = t.detach().double().cpu().numpy()
+    starts, ends = (x.detach().double().cpu().flatten(0, 1).numpy() for x in (x0, x1))
+    paths = [draw(a, b, times) for a, b in zip(starts, ends, strict=True)]
+    frames = torch.stack([torch.from_numpy(path) for path in paths])
+    return frames.unflatten(0, x0.shape[:2]).transpose(1, 2).clamp(0, 1).to(x0)
 
 
 @dataclass
@@ -29,3 +67,31 @@ class UnlearnedInterpolator(Interpolator):
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
         """Read back the parameters; images stay on the device they come on."""
         return cls(**json.loads((folder / SETTINGS).read_text())["parameters"])
+
+
+@dataclass
+class BarycenterInterpolator(UnlearnedInterpolator):
+    """An interpolator whose path is made of barycentres of the two images."""
+
+    @abstractmethod
+    def average(self, images: Array, weights: Array) -> Array:
+        """Average gray images (m, h, w), float64, by weights (m,) that sum to 1: (h, w)."""
+
+    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Average (n, c, h, w) and (n, c, h, w) by 1 - t and t, shape (k,): (n, k, c, h, w).
+
+        Runs on the CPU; the frames come back to the device of ``x0``.
+        """
+
+        def path(a: Array, b: Array, times: Array) -> Array:
+            images = np.stack([a, b])
+            return np.stack([self.average(images, np.array([1 - s, s])) for s in times])
+
+        return colours_apart(path, x0, x1, t)
+
+    def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Average the images (m, c, h, w) by each row of weights (k, m), each colour by itself."""
+        colours = x.detach().double().cpu().transpose(0, 1).numpy()
+        rows = weights.detach().double().cpu().numpy()
+        found = np.stack([[self.average(images, row) for images in colours] for row in rows])
+        return torch.from_numpy(found).clamp(0, 1).to(x)

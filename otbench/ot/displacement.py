@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -33,19 +34,10 @@ class Plan(NamedTuple):
         return float(self.weight @ ((self.start - self.end) ** 2).sum(1))
 
 
-def exact_plan(image0: Array, image1: Array, threshold: float = 0.0) -> Plan:
-    """Couple two images optimally for the squared distance, by POT's network simplex.
+def supports(image0: Array, image1: Array, threshold: float) -> tuple[list[Array], list[Array]]:
+    """Return places (rows and columns) and normalised masses of two images' pixels.
 
-    Parameters
-    ----------
-    image0, image1 : ndarray, shape (h, w)
-        Not negative; only pixels above the threshold take part, normalised to mass 1.
-    threshold : float
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, a value is negative or not finite, or an image has no such pixel.
+    Takes what `exact_plan` takes and raises what it raises.
     """
     if image0.ndim != 2 or image0.shape != image1.shape:
         raise ValueError(
@@ -60,7 +52,24 @@ def exact_plan(image0: Array, image1: Array, threshold: float = 0.0) -> Plan:
             raise ValueError(f"the {name} image is empty: no pixel is above {threshold:g}")
     places = [np.argwhere(image > threshold).astype(np.float64) for image in (image0, image1)]
     masses = [image[image > threshold] for image in (image0, image1)]
-    weights = [mass / mass.sum() for mass in masses]
+    return places, [mass / mass.sum() for mass in masses]
+
+
+def exact_plan(image0: Array, image1: Array, threshold: float = 0.0) -> Plan:
+    """Couple two images optimally for the squared distance, by POT's network simplex.
+
+    Parameters
+    ----------
+    image0, image1 : ndarray, shape (h, w)
+        Not negative; only pixels above the threshold take part, normalised to mass 1.
+    threshold : float
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a value is negative or not finite, or an image has no such pixel.
+    """
+    places, weights = supports(image0, image1, threshold)
     costs = ((places[0][:, None] - places[1][None]) ** 2).sum(2)
     coupling = import_pot().lp.emd(*weights, costs, numItermax=10_000_000, check_marginals=False)
     i, j = coupling.nonzero()
@@ -96,7 +105,13 @@ def splat(points: Array, weights: Array, shape: tuple[int, int]) -> Array:
     return image.reshape(shape)
 
 
-def displacement_path(image0: Array, image1: Array, times: Array, threshold: float = 0.0) -> Array:
+def displacement_path(
+    image0: Array,
+    image1: Array,
+    times: Array,
+    threshold: float = 0.0,
+    plan_of: Callable[[Array, Array, float], Plan] = exact_plan,
+) -> Array:
     """Draw McCann's displacement interpolation between two images.
 
     Parameters
@@ -108,6 +123,8 @@ def displacement_path(image0: Array, image1: Array, times: Array, threshold: flo
         In [0, 1].
     threshold : float
         See `exact_plan`.
+    plan_of : callable
+        What couples the images, called as ``plan_of(image0, image1, threshold)``.
 
     Returns
     -------
@@ -123,7 +140,7 @@ def displacement_path(image0: Array, image1: Array, times: Array, threshold: flo
     weights = np.stack([1 - times, times], 1)
     if not (kept0.any() and kept1.any()):
         return weights[:, 0, None, None] * kept0 + weights[:, 1, None, None] * kept1
-    plan = exact_plan(image0, image1, threshold)
+    plan = plan_of(image0, image1, threshold)
     masses = weights @ np.array([kept0.sum(), kept1.sum()])
     return np.stack(
         [
