@@ -54,6 +54,9 @@ class Maze(Dataset):
     """
 
     side: int = parameter(64, "pixels; a multiple of 32 from 32 to 256", "Feng & Strohmer, 7.1")
+    level: float = parameter(
+        0.2, "brightness of the discs, in (0, 1]: frames may be denser up to 1 before they are cut"
+    )
 
     title: ClassVar[str] = "A disc through a maze with two ways round"
 
@@ -61,9 +64,11 @@ class Maze(Dataset):
         """Check the parameters."""
         if self.side % 32 or not 32 <= self.side <= 256:
             raise UsageError(f"maze: side must be a multiple of 32 from 32 to 256, got {self.side}")
+        if not 0 < self.level <= 1:
+            raise UsageError(f"maze: level must be in (0, 1], got {self.level}")
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""
         centres = torch.tensor([[CORNER, 1 - CORNER], [1 - CORNER, CORNER]])
-        images = disc_coverage(centres, RADIUS, self.side)
+        images = self.level * disc_coverage(centres, RADIUS, self.side)
         return build_scene("maze", images, Scene(), obstacles=draw_walls(self.side))

@@ -17,6 +17,9 @@ from otbench.runner import Outcome
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's, told apart by the colour-blind."""
 
+STRIP_WIDTH = 9.0
+"""Inches of one path."""
+
 Galleries = dict[tuple[str, str], Path]
 """By run and method, the pictures of the cell of the first seed."""
 
@@ -77,10 +80,10 @@ def _stack(file: Path, name: str) -> np.ndarray | None:
 
 
 def _show(axis: Any, image: np.ndarray) -> None:
-    """Show an image (c, h, w), 8-bit, without axes."""
-    axis.imshow(
-        image.transpose(1, 2, 0).squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest"
-    )
+    """Show an image (c, h, w), 8-bit, without axes; its brightest pixel becomes white."""
+    bright = image / max(int(image.max()), 1)
+    style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+    axis.imshow(bright.transpose(1, 2, 0).squeeze(), **style)
     axis.set_xticks([])
     axis.set_yticks([])
 
@@ -114,9 +117,15 @@ def _paths(
                 title = ""
     if not strips:
         return None
-    height = sum(1.25 if title else 1.0 for title, *_ in strips) * 0.85
+    heights = [STRIP_WIDTH * strip.shape[1] / strip.shape[2] for *_, strip, _ in strips]
+    heights = [h + (0.4 if t else 0.12) for h, (t, *_) in zip(heights, strips, strict=True)]
     figure, axes = pyplot.subplots(
-        len(strips), 1, figsize=(10.5, height), squeeze=False, layout="constrained"
+        len(strips),
+        1,
+        figsize=(STRIP_WIDTH + 2.6, sum(heights)),
+        height_ratios=heights,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, (title, method, strip, scores) in zip(axes[:, 0], strips, strict=True):
         _show(axis, strip)

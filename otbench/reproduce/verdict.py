@@ -35,7 +35,7 @@ class Verdict:
 
 
 def judge(claim: Claim, measured: Sequence[Measured]) -> Verdict:
-    """Evaluate a claim for the means and for every seed that all its numbers have."""
+    """Evaluate a claim for the means and for every seed; where a number is missing it is lost."""
     known = {one.address: one for one in measured}
     needed = [known[address] for address in claim.check.addresses]
     missing = [one for one in needed if not one.values]
@@ -51,12 +51,13 @@ def judge(claim: Claim, measured: Sequence[Measured]) -> Verdict:
 
 def _judge(claim: Claim, needed: Sequence[Measured]) -> Verdict:
     means = {one.address: one.mean for one in needed}
-    seeds = sorted(set.intersection(*(set(one.values) for one in needed)))
+    seeds = sorted(set.union(*(set(one.values) for one in needed)))
+    complete = [seed for seed in seeds if all(seed in one.values for one in needed)]
     won = sum(
-        claim.check.holds({one.address: one.values[seed] for one in needed}) for seed in seeds
+        claim.check.holds({one.address: one.values[seed] for one in needed}) for seed in complete
     )
     in_mean = claim.check.holds(means)
-    status = FAILS if not (in_mean or won) else MIXED
+    status = MIXED if in_mean or won else FAILS
     if in_mean and won == len(seeds):
         status = HOLDS
     detail = f"{claim.check.filled_in(means, number)}, in {won} of {len(seeds)} seeds"
