@@ -55,7 +55,7 @@ class Maze(Dataset):
 
     side: int = parameter(64, "pixels; a multiple of 32 from 32 to 256", "Feng & Strohmer, 7.1")
     level: float = parameter(
-        0.2, "brightness of the discs, in (0, 1]: frames may be denser up to 1 before they are cut"
+        1.0, "brightness of the discs, in (0, 1]: below 1, frames may be denser before they are cut"
     )
 
     title: ClassVar[str] = "A disc through a maze with two ways round"

@@ -122,6 +122,7 @@ def test_more_auxiliary_discs_only_add_to_fewer():
         ("disc-split[share=0.7]", "share must be from 0.1 to 0.5, got 0.7"),
         ("faces-rgb[48]", "size must be one of 32, 64, 128, 256, got 48"),
         ("maze[side=48]", "multiple of 32 from 32 to 256, got 48"),
+        ("maze[level=0]", r"level must be in \(0, 1\], got 0"),
         ("four-shapes[side=8]", "multiple of 8 from 16"),
         ("four-positions[radius=0.3]", "radius must be from 0.05 to 0.2, got 0.3"),
         ("shape-change[side=0]", "multiple of 8 from 16"),
