@@ -8,7 +8,7 @@ from typing import ClassVar
 from otbench.errors import UsageError
 from otbench.interface import ImageDataset, MethodCard, parameter
 
-from .unlearned import Array, BarycenterInterpolator, check_threshold
+from .unlearned import Array, BarycenterInterpolator, check_threshold, most_images, too_many
 
 LARGEST = 64 * 64
 
@@ -20,6 +20,7 @@ class MultiMarginalOT(BarycenterInterpolator):
     threshold: float = parameter(
         1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
     )
+    most_images: int = most_images()
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Multi-marginal optimal transport",
@@ -48,11 +49,11 @@ class MultiMarginalOT(BarycenterInterpolator):
         check_threshold(self.threshold, "mmot")
 
     def skip(self, data: ImageDataset) -> str | None:
-        """Images above 64x64 pixels are too large for an exact plan."""
+        """Refuse images above 64x64 pixels, and more than ``most_images`` of them."""
         _, height, width = data.image_shape
         if height * width > LARGEST:
             return f"exact plans between images of {height}x{width} pixels take too long"
-        return None
+        return too_many(data, self.most_images, "mmot")
 
     def average(self, images: Array, weights: Array) -> Array:
         """Average gray images (m, h, w), at most four, by weights (m,)."""

@@ -15,7 +15,7 @@ from otbench.interface import FitContext, ImageDataset, MethodCard, parameter
 from otbench.nn.checkpoint import WEIGHTS
 from otbench.ot.proximal import check_options, dynamic_transport
 
-from .unlearned import UnlearnedInterpolator, check_threshold
+from .unlearned import UnlearnedInterpolator, check_threshold, most_images, too_many
 
 
 @dataclass
@@ -47,6 +47,7 @@ class ProximalSplitting(UnlearnedInterpolator):
     threshold: float = parameter(
         1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
     )
+    most_images: int = most_images()
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Dynamic optimal transport by proximal splitting",
@@ -89,6 +90,10 @@ class ProximalSplitting(UnlearnedInterpolator):
             )
         except ValueError as error:
             raise UsageError(f"proximal-splitting: {error}") from error
+
+    def skip(self, data: ImageDataset) -> str | None:
+        """Refuse data sets of more than ``most_images`` test images."""
+        return too_many(data, self.most_images, "proximal-splitting")
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
         """Remember the walls of the data set; there is nothing else to learn."""

@@ -9,10 +9,16 @@ from typing import ClassVar
 from torch import Tensor
 
 from otbench.errors import UsageError
-from otbench.interface import MethodCard, parameter
+from otbench.interface import ImageDataset, MethodCard, parameter
 from otbench.ot.displacement import displacement_path
 
-from .unlearned import UnlearnedInterpolator, check_threshold, colours_apart
+from .unlearned import (
+    UnlearnedInterpolator,
+    check_threshold,
+    colours_apart,
+    most_images,
+    too_many,
+)
 
 
 @dataclass
@@ -25,6 +31,7 @@ class Sinkhorn(UnlearnedInterpolator):
     threshold: float = parameter(
         1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
     )
+    most_images: int = most_images()
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Displacement interpolation along Sinkhorn's plan",
@@ -48,6 +55,10 @@ class Sinkhorn(UnlearnedInterpolator):
         check_threshold(self.threshold, "sinkhorn")
         if not self.epsilon > 0:
             raise UsageError(f"sinkhorn: epsilon must be positive, got {self.epsilon}")
+
+    def skip(self, data: ImageDataset) -> str | None:
+        """Refuse data sets of more than ``most_images`` test images."""
+        return too_many(data, self.most_images, "sinkhorn")
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
         """Move the mass of (n, c, h, w) to (n, c, h, w), seen at times (k,): (n, k, c, h, w).

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from otbench.errors import UsageError
-from otbench.interface import FitContext, ImageDataset, Interpolator
+from otbench.interface import FitContext, ImageDataset, Interpolator, parameter
 from otbench.nn.checkpoint import SETTINGS
 
 Array = NDArray[np.float64]
@@ -49,6 +49,26 @@ def colours_apart(
     paths = [draw(a, b, times) for a, b in zip(starts, ends, strict=True)]
     frames = torch.stack([torch.from_numpy(path) for path in paths])
     return frames.unflatten(0, x0.shape[:2]).transpose(1, 2).clamp(0, 1).to(x0)
+
+
+def most_images() -> int:
+    """Declare the parameter that keeps a slow method off large data sets."""
+    number: int = parameter(
+        100,
+        "skip a data set of more test images than this, whose pairs would take long; at least 2",
+        "a pair takes about a second, a data set is scored on over a thousand",
+    )
+    return number
+
+
+def too_many(data: ImageDataset, most: int, method: str) -> str | None:
+    """Say why a slow method skips a data set, or None."""
+    if len(data.test) <= most:
+        return None
+    return (
+        f"it takes about a second a pair, and {data.name} has {len(data.test):,} test images: "
+        f"choose a scene, or {method}[most_images={len(data.test)}]"
+    )
 
 
 @dataclass

@@ -20,6 +20,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 STRIP_WIDTH = 9.0
 """Inches of one path."""
 
+WALLS = (70, 90, 130)
+"""Colour of walls, which are black in the images themselves."""
+
 Galleries = dict[tuple[str, str], Path]
 """By run and method, the pictures of the cell of the first seed."""
 
@@ -96,6 +99,19 @@ def _scores(
     return "\n".join(f"{a[1]} {number(known[a].mean)}" for a in addresses if a in known)
 
 
+def _strip(file: Path, pair: int) -> np.ndarray | None:
+    """Put the frames of a path side by side, (c, h, k w), with walls in colour."""
+    paths, walls = _stack(file, "paths"), _stack(file, "obstacles")
+    if paths is None or len(paths) <= pair:
+        return None
+    frames = paths[pair]
+    if walls is not None and frames.shape[1] == 1:
+        bright = frames * (255 / max(int(frames.max()), 1))
+        colour = np.array(WALLS).reshape(3, 1, 1)
+        frames = np.where(walls > 0, colour, np.repeat(bright, 3, 1)).astype(np.uint8)
+    return np.concatenate(list(frames), 2)
+
+
 def _paths(
     pyplot: Any,
     reproduction: Reproduction,
@@ -109,25 +125,20 @@ def _paths(
             title = run.name if len(reproduction.picture.pairs) == 1 else f"{run.name}, {pair + 1}"
             for method in run.methods:
                 file = galleries.get((run.name, method))
-                stack = _stack(file, "paths") if file else None
-                if stack is None or len(stack) <= pair:
-                    continue
-                scores = _scores(reproduction, known, run, method)
-                strips.append((title, method, np.concatenate(list(stack[pair]), 2), scores))
-                title = ""
+                strip = _strip(file, pair) if file else None
+                if strip is not None:
+                    scores = _scores(reproduction, known, run, method)
+                    strips.append((title, method, strip, scores))
+                    title = ""
     if not strips:
         return None
-    heights = [STRIP_WIDTH * strip.shape[1] / strip.shape[2] for *_, strip, _ in strips]
-    heights = [h + (0.4 if t else 0.12) for h, (t, *_) in zip(heights, strips, strict=True)]
-    figure, axes = pyplot.subplots(
-        len(strips),
-        1,
-        figsize=(STRIP_WIDTH + 2.6, sum(heights)),
-        height_ratios=heights,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis, (title, method, strip, scores) in zip(axes[:, 0], strips, strict=True):
+    widest = max(strip.shape[2] for *_, strip, _ in strips)
+    sizes = [np.array(strip.shape[1:]) * STRIP_WIDTH / widest for *_, strip, _ in strips]
+    gaps = [0.42 if title else 0.1 for title, *_ in strips]
+    tops = np.cumsum([gap + h for gap, (h, _) in zip(gaps, sizes, strict=True)])
+    figure = pyplot.figure(figsize=(STRIP_WIDTH, tops[-1]))
+    for (title, method, strip, scores), (h, w), top in zip(strips, sizes, tops, strict=True):
+        axis = figure.add_axes((0, 1 - top / tops[-1], w / STRIP_WIDTH, h / tops[-1]))
         _show(axis, strip)
         axis.set_ylabel(method, rotation=0, ha="right", va="center")
         axis.text(1.01, 0.5, scores, transform=axis.transAxes, va="center", fontsize=8)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from otbench.conformance import check_method
+from otbench.conformance import check_method, tiny_images
 from otbench.errors import UsageError
 from otbench.registry import OWN_DISTRIBUTION, Plugin
 from otbench.selection import Spec
@@ -157,3 +157,11 @@ def test_bad_parameters_are_named(cls, parameters, message):
 def test_method_conforms(name, value):
     plugin = Plugin("methods", name, f"otbench_methods.{value}", OWN_DISTRIBUTION, "")
     assert [r for r in check_method(plugin, Spec(name)) if r.problem] == []
+
+
+@pytest.mark.parametrize("method", [ProximalSplitting, MultiMarginalOT, Sinkhorn])
+def test_large_data_sets_are_skipped_with_a_way_out(method):
+    data = tiny_images()
+    assert method().skip(data) is None
+    assert "blobs has 32 test images" in method(most_images=31).skip(data)
+    assert "[most_images=32]" in method(most_images=31).skip(data)
