@@ -1,4 +1,4 @@
-"""``otbench show``: a method, data set, metric, task, preset or result in full."""
+"""``otbench show``: a method, data set, metric, task, preset, reproduction or result in full."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEARCHED = ("methods", "datasets", "metrics", "tasks")
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb and its options."""
     parser = subparsers.add_parser(
-        "show", help="one method, data set, metric, task, preset or result in full"
+        "show", help="one method, data set, metric, task, preset, reproduction or result in full"
     )
     parser.add_argument("name", help="a name, or the folder of a cell")
 
@@ -40,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
 def _describe(name: str) -> list[str]:
     from otbench.presets import PRESETS
     from otbench.registry import Registry, unknown_name
+    from otbench.reproduce.declaration import reproductions
 
     if name in PRESETS:
         return _preset(PRESETS[name])
@@ -49,6 +50,10 @@ def _describe(name: str) -> list[str]:
         known += registry.names()
         if name in registry.names():
             return _plugin(registry.get(name))
+    claims = reproductions()
+    if name in claims:
+        return _reproduction(claims[name])
+    known += claims
     record = Path(name) if name.endswith(".json") else Path(name) / "record.json"
     if record.is_file():
         return _record(record)
@@ -109,6 +114,18 @@ def _preset(preset: Any) -> list[str]:
     for task, metrics in preset.metrics.items():
         lines += ["", f"{task}:", f"  {', '.join(metrics)}"]
     return lines
+
+
+def _reproduction(one: Any) -> list[str]:
+    lines = [f"{one.id}  (reproduction)", "", one.title, one.paper, ""]
+    lines += [f"note: {one.note}"] if one.note else []
+    lines += [f"  {name} = {selection}" for name, selection in one.methods.items()]
+    lines += _listed(
+        "runs", tuple(f"{r.name}: {r.dataset}, {', '.join(r.methods)}" for r in one.runs)
+    )
+    lines += _listed("quantities", tuple(f"{q.name}: {q.task}/{q.metric}" for q in one.quantities))
+    claims = (f"{claim.says} [{claim.check.text}]" for claim in one.claims)
+    return lines + _listed("claims", tuple(claims))
 
 
 def _record(path: Path) -> list[str]:
