@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import sys
 import warnings
@@ -34,8 +33,12 @@ def ott_neural() -> SimpleNamespace:
 
     Importing them the usual way pulls all of `ott.neural` in, and with it flax, which is no
     dependency. Only OTT's networks are built on it; stand-ins without a body take their place, and
-    tests bring networks of their own, as `neuraldual` allows.
+    tests bring networks of their own, as `neuraldual` allows. Without OTT the test is skipped.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pytest.importorskip("jaxopt")
+        pytest.importorskip("ott.problems.linear.potentials")
     spec = importlib.util.find_spec("ott")
     assert spec is not None
     assert spec.submodule_search_locations is not None
@@ -70,10 +73,6 @@ def ott_neural() -> SimpleNamespace:
     before = set(sys.modules)
     sys.modules.update(stand_ins)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            importlib.import_module("jaxopt")
-            importlib.import_module("ott.problems.linear.potentials")
         conjugate = load(f"{layers}.conjugate", folder / "networks" / "layers" / "conjugate.py")
         vars(stand_ins[layers])["conjugate"] = conjugate
         neuraldual = load(f"{prefix}.methods.neuraldual", folder / "methods" / "neuraldual.py")

@@ -95,6 +95,7 @@ def test_agrees_with_scipy(curved):
         np.testing.assert_allclose(point, other.x, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_agrees_with_ott(curved, ott_neural):
     y = draw(64, 5, seed=3, scale=2.0)
     other = ott_neural.conjugate.FenchelConjugateLBFGS(gtol=1e-3, max_iter=100)

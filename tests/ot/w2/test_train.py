@@ -54,6 +54,7 @@ def test_enot_finds_the_gaussian_map():
     assert uvp(NETWORK, final.parameters.f) < 2
 
 
+@pytest.mark.slow
 def test_dual_regression_finds_the_gaussian_map_and_the_dual_value():
     loss = DualLoss(
         NETWORK,
