@@ -1,0 +1,1 @@
+"""Wasserstein-2 maps as gradients of trained potentials: plain JAX and optax."""

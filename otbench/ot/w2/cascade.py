@@ -1,0 +1,98 @@
+"""Iterating on many points at once under jit, where finished points stop costing.
+
+A vmapped loop costs its slowest point. Here a loop over the whole batch runs until all but a
+quarter of the points are done; the unfinished are then gathered into arrays a quarter the size and
+go on alone, and so on down to `SMALLEST`. Shapes stay static, every size is one more compiled loop,
+and the work of late points is paid for late points only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from otbench.ot.conjugate import Conjugate
+
+SMALLEST = 32
+"""Batches are not split below this: a gradient of so few points costs about as much as of one."""
+
+QUARTER = 4
+"""Share of points that go on after a split, inverted."""
+
+Data = TypeVar("Data")
+
+
+class Rows(NamedTuple):
+    """Points on their way, one row each.
+
+    Attributes
+    ----------
+    y, points : Array, shape (n, d)
+    gradient : Array, shape (n, d)
+        Of J at the points.
+    residual : Array, shape (n,)
+    iterations : Array, shape (n,), int32
+    stuck : Array, shape (n,), bool
+        No step of any length improves the point: it is given up.
+    extra : tuple of Array
+        What one solver keeps, rows first.
+    """
+
+    y: Array
+    points: Array
+    gradient: Array
+    residual: Array
+    iterations: Array
+    stuck: Array
+    extra: tuple[Array, ...]
+
+
+Advance = Callable[[Rows, Array], Rows]
+"""Takes one step with all unfinished rows, given the number of steps before it."""
+
+
+def unfinished(rows: Rows, tolerance: float) -> Array:
+    """Tell which rows go on."""
+    return (rows.residual > tolerance) & ~rows.stuck
+
+
+def take(data: Data, order: Array) -> Data:
+    """Take rows of every array."""
+    return jax.tree.map(lambda a: a[order], data)
+
+
+def where_rows(chosen: Array, new: Array, old: Array) -> Array:
+    """Choose between arrays row by row."""
+    return jnp.where(chosen.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+
+def cascade(advance: Advance, rows: Rows, tolerance: float, max_iterations: int) -> Conjugate:
+    """Advance the rows until all are finished, in ever smaller batches."""
+    index = jnp.arange(len(rows.y))
+    found = Conjugate(rows.points, rows.residual, rows.iterations)
+    step = jnp.zeros((), jnp.int32)
+    while True:
+        rest = len(rows.y) // QUARTER if len(rows.y) // QUARTER >= SMALLEST else 0
+
+        def crowded(carry: tuple[Rows, Array], rest: int = rest) -> Array:
+            rows, step = carry
+            return (step < max_iterations) & (jnp.sum(unfinished(rows, tolerance)) > rest)
+
+        def once(carry: tuple[Rows, Array]) -> tuple[Rows, Array]:
+            rows, step = carry
+            return advance(rows, step), step + 1
+
+        rows, step = jax.lax.while_loop(crowded, once, (rows, step))
+        found = Conjugate(
+            found.points.at[index].set(rows.points),
+            found.residual.at[index].set(rows.residual),
+            found.iterations.at[index].set(rows.iterations),
+        )
+        if not rest:
+            return found
+        late = jnp.argsort(~unfinished(rows, tolerance), stable=True)[:rest]
+        rows, index = take(rows, late), index[late]

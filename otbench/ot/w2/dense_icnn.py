@@ -1,0 +1,127 @@
+"""The convex potentials of the Wasserstein-2 benchmark's checkpoints (Korotin et al. 2021)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from .potentials import elu
+
+STRONG_CONVEXITY = 1e-2
+"""Of the checkpoints' potentials in the benchmark; not in the files, and not the 1e-4 they were
+trained with."""
+
+Digest = Callable[[Path, str], None]
+"""Checks a file's sha256, given as hex, and raises where it is not the expected one."""
+
+
+class DenseICNN(NamedTuple):
+    """The checkpoints' input-convex network with quadratic skip connections.
+
+    Attributes
+    ----------
+    factors : tuple of Array, each (n, h)
+        Of the squares.
+    kernels, biases : tuple of Array, (n, h) and (h,)
+    inner : tuple of Array, (h, next h)
+        Not negative.
+    final : Array, shape (h,)
+        Not negative.
+    """
+
+    factors: tuple[Array, ...]
+    kernels: tuple[Array, ...]
+    biases: tuple[Array, ...]
+    inner: tuple[Array, ...]
+    final: Array
+
+    def __call__(self, x: Array) -> Array:
+        """Evaluate at x (m, n); no activation after the first layer, CELU after the others."""
+        skips = [
+            (x @ a) ** 2 + x @ w + b
+            for a, w, b in zip(self.factors, self.kernels, self.biases, strict=True)
+        ]
+        units = skips[0]
+        for inner, skip in zip(self.inner, skips[1:], strict=True):
+            units = elu(units @ inner + skip)
+        return units @ self.final + 0.5 * STRONG_CONVEXITY * jnp.sum(x * x, axis=-1)
+
+
+def read_checkpoint(file: Path, dimension: int, check: Digest | None = None) -> DenseICNN:
+    """Read a potential from one of the release's ``N_v1.pt`` and ``N_v2.pt``.
+
+    Parameters
+    ----------
+    file : Path
+    dimension : int
+        That the potential should have.
+    check : callable, optional
+        Given the file and its sha256 before anything is loaded.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no such network, one of another dimension, or weights that are negative
+        (then it is not convex) or not finite.
+    OSError
+        If it cannot be read.
+    """
+    if check is not None:
+        check(file, hashlib.sha256(file.read_bytes()).hexdigest())
+    import torch
+
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        arrays = {name: jnp.asarray(value.numpy()) for name, value in state.items()}
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many kinds on a broken file
+        raise ValueError(f"{file} is not a checkpoint of tensors: {error}") from error
+    expected, depth = _expected_shapes(arrays, dimension)
+    if not depth or set(arrays) != set(expected):
+        raise ValueError(f"{file} holds no DenseICNN of rank 1: it has {sorted(arrays)}")
+    for name, value in arrays.items():
+        if value.shape != expected[name]:
+            raise ValueError(
+                f"{file}: {name} has shape {value.shape}, in {dimension} dimensions it should "
+                f"have {expected[name]}"
+            )
+        if not bool(jnp.all(jnp.isfinite(value))):
+            raise ValueError(f"{file}: {name} holds values that are not finite")
+        if not name.startswith("quadratic") and float(value.min()) < 0:
+            raise ValueError(
+                f"{file}: {name} holds negative weights (least {float(value.min()):g}): "
+                f"the potential is not convex"
+            )
+    quadratic = [f"quadratic_layers.{k}." for k in range(depth)]
+    return DenseICNN(
+        tuple(arrays[p + "quadratic_decomposed"][:, 0] for p in quadratic),
+        tuple(arrays[p + "weight"].T for p in quadratic),
+        tuple(arrays[p + "bias"] for p in quadratic),
+        tuple(arrays[f"convex_layers.{k}.weight"].T for k in range(depth - 1)),
+        arrays["final_layer.weight"][0],
+    )
+
+
+def _expected_shapes(
+    arrays: dict[str, Array], dimension: int
+) -> tuple[dict[str, tuple[int, ...]], int]:
+    """Return the shapes that a network with the given biases has, by name, and its depth."""
+    widths: list[int] = []
+    while (bias := f"quadratic_layers.{len(widths)}.bias") in arrays:
+        widths.append(arrays[bias].size)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for k, width in enumerate(widths):
+        shapes[f"quadratic_layers.{k}.quadratic_decomposed"] = (dimension, 1, width)
+        shapes[f"quadratic_layers.{k}.weight"] = (width, dimension)
+        shapes[f"quadratic_layers.{k}.bias"] = (width,)
+        if k:
+            shapes[f"convex_layers.{k - 1}.weight"] = (width, widths[k - 1])
+        if k == len(widths) - 1:
+            shapes["final_layer.weight"] = (1, width)
+    return shapes, len(widths)

@@ -1,0 +1,197 @@
+"""L-BFGS with a parallel Armijo search as a conjugate solver (Amos 2023, release)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from otbench.ot.conjugate import (
+    APPROXIMATE,
+    ARMIJO,
+    ROUNDING,
+    SHRINK,
+    Potential,
+    _dot,
+    _value_and_gradient,
+)
+
+from .cascade import SMALLEST, Advance, Rows, take, unfinished, where_rows
+
+if TYPE_CHECKING:
+    from .conjugate import Solver
+
+SEARCHED_AT_ONCE = 8
+"""A line search takes up the points whose full step fails, this fraction of the batch at a time."""
+
+
+class _Memory(NamedTuple):
+    """What L-BFGS knows of each point; slots are a ring, the newest at (step - 1) % memory."""
+
+    value: Array  # (n,): of J
+    scale: Array  # (n,): the inverse Hessian's guess is scale * identity
+    fresh: Array  # (n,): the last search failed, and the memory was cleared
+    moves: Array  # (n, memory, d)
+    turns: Array  # (n, memory, d)
+    inverse_curvature: Array  # (n, memory): 1 / <move, turn>, 0 where unusable
+
+
+def _direction(gradient: Array, m: _Memory, step: Array) -> Array:
+    """Descent directions by the two-loop recursion (Nocedal & Wright, algorithm 7.4).
+
+    Only slots that were ever filled are visited: early steps, all that training mostly takes, do
+    not pay for an empty memory.
+    """
+    slots = m.moves.shape[1]
+    filled = jnp.minimum(step, slots)
+
+    def back(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        q, weights = carry
+        slot = (step - 1 - k) % slots
+        weight = m.inverse_curvature[:, slot] * _dot(m.moves[:, slot], q)
+        return q - weight[:, None] * m.turns[:, slot], weights.at[slot].set(weight)
+
+    def forth(k: Array, q: Array) -> Array:
+        slot = (step - filled + k) % slots
+        weight = m.inverse_curvature[:, slot] * _dot(m.turns[:, slot], q)
+        return q + (weights[slot] - weight)[:, None] * m.moves[:, slot]
+
+    empty = jnp.zeros((slots, len(gradient)), gradient.dtype)
+    q, weights = jax.lax.fori_loop(0, filled, back, (gradient, empty))
+    return -jax.lax.fori_loop(0, filled, forth, m.scale[:, None] * q)
+
+
+class _Trial(NamedTuple):
+    """A step of some length for each point, and what J is there."""
+
+    length: Array
+    points: Array
+    value: Array
+    gradient: Array
+
+
+class _Search(NamedTuple):
+    """Where a line search starts, rows first."""
+
+    y: Array
+    points: Array
+    value: Array
+    direction: Array
+    slope: Array
+
+
+def _passes(at: _Search, value: Array, end_slope: Array, length: Array | float) -> Array:
+    """Tell whether a step descends enough, by its value or, near the optimum, by its slopes."""
+    product = _dot(at.points, at.y)
+    rounding = ROUNDING * jnp.finfo(at.y.dtype).eps
+    slack = rounding * (jnp.abs(product) + jnp.abs(at.value + product))
+    armijo = value <= at.value + ARMIJO * length * at.slope
+    flat = (value <= at.value + slack) & (end_slope <= -APPROXIMATE * at.slope)
+    return armijo | flat
+
+
+def _shorten(
+    potential: Potential, at: _Search, trial: _Trial, unresolved: Array, lengths: Array
+) -> _Trial:
+    """Search for the points whose full step fails, a few rows at a time, all lengths at once.
+
+    Points where every length fails get length 0.
+    """
+    few = max(len(at.y) // SEARCHED_AT_ONCE, min(len(at.y), SMALLEST))
+
+    def take_up(carry: tuple[_Trial, Array]) -> tuple[_Trial, Array]:
+        trial, unresolved = carry
+        chosen = jnp.argsort(~unresolved, stable=True)[:few]
+        part = take(at, chosen)
+
+        def objective(x: Array) -> Array:
+            return potential(x) - _dot(x, jnp.tile(part.y, (len(x) // few, 1)))
+
+        steps = jnp.repeat(lengths, few)
+        many = jax.tree.map(lambda a: jnp.tile(a, (len(lengths),) + (1,) * (a.ndim - 1)), part)
+        value, end_slope = jax.jvp(
+            objective, (many.points + steps[:, None] * many.direction,), (many.direction,)
+        )
+        passing = _passes(many, value, end_slope, steps).reshape(len(lengths), few)
+        best = lengths[jnp.argmax(passing, axis=0)]
+        length = jnp.where(jnp.any(passing, axis=0), best, 0.0)
+        points = part.points + length[:, None] * part.direction
+        found = _Trial(length, points, *_value_and_gradient(objective, points))
+        needed = unresolved[chosen]
+        merged = jax.tree.map(
+            lambda old, new: old.at[chosen].set(where_rows(needed, new, old[chosen])), trial, found
+        )
+        return merged, unresolved.at[chosen].set(False)
+
+    return jax.lax.while_loop(lambda c: jnp.any(c[1]), take_up, (trial, unresolved))[0]
+
+
+def begin(
+    solver: Solver, potential: Potential, y: Array, value: Array
+) -> tuple[tuple[Array, ...], Advance]:
+    """Return what is kept of each row, and the step.
+
+    The full step is tried first, the other candidates only where it fails. Where all fail, a row
+    forgets its memory and goes on with a much shorter guess (the release stops there), until that
+    drowns in rounding.
+    """
+    lengths = SHRINK ** -jnp.arange(solver.candidates, dtype=y.dtype)
+    epsilon = jnp.finfo(y.dtype).eps
+
+    def advance(rows: Rows, step: Array) -> Rows:
+        m = _Memory(*rows.extra)
+        active = unfinished(rows, solver.tolerance)
+        direction = _direction(rows.gradient, m, step)
+        slope = _dot(rows.gradient, direction)
+        ascends = slope >= 0
+        direction = where_rows(ascends, -m.scale[:, None] * rows.gradient, direction)
+        slope = jnp.where(ascends, _dot(rows.gradient, direction), slope)
+
+        at = _Search(rows.y, rows.points, m.value, direction, slope)
+        points = rows.points + direction
+        value, gradient = _value_and_gradient(potential, points)
+        value, gradient = value - _dot(points, rows.y), gradient - rows.y
+        trial = _Trial(jnp.ones_like(slope), points, value, gradient)
+        good = _passes(at, value, _dot(gradient, direction), 1.0)
+        trial = _shorten(potential, at, trial, active & ~good, lengths[1:])
+
+        moved = active & (trial.length > 0)
+        failed = active & ~moved
+        points = where_rows(moved, trial.points, rows.points)
+        gradient = where_rows(moved, trial.gradient, rows.gradient)
+        move, turn = points - rows.points, gradient - rows.gradient
+        curvature, square = _dot(move, turn), _dot(turn, turn)
+        usable = curvature > epsilon * square
+        inverse = jnp.where(usable, 1 / jnp.where(usable, curvature, 1.0), 0.0)
+        scale = jnp.where(usable, curvature / jnp.where(usable, square, 1.0), m.scale)
+        slot = step % solver.memory
+        history = m.inverse_curvature.at[:, slot].set(inverse)
+        memory = _Memory(
+            jnp.where(moved, trial.value, m.value),
+            jnp.where(failed, m.scale * lengths[-1] / SHRINK, scale),
+            failed,
+            m.moves.at[:, slot].set(move),
+            m.turns.at[:, slot].set(turn),
+            jnp.where(failed[:, None], 0.0, history),
+        )
+        return rows._replace(
+            points=points,
+            gradient=gradient,
+            residual=jnp.where(moved, solver.size(gradient), rows.residual),
+            iterations=rows.iterations + active,
+            stuck=failed & m.fresh & (memory.scale < epsilon),
+            extra=tuple(memory),
+        )
+
+    n, d = y.shape
+    extra = (
+        value,
+        jnp.ones(n, y.dtype),
+        jnp.zeros(n, bool),
+        jnp.zeros((n, solver.memory, d), y.dtype),
+        jnp.zeros((n, solver.memory, d), y.dtype),
+        jnp.zeros((n, solver.memory), y.dtype),
+    )
+    return extra, advance
