@@ -1,4 +1,4 @@
-"""A few images through every task and metric before anything trains."""
+"""A few images or points through every task and metric before anything trains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ import torch
 from torch import Tensor
 
 from otbench.errors import DataError
-from otbench.interface import Autoencoder, FitContext, ImageDataset, MethodCard, Split
+from otbench.interface import (
+    Autoencoder,
+    Data,
+    FitContext,
+    ImageDataset,
+    MeasurePair,
+    Method,
+    MethodCard,
+    Split,
+    TransportMap,
+)
 from otbench.metrics.base import Metric, ScoreContext
 from otbench.plan import Answer
 from otbench.presets import Sizes
@@ -42,8 +52,32 @@ class _Pixels(Autoencoder):
         return z.unflatten(1, self.shape_).clamp(0, 1)
 
 
-def dry_pass(wanted: dict[str, list[str]], data: ImageDataset, answer: Answer) -> None:
-    """Pass a few images through each metric once."""
+@dataclass
+class _Still(TransportMap):
+    """The map that moves nothing, for the dry pass."""
+
+    card = MethodCard("still", "none")
+
+    def fit(self, data: MeasurePair, ctx: FitContext) -> None: ...
+
+    def save(self, folder: Path) -> None: ...
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> _Still:
+        return cls()
+
+    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return x
+
+    def pull(self, y: Tensor) -> Tensor:
+        return y
+
+    def dual_value(self, x: Tensor, y: Tensor) -> float:
+        return 0.0
+
+
+def dry_pass(wanted: dict[str, list[str]], data: Data, answer: Answer) -> None:
+    """Pass a few images or points through each metric once."""
     for text, metric in make_metrics(chain(*wanted.values()), Registry("metrics")).items():
         if text in answer.unavailable:
             continue
@@ -53,10 +87,11 @@ def dry_pass(wanted: dict[str, list[str]], data: ImageDataset, answer: Answer) -
             except DataError as error:
                 answer.unavailable[text] = str(error).splitlines()[0]
                 answer.warnings.append(f"{text} will not be scored: {error}")
-    few = _few(data)
+    few = _few(data) if isinstance(data, ImageDataset) else data
+    method: Method = _Pixels() if isinstance(data, ImageDataset) else _Still()
     sizes = Sizes(DRY_IMAGES, DRY_IMAGES, pairs=2, midpoints=DRY_IMAGES, frames=DRY_FRAMES)
     ctx = ScoreContext(torch.device(answer.device), 0, few, **asdict(sizes))
-    for row in score(_Pixels(), few, ctx, wanted, answer.unavailable):
+    for row in score(method, few, ctx, wanted, answer.unavailable):
         if row["status"] == "failed":
             answer.unavailable[row["text"]] = f"failed before training: {row['reason']}"
             answer.warnings.append(f"{row['metric']} will not be scored: {row['reason']}")

@@ -22,11 +22,13 @@ __all__ = [
     "Autoencoder",
     "Budget",
     "CircularFamily",
+    "Data",
     "Dataset",
     "Diverged",
     "FitContext",
     "ImageDataset",
     "Interpolator",
+    "JaxSampler",
     "MeasurePair",
     "Method",
     "MethodCard",
@@ -142,23 +144,54 @@ class ImageDataset:
         return channels, height, width
 
 
+JaxSampler = Callable[[Any, int], Any]
+"""From a JAX random key and a number n to points (n, d); JAX can trace it."""
+
+
 class MeasurePair(ABC):
-    """Two distributions to carry onto each other, with the true map where it is known."""
+    """Two distributions to carry onto each other, with the true map where it is known.
+
+    Attributes
+    ----------
+    name, variant : str
+        As of an `ImageDataset`.
+    sha256 : str
+        Digest of whatever defines the two distributions, part of every cell's key.
+    dimension : int
+    """
 
     name: str
+    variant: str
+    sha256: str
     dimension: int
 
     @abstractmethod
     def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n points of the source, shape (n, d)."""
+        """Draw n points of the source, shape (n, d), float32, on the CPU."""
 
     @abstractmethod
     def target(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n points of the target, shape (n, d)."""
+        """Draw n points of the target, shape (n, d), float32, on the CPU."""
 
     def true_map(self, x: Tensor) -> Tensor | None:
-        """Carry x by the optimal map, or None where it is unknown."""
+        """Carry source points by the optimal map, (n, d) to (n, d); None where it is unknown."""
         return None
+
+    def squared_w2(self) -> float | None:
+        """Return the squared 2-Wasserstein distance where it is known in closed form."""
+        return None
+
+    def jax_samplers(self) -> tuple[JaxSampler, JaxSampler] | None:
+        """Return samplers of source and target for compiled training steps, or None.
+
+        Without them a method draws a large sample by `source` and `target` once and takes its
+        batches from that.
+        """
+        return None
+
+
+Data = ImageDataset | MeasurePair
+"""What a data set loads: images, or a pair of distributions."""
 
 
 def parameter(default: Any, doc: str, origin: str = "chosen here", **kwargs: Any) -> Any:
@@ -229,14 +262,20 @@ class Method(ABC):
     """
 
     card: ClassVar[MethodCard]
+    runs_on: ClassVar[type]
+    """`ImageDataset` or `MeasurePair`; set by the base classes below."""
 
-    def skip(self, data: ImageDataset) -> str | None:
+    def skip(self, data: Any) -> str | None:
         """Return why this method cannot run on the data, or None where it can."""
         return None
 
     @abstractmethod
-    def fit(self, data: ImageDataset, ctx: FitContext) -> None:
-        """Learn from the training split within the budget of the context."""
+    def fit(self, data: Any, ctx: FitContext) -> None:
+        """Learn from the data within the budget of the context.
+
+        An `Interpolator` is given an `ImageDataset` and learns from its training split, a
+        `TransportMap` a `MeasurePair`.
+        """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -258,6 +297,8 @@ class Method(ABC):
 
 class Interpolator(Method):
     """A method that draws a path between two images."""
+
+    runs_on: ClassVar[type] = ImageDataset
 
     @abstractmethod
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
@@ -311,6 +352,8 @@ class Autoencoder(Interpolator):
 class TransportMap(Method):
     """A map that carries a source distribution to a target."""
 
+    runs_on: ClassVar[type] = MeasurePair
+
     @abstractmethod
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Carry source points to the target, (n, d) to (n, d)."""
@@ -319,9 +362,13 @@ class TransportMap(Method):
         """Carry target points back to the source, (n, d) to (n, d)."""
         raise NotImplementedError(f"{type(self).__name__} has no inverse map")
 
+    def dual_value(self, x: Tensor, y: Tensor) -> float:
+        """Estimate half the squared 2-Wasserstein distance by the dual, from samples of the two."""
+        raise NotImplementedError(f"{type(self).__name__} has no dual potentials")
+
 
 class Dataset(ABC):
-    """A source of images: a dataclass whose fields are its parameters.
+    """A source of images or of two distributions: a dataclass whose fields are its parameters.
 
     ``assets`` names the files it reads (see ``otbench data``); the runner makes sure that they
     are there before anything trains.
@@ -331,8 +378,8 @@ class Dataset(ABC):
     assets: ClassVar[Sequence[str]] = ()
 
     @abstractmethod
-    def load(self) -> ImageDataset:
-        """Read the images into memory.
+    def load(self) -> Data:
+        """Read the images into memory, or set the two distributions up.
 
         Raises
         ------

@@ -22,20 +22,15 @@ from otbench.cell import Cell
 from otbench.dry_pass import dry_pass
 from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.fingerprint import code_digest
-from otbench.interface import (
-    Dataset,
-    ImageDataset,
-    Interpolator,
-    Method,
-    MethodCard,
-)
+from otbench.interface import Data, Dataset, ImageDataset, Method, MethodCard
 from otbench.metrics.base import Metric
 from otbench.parameters import declared, instantiate
 from otbench.plan import IMPORTING, Answer, Grid, Request
-from otbench.presets import Preset, get_preset
+from otbench.presets import MAP_BATCH, Preset, get_preset
 from otbench.registry import Plugin, Registry
 from otbench.scoring import describe, make_metrics
 from otbench.selection import Spec, parse
+from otbench.tasks.base import Task
 
 
 def plan(request: Request, breadcrumb: Path) -> Answer:
@@ -59,7 +54,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     answer.device, answer.gpus = _device(request.device)
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, answer))
-    loaded: dict[str, ImageDataset] = {}
+    loaded: dict[str, Data] = {}
     for number, grid in enumerate(request.grids):
         chosen = list(_load_methods(request, number, methods, answer, breadcrumb))
         for spec in parse(grid.datasets):
@@ -70,7 +65,9 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
                 answer.metrics.setdefault(label, {}), _metrics(preset, grid, request.metrics, data)
             )
             for method_label, plugin, method in chosen:
-                reason = _misfit(method)
+                reason = _misfit(method, data)
+                if reason and "all" in grid.methods:
+                    continue
                 if reason:
                     answer.rejected.append(
                         _rejection(request, number, method_label, label, "skipped", reason)
@@ -100,19 +97,36 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     return answer
 
 
-def _misfit(method: Method) -> str | None:
-    if isinstance(method, Interpolator):
+def _misfit(method: Method, data: Data) -> str | None:
+    kind = getattr(type(method), "runs_on", None)
+    if kind is not None and isinstance(data, kind):
         return None
-    return f"{type(method).__name__} is no Interpolator: it cannot run on images"
+    name = type(method).__name__
+    if isinstance(data, ImageDataset):
+        return f"{name} is no Interpolator: it cannot run on images"
+    return f"{name} is no TransportMap: it cannot carry one distribution to another"
+
+
+def _budget(preset: Preset, data: Data) -> tuple[int, int]:
+    """Return updates, and images or points in one."""
+    if isinstance(data, ImageDataset):
+        return preset.budget_for(len(data.train), data.scene is not None)
+    return preset.map_steps, MAP_BATCH
+
+
+def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
+    if isinstance(data, ImageDataset):
+        return preset.metrics if data.scene is None else preset.scene_metrics
+    return preset.map_metrics
 
 
 def _cells(
-    request: Request, preset: Preset, grid: Grid, method: Method, data: ImageDataset
+    request: Request, preset: Preset, grid: Grid, method: Method, data: Data
 ) -> Iterator[dict[str, Any]]:
     """Yield, for each seed, the parts of a cell that method, data and preset decide together."""
     native = method.card.paper if preset.track == "native" else None
-    steps, batch_size = preset.budget_for(len(data.train), data.scene is not None)
-    if native and data.scene is None:
+    steps, batch_size = _budget(preset, data)
+    if native and not (isinstance(data, ImageDataset) and data.scene):
         steps, batch_size = native.steps, native.batch_size
     for seed in grid.seeds:
         yield {
@@ -129,7 +143,7 @@ def _cells(
         }
 
 
-def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, ImageDataset]:
+def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, Data]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -208,12 +222,9 @@ def _plain(instance: Any, paper: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _metrics(
-    preset: Preset, grid: Grid, extra: list[str], data: ImageDataset
-) -> dict[str, list[str]]:
+def _metrics(preset: Preset, grid: Grid, extra: list[str], data: Data) -> dict[str, list[str]]:
     """Choose the metrics for a data set."""
-    by_preset = preset.metrics if data.scene is None else preset.scene_metrics
-    chosen: Mapping[str, Sequence[str]] = by_preset if grid.metrics is None else grid.metrics
+    chosen: Mapping[str, Sequence[str]] = grid.metrics or _metrics_of(preset, data)
     wanted = {task: list(texts) for task, texts in chosen.items()}
     registry, tasks = Registry("metrics"), Registry("tasks")
     for spec in parse(extra):
@@ -222,7 +233,12 @@ def _metrics(
         if isinstance(metric, str):
             raise UsageError(f"metric {spec.label}: {metric}")
         add_metrics(wanted, {task: [spec.label] for task in metric.tasks})
-    wanted = {name: w for name, w in wanted.items() if not tasks.get(name).load()().lacks(data)}
+    made: dict[str, Task] = {name: tasks.get(name).load()() for name in wanted}
+    wanted = {
+        name: texts
+        for name, texts in wanted.items()
+        if isinstance(data, made[name].on) and not made[name].lacks(data)
+    }
     for texts in wanted.values():
         for text, metric in make_metrics(texts, registry).items():
             # A metric that means nothing on this data would fill a column with the same reason.

@@ -79,6 +79,10 @@ SCENE_METRICS: dict[str, tuple[str, ...]] = {
     ),
     "barycenter": ("barycenter-gap", "barycenter-w2", "sharpness", "centroid-bilinearity"),
 }
+MAP_METRICS: dict[str, tuple[str, ...]] = {}
+
+MAP_BATCH = 1024
+"""Points in one update of a map (Amos 2023, appendix B)."""
 
 FEW_BATCHES = 10
 """Passes over a training split with fewer batches than this say little about the work done."""
@@ -117,6 +121,8 @@ class Preset:
     ----------
     scene_steps : int
         Updates of the model where a few images are all there is to learn.
+    map_steps : int
+        Updates of a map between two distributions, each of `MAP_BATCH` points.
     steps : int or None
         Updates of the model; None where ``epochs`` counts instead.
     epochs : float or None
@@ -130,6 +136,7 @@ class Preset:
     name: str
     doc: str
     scene_steps: int
+    map_steps: int
     steps: int | None = None
     epochs: float | None = None
     batch_size: int = 64
@@ -138,6 +145,7 @@ class Preset:
     sizes: Sizes = field(default_factory=Sizes)
     metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: FULL_METRICS)
     scene_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: SCENE_METRICS)
+    map_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: MAP_METRICS)
 
     def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
         """Return the budget in updates, and the images in one, for a training split of this size.
@@ -160,6 +168,7 @@ PRESETS = {
             "smoke",
             "does everything run? Numbers mean nothing.",
             scene_steps=8,
+            map_steps=20,
             steps=8,
             sizes=Sizes(sample=256, train_sample=256, pairs=8, midpoints=128),
             metrics=QUICK_METRICS,
@@ -168,6 +177,7 @@ PRESETS = {
             "quick",
             "the default: 500 updates, all methods on MNIST in under 10 minutes on two cores",
             scene_steps=1000,
+            map_steps=5000,
             steps=500,
             sizes=Sizes(train_sample=10_000),
             metrics=QUICK_METRICS,
@@ -176,6 +186,7 @@ PRESETS = {
             "standard",
             "10 epochs, three seeds, Inception scores",
             scene_steps=5000,
+            map_steps=30_000,
             epochs=10,
             seeds=3,
         ),
@@ -183,6 +194,7 @@ PRESETS = {
             "paper",
             "each paper's own settings where it has any, five seeds; a GPU's work",
             scene_steps=20_000,
+            map_steps=250_001,
             epochs=100,
             seeds=5,
             track="native",

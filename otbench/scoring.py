@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from otbench.errors import OTBenchError
-from otbench.interface import ImageDataset, Method
+from otbench.interface import Data, Method
 from otbench.metrics.base import Metric, ScoreContext, Undefined
 from otbench.parameters import instantiate
 from otbench.registry import Registry
@@ -72,7 +72,7 @@ def row(task: str, text: str, metric: Metric | str, **content: Any) -> Row:
 
 def score(
     method: Method,
-    data: ImageDataset,
+    data: Data,
     ctx: ScoreContext,
     wanted: dict[str, list[str]],
     unavailable: dict[str, str] | None = None,
@@ -84,7 +84,7 @@ def score(
     ----------
     method : Method
         Trained.
-    data : ImageDataset
+    data : ImageDataset or MeasurePair
     ctx : ScoreContext
     wanted : dict of str to list of str
         Metrics for each task, as text.

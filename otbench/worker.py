@@ -24,7 +24,7 @@ from filelock import FileLock
 from otbench.cell import Job, write_json
 from otbench.context import Budget, FitContext
 from otbench.executors.local import WATCH_PARENT
-from otbench.interface import ImageDataset, Interpolator, Method
+from otbench.interface import Data, Method
 from otbench.metrics.base import ScoreContext
 from otbench.nn.memory import keep_freed_memory
 from otbench.parameters import from_json, instantiate
@@ -110,7 +110,7 @@ class _Worker:
     def model(self) -> Path:
         return self.job.folder / "model"
 
-    def _fit(self, method: Method, data: ImageDataset) -> Method:
+    def _fit(self, method: Method, data: Data) -> Method:
         cell = self.job.cell
         phase = {"step": 0, "began": 0.0}
         self.content |= {"fit_seconds": None, "losses": {}, "rows": []}
@@ -139,7 +139,7 @@ class _Worker:
         temporary.rename(self.model)
         return method
 
-    def _score(self, method: Method, data: ImageDataset) -> None:
+    def _score(self, method: Method, data: Data) -> None:
         job, started = self.job, time.perf_counter()
         ctx = ScoreContext(torch.device(job.device), job.cell.seed, data, **asdict(job.cell.sizes))
         kept = self.content["rows"]
@@ -150,7 +150,7 @@ class _Worker:
         if any(row["status"] == "failed" for row in rows):
             reasons = {row["reason"] for row in rows if row["status"] == "failed"}
             self._end("failed", "; ".join(sorted(reasons)))
-        elif isinstance(method, Interpolator):
+        else:
             self._progress("pictures")
             write_gallery(job.folder / "gallery.npz", method, data, ctx)
 

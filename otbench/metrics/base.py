@@ -10,8 +10,6 @@ from typing import Any, ClassVar, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset
-
 Direction = Literal["higher", "lower", "neutral"]
 Result = TypeVar("Result")
 
@@ -65,7 +63,7 @@ class ScoreContext:
     ----------
     device : torch.device
     seed : int
-    data : ImageDataset
+    data : ImageDataset or MeasurePair
         What the method was trained on.
     sample : int or None
         Images to score at most (the first ones of the test split), None for all.
@@ -83,7 +81,7 @@ class ScoreContext:
 
     device: torch.device
     seed: int
-    data: ImageDataset
+    data: Any
     sample: int | None = None
     pairs: int = 256
     frames: int = 11
@@ -197,7 +195,7 @@ class Metric(ABC):
         """Names of the weights it reads; see ``otbench data``."""
         return ()
 
-    def missing(self, data: ImageDataset) -> str | None:
+    def missing(self, data: Any) -> str | None:
         """Return why the metric means nothing on this data, or None."""
         return None
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.interface import Autoencoder, ImageDataset, Interpolator
+from otbench.interface import Autoencoder, Data, ImageDataset, Interpolator, Method
 from otbench.metrics.base import ScoreContext
 from otbench.tasks.barycenter import drawn_barycenters, draws_barycenters, grid_weights
 
@@ -23,7 +23,13 @@ def _bytes(images: Tensor) -> np.ndarray:
     return (images.clamp(0, 1) * 255).round().byte().numpy(force=True)
 
 
-def write_gallery(path: Path, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> None:
+def write_gallery(path: Path, method: Method, data: Data, ctx: ScoreContext) -> None:
+    """Write what a person may want to look at, if the data are such; see the functions below."""
+    if isinstance(method, Interpolator) and isinstance(data, ImageDataset):
+        write_images(path, method, data, ctx)
+
+
+def write_images(path: Path, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> None:
     """Write a few pictures as 8-bit arrays.
 
     ``images`` (n, c, h, w), ``reconstructions`` of them by an autoencoder, ``paths``

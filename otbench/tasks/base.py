@@ -154,8 +154,10 @@ class Task(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    on: ClassVar[type] = ImageDataset
+    """The kind of data it is for: `ImageDataset` or `MeasurePair`."""
 
-    def lacks(self, data: ImageDataset) -> str | None:
+    def lacks(self, data: Any) -> str | None:
         """Return what the data lacks for this task whatever the method, or None.
 
         A task that no method can do on the data is left out of the run altogether.
@@ -163,11 +165,11 @@ class Task(ABC):
         return None
 
     @abstractmethod
-    def missing(self, method: Method, data: ImageDataset) -> str | None:
+    def missing(self, method: Method, data: Any) -> str | None:
         """Return what method or data lack for this task, or None."""
 
     @abstractmethod
-    def run(self, method: Any, data: ImageDataset, ctx: ScoreContext) -> Any:
+    def run(self, method: Any, data: Any, ctx: ScoreContext) -> Any:
         """Make the method do the task on held-out data, without gradients.
 
         Raises
