@@ -73,6 +73,7 @@ def _list(chosen: list[Reproduction], out: Path) -> int:
 def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
     from otbench.plan import Request
     from otbench.report.live import Live
+    from otbench.reproduce.index import write_index
     from otbench.reproduce.measure import grids
     from otbench.reproduce.report import present, print_summary
     from otbench.runner import run as run_request
@@ -95,11 +96,14 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
         if not options.json:
             result.print()
         first += len(plan)
+    index = write_index(settings.out / "reproduce")
     if options.json:
         import json
 
         content = {"exit_code": outcome.exit_code, "reproductions": [r.content for r in presented]}
         sys.stdout.write(json.dumps(content, indent=1) + "\n")
-    elif len(presented) > 1:
-        print_summary(presented)
+    else:
+        if len(presented) > 1:
+            print_summary(presented)
+        sys.stdout.write(f"all reproductions: {index}\n")
     return outcome.exit_code

@@ -91,6 +91,14 @@ def _show(axis: Any, image: np.ndarray) -> None:
     axis.set_yticks([])
 
 
+def _mosaic(stack: np.ndarray) -> np.ndarray:
+    """Lay images (k, c, h, w) out in a square, with gray lines between them."""
+    side = round(len(stack) ** 0.5)
+    lined = np.pad(stack, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=int(stack.max()) // 4)
+    rows = np.split(lined, range(side, len(stack), side))
+    return np.concatenate([np.concatenate(list(row), 2) for row in rows], 1)
+
+
 def _scores(
     reproduction: Reproduction, known: dict[Address, Measured], run: Run, method: str
 ) -> str:

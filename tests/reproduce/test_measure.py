@@ -7,6 +7,7 @@ import pytest
 
 from otbench.cell import write_json
 from otbench.reproduce.declaration import parse_paper
+from otbench.reproduce.index import write_index
 from otbench.reproduce.measure import Measured, measured
 from otbench.reproduce.report import last_verdicts, present
 from otbench.reproduce.verdict import judge
@@ -160,3 +161,14 @@ def test_a_broken_verdict_file_is_passed_over(one, tmp_path):
     assert last_verdicts(one, tmp_path) == []
     write_json(path, {"preset": "quick", "verdicts": []})
     assert last_verdicts(one, tmp_path) == ["quick:"]
+
+
+def test_the_index_gathers_all_reproductions(outcome, tmp_path):
+    for part in ("fig10", "fig9"):
+        made = parse_paper("somebody2020", TEXT.replace("fig1", part))
+        present(made[f"somebody2020/{part}"], outcome, 5, tmp_path, "quick")
+    page = write_index(tmp_path / "reproduce").read_text()
+    assert page.index("## somebody2020/fig9") < page.index("## somebody2020/fig10")
+    assert "2 mixed, 2 holds, 2 not measured" in page
+    assert "| ours is quicker | **holds** |" in page
+    assert "![somebody2020/fig9](somebody2020-fig9.png)" in page
