@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from otbench.errors import UsageError
 from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
@@ -40,6 +41,7 @@ RELEASE = {
     "tau": 1.0,
     "warmup": 0.0,
     "floor": 1e-2,
+    "grid": 32,
 }
 
 
@@ -83,6 +85,12 @@ class PathEnergyAE(MatchedAutoencoder):
         "density of the background, positive; a low one makes the decoder draw haze to carry mass",
         SWEEP + "; the paper has 1e-5, the release 1e-2",
     )
+    grid: int = parameter(
+        0,
+        "side in pixels that larger frames are averaged down to before their energy is taken; 0 "
+        "leaves them as they are",
+        "the paper takes all energies at 32x32, section 7.1",
+    )
     stem: int = parameter(1, "side of the first kernel: 1 or 3", "ACAI; 3 in the release")
     widening: int = parameter(1, "factor on the channels before the code", "ACAI; 2 in the release")
 
@@ -108,6 +116,8 @@ class PathEnergyAE(MatchedAutoencoder):
             "the gradient of J is exact; Theorem 1 of the paper is wrong as printed",
             "no-flux systems are pinned; the release adds 1e-10 to the diagonal",
             "the source term uses the same time average as the faces; the release the first frame",
+            "on a coarser grid frames are averages over its cells, which keeps their mass, and the "
+            "energy stays in pixels of the image; the release interpolates between few pixels",
             "a floor is added to the images; the release clips them, which stops the gradient",
             "disjoint pairs of a shuffled batch; the release chains consecutive images",
             "alpha grows over the first part of the budget: from the first step it can end in a "
@@ -131,6 +141,8 @@ class PathEnergyAE(MatchedAutoencoder):
                 raise UsageError(
                     f"path-energy: {field} must be at least {low}, got {getattr(self, field)}"
                 )
+        if self.grid < 0:
+            raise UsageError(f"path-energy: grid must be at least 0, got {self.grid}")
         for field in ("tau", "floor"):
             if not 0 < getattr(self, field) < math.inf:
                 raise UsageError(
@@ -144,6 +156,18 @@ class PathEnergyAE(MatchedAutoencoder):
             )
         if self.averaging not in ("mid", "left"):
             raise UsageError(f"path-energy: averaging must be mid or left, got {self.averaging!r}")
+
+    def skip(self, data: ImageDataset) -> str | None:
+        """Refuse walls or sides that do not fit the energy's grid."""
+        _, height, width = data.image_shape
+        if self._shrinks(height, width) and (height % self.grid or height != width):
+            return f"images of {height}x{width} cannot be averaged down to {self.grid}x{self.grid}"
+        if self._shrinks(height, width) and data.obstacles is not None:
+            return f"walls of one pixel vanish on a grid of side {self.grid}; choose grid=0"
+        return super().skip(data)
+
+    def _shrinks(self, height: int, width: int) -> bool:
+        return 0 < self.grid < max(height, width)
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
         """Make the network, not yet started."""
@@ -174,15 +198,19 @@ class PathEnergyAE(MatchedAutoencoder):
             ctx.progress(step, reconstruction=reconstruction, energy=energy, mass=mass)
 
     def _energy(self, paths: Tensor, obstacles: Tensor | None) -> Tensor:
+        height, width = paths.shape[-2:]
+        scale = height // self.grid if self._shrinks(height, width) else 1
+        if scale > 1:
+            paths = avg_pool2d(paths.flatten(0, 1), scale).unflatten(0, paths.shape[:2])
         energy = image_energy(
             paths,
             floor=self.floor,
-            tau=None if self.balanced else self.tau,
+            tau=None if self.balanced else self.tau / scale**2,
             boundary=self.boundary,
             averaging=self.averaging,
             obstacles=obstacles,
         )
-        return energy.mean().float()
+        return scale**2 * energy.mean().float()
 
 
 def _joined(ends: tuple[Tensor, Tensor], between: Tensor) -> Tensor:

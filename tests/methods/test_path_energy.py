@@ -139,3 +139,27 @@ def test_paper_settings_are_parameters():
 def test_bad_parameters_are_named(parameters, message):
     with pytest.raises(UsageError, match=message):
         PathEnergyAE(**parameters)
+
+
+def test_the_energy_on_a_coarser_grid_is_in_pixels_of_the_image(blobs):
+    x = blobs.test.images[:6].repeat_interleave(2, -1).repeat_interleave(2, -2)
+    paths = torch.stack([x[:3], x[3:]], 1)
+    whole = PathEnergyAE(grid=0, tau=40.0)._energy(paths[..., ::2, ::2], None)
+    coarse = PathEnergyAE(grid=32, tau=160.0)._energy(paths, None)
+    assert float(coarse) == pytest.approx(4 * float(whole), rel=1e-6)
+
+
+def test_a_grid_that_does_not_fit_is_a_reason_to_skip(blobs):
+    def upscaled(split):
+        return Split(split.images.repeat_interleave(2, -1).repeat_interleave(2, -2))
+
+    large = dataclasses.replace(blobs, train=upscaled(blobs.train))
+    assert PathEnergyAE(grid=32).skip(blobs) is None
+    assert PathEnergyAE(grid=32).skip(large) is None
+    assert "64x64 cannot be averaged down to 24x24" in PathEnergyAE(grid=24).skip(large)
+    walls = torch.zeros(64, 64, dtype=torch.bool)
+    walled = dataclasses.replace(large, obstacles=walls)
+    assert "walls of one pixel vanish" in PathEnergyAE(grid=32).skip(walled)
+    assert PathEnergyAE().skip(walled) is None
+    with pytest.raises(UsageError, match="grid must be at least 0"):
+        PathEnergyAE(grid=-1)
