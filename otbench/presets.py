@@ -37,6 +37,7 @@ _TO_GEODESIC = (
     "energy-gap",
     "energy-gap[ends=data]",
     "centroid-error",
+    "compactness",
     "component-count",
     "peak-ratio",
     "mass-drift",

@@ -18,7 +18,14 @@ from otbench.metrics.base import (
     Value,
     check_images,
 )
-from otbench.metrics.mass import THRESHOLD, centroids, colour_mean, masses, squared_w2
+from otbench.metrics.mass import (
+    THRESHOLD,
+    centroids,
+    colour_mean,
+    effective_area,
+    masses,
+    squared_w2,
+)
 from otbench.tasks.base import Barycenters
 
 REGULARISATION = 0.01
@@ -206,8 +213,8 @@ class Sharpness(Metric):
         rows = scored_points(artefact, ctx)
         weights = artefact.weights[rows].double()
         kept, shares = _colours(artefact.corners, weights)
-        due = (weights @ _area(artefact.corners[:, kept]).sqrt()).square()
-        ratio = _area(artefact.images[rows][:, kept]) / due
+        due = (weights @ effective_area(artefact.corners[:, kept]).sqrt()).square()
+        ratio = effective_area(artefact.images[rows][:, kept]) / due
         return Value.of(colour_mean(torch.minimum(ratio, 1 / ratio), shares))
 
 
@@ -246,11 +253,3 @@ def _colours(corners: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     if not kept.any():
         raise Undefined("the corners have no colour in common")
     return kept, weights @ masses(corners[:, kept])
-
-
-def _area(images: Tensor) -> Tensor:
-    """Return the effective area of each colour, from (..., c, h, w) to (..., c), in pixels."""
-    images = images.double()
-    if not (masses(images) > 0).all():
-        raise Undefined("an average is blank in a colour: it has no area")
-    return masses(images).square() / masses(images.square())

@@ -22,6 +22,7 @@ from otbench.metrics.mass import (
     THRESHOLD,
     centroids,
     colour_mean,
+    effective_area,
     energy_over,
     masses,
     plane_cost,
@@ -191,12 +192,42 @@ class CentroidError(Metric):
 
     def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
         """Average over paths; the standard error is over them."""
-        drawn, exact = interior(artefact)
-        # A colour that the exact frames lack is left out.
-        kept = (masses(exact) > 0).flatten(0, 1).all(0)
-        drawn, exact = drawn[:, :, kept], exact[:, :, kept]
+        drawn, exact = _present(artefact)
         errors = (centroids(drawn) - centroids(exact)).norm(dim=-1)
         return Value.of(colour_mean(errors, masses(exact)).mean(1))
+
+
+@dataclass(frozen=True)
+class Compactness(Metric):
+    """How compact a frame is, against the exact geodesic's; 1 is as compact.
+
+    The smaller of the ratio of their effective areas (`otbench.metrics.mass.effective_area`) and
+    its inverse, averaged over the times strictly between the ends: blur and cross-fading lower it.
+    Colours count by their mass in the exact frame.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = TASKS
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[str] = "(0, 1]"
+    title: ClassVar[str] = "Compactness of the frames, against the geodesic's"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "compactness[area]"
+
+    def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
+        """Average over paths; the standard error is over them."""
+        drawn, exact = _present(artefact)
+        ratio = effective_area(drawn) / effective_area(exact)
+        return Value.of(colour_mean(torch.minimum(ratio, 1 / ratio), masses(exact)).mean(1))
+
+
+def _present(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
+    """Return frames and exact frames between the ends, without colours that the latter lack."""
+    drawn, exact = interior(artefact)
+    kept = (masses(exact) > 0).flatten(0, 1).all(0)
+    return drawn[:, :, kept], exact[:, :, kept]
 
 
 def component_count(image: Tensor) -> int:

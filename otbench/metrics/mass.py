@@ -161,3 +161,17 @@ def energy_over(
     if not ratios:
         raise Undefined("the two images of every pair are the same up to their mass")
     return Value.of(torch.tensor(ratios, dtype=torch.float64))
+
+
+def effective_area(images: Tensor) -> Tensor:
+    r"""Return :math:`1 / \sum p^2` pixels of each normalised colour p, (..., c, h, w) to (..., c).
+
+    Raises
+    ------
+    Undefined
+        If a colour is blank.
+    """
+    images = images.double()
+    if not (masses(images) > 0).all():
+        raise Undefined("an image is blank in a colour: it has no area")
+    return masses(images).square() / masses(images.square())

@@ -13,6 +13,7 @@ from torch import Tensor
 from otbench.metrics.base import ScoreContext, Undefined
 from otbench.metrics.geodesic import (
     CentroidError,
+    Compactness,
     ComponentCount,
     EnergyGap,
     GeodesicW2,
@@ -53,6 +54,7 @@ def test_the_geodesic_itself_scores_nothing(scoring: ScoreContext) -> None:
     for metric in (GeodesicW2(), GeodesicW2("max"), CentroidError(), ComponentCount()):
         assert metric.compute(paths, scoring).value == pytest.approx(0, abs=1e-6)
     assert PeakRatio().compute(paths, scoring).value == 1
+    assert Compactness().compute(paths, scoring).value == pytest.approx(1, abs=1e-6)
     y, x = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     smooth = torch.stack(
         [torch.exp(-((y - 15) ** 2 + (x - 8 - 1.6 * k) ** 2) / (2 * 2.5**2)) for k in range(11)]
@@ -98,6 +100,9 @@ def test_a_crossfade_by_closed_form(scoring: ScoreContext) -> None:
     mean, most = (GeodesicW2(s).compute(paths, scoring).value for s in ("mean", "max"))
     assert mean == pytest.approx(float(expected.mean()), rel=1e-5)
     assert most == pytest.approx(10, rel=1e-5)
+    # Two points of masses 1 - t and t have the effective area 1 / ((1 - t)^2 + t^2), one has 1.
+    compact = Compactness().compute(paths, scoring).value
+    assert compact == pytest.approx(float(((1 - t).square() + t.square()).mean()), rel=1e-5)
     exact = moved(2)
     paths = known(faded(exact), exact.double())
     assert CentroidError().compute(paths, scoring).value == pytest.approx(0, abs=1e-5)
