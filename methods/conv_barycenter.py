@@ -9,7 +9,7 @@ from typing import ClassVar
 from otbench.errors import UsageError
 from otbench.interface import MethodCard, parameter
 
-from .unlearned import Array, BarycenterInterpolator, check_threshold
+from .unlearned import Array, BarycenterInterpolator, check_threshold, mass_threshold
 
 
 @dataclass
@@ -24,9 +24,7 @@ class ConvBarycenter(BarycenterInterpolator):
     debiased: bool = parameter(
         False, "take the blur of the entropy away (Janati et al. 2020)", "Solomon et al. 2015"
     )
-    threshold: float = parameter(
-        1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
-    )
+    threshold: float = mass_threshold()
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Convolutional Wasserstein barycentre",

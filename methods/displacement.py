@@ -7,19 +7,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from otbench.interface import MethodCard, parameter
+from otbench.interface import MethodCard
 from otbench.ot.displacement import displacement_path
 
-from .unlearned import UnlearnedInterpolator, check_threshold, colours_apart
+from .unlearned import UnlearnedInterpolator, check_threshold, colours_apart, mass_threshold
 
 
 @dataclass
 class Displacement(UnlearnedInterpolator):
     """McCann's interpolation by an exact plan between the pixels of two images."""
 
-    threshold: float = parameter(
-        1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
-    )
+    threshold: float = mass_threshold()
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Exact displacement interpolation",

@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from otbench.errors import UsageError
-from otbench.interface import ImageDataset, MethodCard, parameter
+from otbench.interface import ImageDataset, MethodCard
 
-from .unlearned import Array, BarycenterInterpolator, check_threshold, most_images, too_many
+from .unlearned import (
+    Array,
+    BarycenterInterpolator,
+    check_threshold,
+    mass_threshold,
+    most_images,
+    too_many,
+)
 
 LARGEST = 64 * 64
 
@@ -17,9 +24,7 @@ LARGEST = 64 * 64
 class MultiMarginalOT(BarycenterInterpolator):
     """Barycentres by the multi-marginal optimal plan of the images' pixels."""
 
-    threshold: float = parameter(
-        1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
-    )
+    threshold: float = mass_threshold()
     most_images: int = most_images()
 
     card: ClassVar[MethodCard] = MethodCard(

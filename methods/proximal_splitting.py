@@ -15,7 +15,7 @@ from otbench.interface import FitContext, ImageDataset, MethodCard, parameter
 from otbench.nn.checkpoint import WEIGHTS
 from otbench.ot.proximal import check_options, dynamic_transport
 
-from .unlearned import UnlearnedInterpolator, check_threshold, most_images, too_many
+from .unlearned import UnlearnedInterpolator, check_threshold, mass_threshold, most_images, too_many
 
 
 @dataclass
@@ -44,9 +44,7 @@ class ProximalSplitting(UnlearnedInterpolator):
         "unbalanced: price of creating and removing mass, in squared pixels, positive",
         "mass moves ten pixels for the price of being made anew, roughly",
     )
-    threshold: float = parameter(
-        1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
-    )
+    threshold: float = mass_threshold()
     most_images: int = most_images()
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -16,6 +16,7 @@ from .unlearned import (
     UnlearnedInterpolator,
     check_threshold,
     colours_apart,
+    mass_threshold,
     most_images,
     too_many,
 )
@@ -28,9 +29,7 @@ class Sinkhorn(UnlearnedInterpolator):
     epsilon: float = parameter(
         1.0, "entropic regularisation, in squared pixels, positive", "blurs by under a pixel"
     )
-    threshold: float = parameter(
-        1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
-    )
+    threshold: float = mass_threshold()
     most_images: int = most_images()
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -51,6 +51,14 @@ def colours_apart(
     return frames.unflatten(0, x0.shape[:2]).transpose(1, 2).clamp(0, 1).to(x0)
 
 
+def mass_threshold() -> float:
+    """Declare the parameter that tells foreground from background."""
+    level: float = parameter(
+        1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
+    )
+    return level
+
+
 def most_images() -> int:
     """Declare the parameter that keeps a slow method off large data sets."""
     number: int = parameter(
