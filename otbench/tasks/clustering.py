@@ -18,6 +18,13 @@ class Clustering(Task):
     name: ClassVar[str] = "clustering"
     title: ClassVar[str] = "K-means clustering of codes"
 
+    def lacks(self, data: ImageDataset) -> str | None:
+        """Need as many training images as there are classes."""
+        classes = data.classes or 2
+        if len(data.train) >= classes:
+            return None
+        return f"needs {classes} training images: {data.name} has {len(data.train)}"
+
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Need an autoencoder and labels."""
         return missing_codes(method, data, labels=True)

@@ -273,3 +273,9 @@ def test_rounding_outside_the_range_passes_unclipped(
     method.decode = lambda z: z.unflatten(1, (1, 32, 32)) + 5e-5  # type: ignore[method-assign]
     pairs = Reconstruction().run(method, blobs, scoring)
     assert pairs.generated.max() > pairs.real.max()
+
+
+def test_clustering_needs_as_many_training_images_as_classes(blobs: ImageDataset) -> None:
+    assert Clustering().lacks(blobs) is None
+    one = dataclasses.replace(blobs, train=Split(blobs.train.images[:1], blobs.train.labels[:1]))
+    assert Clustering().lacks(one) == "needs 2 training images: blobs has 1"
