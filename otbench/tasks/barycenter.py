@@ -58,7 +58,7 @@ def draws_barycenters(method: Method) -> bool:
 def drawn_barycenters(
     method: Interpolator, corners: Tensor, weights: Tensor, ctx: ScoreContext
 ) -> Tensor:
-    """Average corners (m, c, h, w) by each row of weights (k, m) and check the images.
+    """Average corners (m, c, h, w) by each row of weights (k, m), once a cell; check the images.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def drawn_barycenters(
         shape = (len(part), *corners.shape[1:])
         return checked_images(method.barycenter(corners, part), shape, call).to(ctx.device)
 
-    return ctx.batched(draw, weights)
+    return ctx.once("barycenters", lambda: ctx.batched(draw, weights), of=method)
 
 
 class Barycenter(Task):
