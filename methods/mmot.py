@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from otbench.errors import UsageError
-from otbench.interface import ImageDataset, MethodCard
+from otbench.interface import ImageDataset, MethodCard, parameter
 
 from .unlearned import (
     Array,
@@ -26,6 +26,11 @@ class MultiMarginalOT(BarycenterInterpolator):
 
     threshold: float = mass_threshold()
     most_images: int = most_images()
+    most_pixels: int = parameter(
+        16 * 16,
+        "skip scenes with corners to average whose images have more pixels than this",
+        "a barycentre of four images of 16x16 takes seconds, of 32x32 a minute",
+    )
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Multi-marginal optimal transport",
@@ -54,10 +59,16 @@ class MultiMarginalOT(BarycenterInterpolator):
         check_threshold(self.threshold, "mmot")
 
     def skip(self, data: ImageDataset) -> str | None:
-        """Refuse images above 64x64 pixels, and more than ``most_images`` of them."""
+        """Refuse images above 64x64 pixels, larger corners, more than ``most_images`` images."""
         _, height, width = data.image_shape
         if height * width > LARGEST:
             return f"exact plans between images of {height}x{width} pixels take too long"
+        corners = data.scene.corners if data.scene else None
+        if corners is not None and height * width > self.most_pixels:
+            return (
+                f"a barycentre of {len(corners)} images of {height}x{width} pixels takes about a "
+                f"minute: choose side=16, or mmot[most_pixels={height * width}]"
+            )
         return too_many(data, self.most_images, "mmot")
 
     def average(self, images: Array, weights: Array) -> Array:

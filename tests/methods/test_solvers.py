@@ -9,6 +9,7 @@ import torch
 
 from otbench.conformance import check_method, tiny_images
 from otbench.errors import UsageError
+from otbench.interface import Scene
 from otbench.registry import OWN_DISTRIBUTION, Plugin
 from otbench.selection import Spec
 from otbench_methods.conv_barycenter import ConvBarycenter
@@ -165,3 +166,10 @@ def test_large_data_sets_are_skipped_with_a_way_out(method):
     assert method().skip(data) is None
     assert "blobs has 32 test images" in method(most_images=31).skip(data)
     assert "[most_images=32]" in method(most_images=31).skip(data)
+
+
+def test_large_corners_are_skipped_with_a_way_out():
+    data = tiny_images()
+    scene = replace(data, scene=Scene(corners=data.test.images[:4]))
+    assert "mmot[most_pixels=1024]" in MultiMarginalOT().skip(scene)
+    assert MultiMarginalOT(most_pixels=1024).skip(scene) is None
