@@ -127,7 +127,7 @@ TASKS: dict[str, tuple[Law, Law]] = {
     "rings": (rings, normal),
     "bent-moon-to-rings": (bent_moon, rings),
     "moons": (normal, moons),
-    "swiss-roll": (normal, swiss_roll),
+    "gauss-to-swiss": (normal, swiss_roll),
     "checkerboard": (normal, checkerboard),
     "spirals": (normal, spirals),
 }

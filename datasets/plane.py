@@ -72,7 +72,7 @@ class Plane(Dataset):
     to eight), ``squares`` (five Gaussians to four), ``circles``, ``moon-to-moon``, ``s-curve``,
     ``swiss``, ``bent-moon`` and ``rings`` (each to a Gaussian), ``bent-moon-to-rings``. The
     noise of moons, S curve and Swiss roll is chosen here. Four more lead from a Gaussian to
-    ``moons`` (both), ``swiss-roll``, ``checkerboard`` and ``spirals``.
+    ``moons`` (both), ``gauss-to-swiss``, ``checkerboard`` and ``spirals``.
     """
 
     name: str = parameter("moons", f"one of {', '.join(TASKS)}")

@@ -110,13 +110,15 @@ def transport_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
             axis.scatter(*target.T, s=3, c="#cccccc", linewidths=0)
         axis.scatter(*cloud.T, s=2, c=colour, alpha=0.6, linewidths=0)
         outside = int((np.abs(cloud - middle) > half).any(1).sum())
-        title = textwrap.fill(label, 30, break_on_hyphens=False)
-        axis.set_title(title + (f"\n{outside} outside" if outside else ""), fontsize=9)
+        title = textwrap.fill(
+            label.replace(",", ", ").replace("[", " ["), 30, break_on_hyphens=False
+        )
+        axis.set_title(title + (f"\n{outside} outside" if outside else ""), fontsize=8)
         axis.set_xlim(middle[0] - half, middle[0] + half)
         axis.set_ylim(middle[1] - half, middle[1] + half)
         axis.set_aspect("equal")
         axis.tick_params(labelsize=6, length=2)
-    figure.tight_layout(pad=0.6)
+    figure.tight_layout(pad=0.6, h_pad=1.5)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
     return path
