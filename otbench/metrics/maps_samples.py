@@ -11,6 +11,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,9 +80,16 @@ class SlicedW2(BetweenSamples):
         theta = (theta / theta.norm(dim=1, keepdim=True)).to(x)
         costs = []
         for part in theta.split(CHUNK):
-            sorted_x, sorted_y = ((part @ points.T).sort(dim=1).values for points in (x, y))
+            sorted_x, sorted_y = (_sorted(part @ points.T) for points in (x, y))
             costs.append((sorted_x.double() - sorted_y.double()).square().mean(1))
         return Value(math.sqrt(float(torch.cat(costs).mean())), None, len(x))
+
+
+def _sorted(rows: Tensor) -> Tensor:
+    # torch sorts indices along; on the CPU NumPy takes a tenth of its time.
+    if rows.is_cuda:
+        return rows.sort(dim=1).values
+    return torch.from_numpy(np.sort(rows.numpy(force=True), axis=1))
 
 
 @dataclass(frozen=True)
