@@ -80,7 +80,23 @@ SCENE_METRICS: dict[str, tuple[str, ...]] = {
     ),
     "barycenter": ("barycenter-gap", "barycenter-w2", "sharpness", "centroid-bilinearity"),
 }
-MAP_METRICS: dict[str, tuple[str, ...]] = {}
+MAP_METRICS: dict[str, tuple[str, ...]] = {
+    "transport": (
+        "uvp",
+        "uvp[inverse]",
+        "cosine",
+        "cosine[inverse]",
+        "w2-gap",
+        "sliced-w2",
+        "w2-reference[floor,of=sliced]",
+        "w2-reference[identity,of=sliced]",
+        "exact-w2",
+        "w2-reference[floor,of=exact]",
+        "w2-reference[identity,of=exact]",
+        "monotonicity",
+        "push-rate",
+    ),
+}
 
 MAP_BATCH = 1024
 """Points in one update of a map (Amos 2023, appendix B)."""

@@ -118,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
 def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     """Write tables and pictures, and print them."""
     from otbench.cell import slug
-    from otbench.report.pictures import interpolation_sheet
+    from otbench.report.pictures import interpolation_sheet, transport_sheet
     from otbench.report.terminal import print_tables
     from otbench.results import table, write_tables
 
@@ -131,8 +131,9 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
             if job.cell.dataset == dataset and (file := job.folder / "gallery.npz").exists()
         }
         ordered = dict(reversed(galleries.items()))
-        sheet = interpolation_sheet(ordered, out / f"interpolation-{slug(dataset)}.png")
-        written += [sheet] if sheet else []
+        for kind, draw in (("interpolation", interpolation_sheet), ("transport", transport_sheet)):
+            sheet = draw(ordered, out / f"{kind}-{slug(dataset)}.png")
+            written += [sheet] if sheet else []
     if as_json:
         sys.stdout.write(_as_json(results, written, outcome) + "\n")
         return

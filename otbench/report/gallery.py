@@ -8,12 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.interface import Autoencoder, Data, ImageDataset, Interpolator, Method
+from otbench.interface import (
+    Autoencoder,
+    Data,
+    ImageDataset,
+    Interpolator,
+    MeasurePair,
+    Method,
+    TransportMap,
+)
 from otbench.metrics.base import ScoreContext
+from otbench.tasks import transport
 from otbench.tasks.barycenter import drawn_barycenters, draws_barycenters, grid_weights
 
 IMAGES = 8
 PATHS = 4
+CLOUD = 2000
+"""Points of each distribution."""
 
 SCENE_REFINEMENT = 2
 """Frames of a scene's path for each step that is scored: every other one is a scored frame."""
@@ -27,6 +38,21 @@ def write_gallery(path: Path, method: Method, data: Data, ctx: ScoreContext) -> 
     """Write what a person may want to look at, if the data are such; see the functions below."""
     if isinstance(method, Interpolator) and isinstance(data, ImageDataset):
         write_images(path, method, data, ctx)
+    elif isinstance(method, TransportMap) and isinstance(data, MeasurePair):
+        write_clouds(path, method, data, ctx)
+
+
+def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> None:
+    """Write held-out points ``source`` and ``target`` and the ``pushed`` source points.
+
+    Each (n, 2), float32: of more than two coordinates the first two.
+    """
+    source = transport.drawn(data, "source", CLOUD, transport.SOURCE_SEED)
+    target = transport.drawn(data, "target", CLOUD, transport.TARGET_SEED)
+    pushed, _ = transport.push(method, source.to(ctx.device), ctx)
+    clouds = {"source": source, "target": target, "pushed": pushed}
+    arrays = {name: cloud[:, :2].numpy(force=True) for name, cloud in clouds.items()}
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def write_images(path: Path, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> None:

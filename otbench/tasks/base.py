@@ -214,6 +214,22 @@ def checked_images(images: Any, shape: Sequence[int], call: str) -> Tensor:
     return result
 
 
+def checked_points(points: Any, n: int, dimension: int, call: str) -> Tensor:
+    """Return n points if they are float32 of shape (n, dimension) and finite.
+
+    Raises
+    ------
+    BadOutput
+        If not; ``call`` names the culprit in the message.
+    """
+    _check_tensor(points, (n, dimension), call)
+    bad = int((~torch.isfinite(points)).any(1).sum())
+    if bad:
+        raise BadOutput(f"{call} returned {bad} of {n} points that are not finite")
+    result: Tensor = points
+    return result
+
+
 def encoded(method: Autoencoder, images: Tensor, ctx: ScoreContext) -> Tensor:
     """Encode images in batches and check the codes, float32 of shape (n, d) and finite.
 

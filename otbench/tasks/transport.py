@@ -1,0 +1,188 @@
+"""Transport: carry held-out points of one distribution to another, and back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.errors import DataError
+from otbench.interface import MeasurePair, Method, TransportMap
+from otbench.metrics.base import ScoreContext
+from otbench.tasks.base import BadOutput, Task, checked_points
+
+POINTS = 2**14
+"""Held-out points of each distribution (release of Amos 2023)."""
+
+BATCH = 4096
+"""Points that a method carries in one call."""
+
+SOURCE_SEED, TARGET_SEED, AGAIN_SEED, PUSH_SEED = 7_160_001, 7_160_002, 7_160_003, 7_160_004
+"""Of the protocol: all methods and seeds are scored on the same points."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Points that no method is trained on, each of shape (n, d).
+
+    Attributes
+    ----------
+    source, target : Tensor
+        Independent samples of the two distributions.
+    again : Tensor
+        A second sample of the target, for what sampling alone contributes to a distance.
+    images : Tensor or None
+        Row by row where the optimal map carries ``source``; also a sample of the target.
+    """
+
+    source: Tensor
+    target: Tensor
+    again: Tensor
+    images: Tensor | None
+
+
+@dataclass(frozen=True)
+class Transport(HeldOut):
+    """Held-out points and what a method made of them.
+
+    Attributes
+    ----------
+    pushed : Tensor, shape (n, d)
+        Where the method carries ``source``.
+    push_seconds : float
+        Wall-clock, after a first call that is not counted.
+    pulled : Tensor, shape (n, d), BadOutput or None
+        Where the method carries ``images`` back to, what was wrong with that, or None where it has
+        no inverse or the images are not known.
+    dual : float, BadOutput or None
+        The method's estimate of half the squared distance from ``source`` and ``images`` (or
+        ``target``), what was wrong with it, or None where it has no dual.
+    """
+
+    pushed: Tensor
+    push_seconds: float
+    pulled: Tensor | BadOutput | None
+    dual: float | BadOutput | None
+
+
+def drawn(data: MeasurePair, side: str, n: int, seed: int) -> Tensor:
+    """Draw n points of one side of a pair by a seed, on the CPU.
+
+    Parameters
+    ----------
+    data : MeasurePair
+    side : {"source", "target"}
+    n, seed : int
+
+    Raises
+    ------
+    DataError
+        If the sampler's points have the wrong shape or dtype or are not finite.
+    """
+    points = getattr(data, side)(n, torch.Generator().manual_seed(seed))
+    return _of_data(points, n, data, side)
+
+
+def _of_data(points: Any, n: int, data: MeasurePair, call: str) -> Tensor:
+    try:
+        return checked_points(points, n, data.dimension, f"the data set's {call}")
+    except BadOutput as error:
+        raise DataError(f"{data.name}: {error}") from error
+
+
+def held_out(data: MeasurePair, ctx: ScoreContext) -> HeldOut:
+    """Return the held-out points on the device: `POINTS`, or `ScoreContext.sample` if fewer.
+
+    Raises
+    ------
+    DataError
+        If a sampler or the true map of the data set returns what it should not.
+    """
+    n = POINTS if ctx.sample is None else min(POINTS, ctx.sample)
+
+    def draw() -> HeldOut:
+        source = drawn(data, "source", n, SOURCE_SEED)
+        images = data.true_map(source)
+        if images is not None:
+            images = _of_data(images, n, data, "true_map").to(ctx.device)
+        target, again = (drawn(data, "target", n, seed) for seed in (TARGET_SEED, AGAIN_SEED))
+        device = ctx.device
+        return HeldOut(source.to(device), target.to(device), again.to(device), images)
+
+    return ctx.once("held-out", draw, of=data)
+
+
+class Transportation(Task):
+    """Push held-out points of the source, and pull the images of the true map back.
+
+    Where the optimal map is known, the points to pull are the images of the source points, so that
+    the answer is known too. A pull or a dual value that is not what it should be concerns only
+    the metrics that ask for it.
+    """
+
+    name: ClassVar[str] = "transport"
+    title: ClassVar[str] = "Held-out points carried from one distribution to the other"
+    on: ClassVar[type] = MeasurePair
+
+    def missing(self, method: Method, data: MeasurePair) -> str | None:
+        """Need a map between distributions."""
+        if isinstance(method, TransportMap):
+            return None
+        return f"needs push: {type(method).__name__} is no TransportMap"
+
+    def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> Transport:
+        """Return the points with what the method made of them."""
+        points = held_out(data, ctx)
+        pushed, seconds = push(method, points.source, ctx)
+        pulled: Tensor | BadOutput | None = None
+        if points.images is not None and _offers(method, "pull"):
+            try:
+                pulled = _in_batches(points.images, f"{type(method).__name__}.pull", method.pull)
+            except BadOutput as fault:
+                pulled = fault
+        dual = _dual(method, points) if _offers(method, "dual_value") else None
+        return Transport(
+            **vars(points), pushed=pushed, push_seconds=seconds, pulled=pulled, dual=dual
+        )
+
+
+def _offers(method: TransportMap, name: str) -> bool:
+    return getattr(type(method), name) is not getattr(TransportMap, name)
+
+
+def _in_batches(points: Tensor, call: str, carry: Any) -> Tensor:
+    """Carry points (n, d) in batches, without gradients, to checked ones on the same device."""
+    with torch.no_grad():
+        parts = [
+            checked_points(carry(part), len(part), part.shape[1], call).to(points.device)
+            for part in points.split(BATCH)
+        ]
+    return torch.cat(parts)
+
+
+def push(method: TransportMap, source: Tensor, ctx: ScoreContext) -> tuple[Tensor, float]:
+    """Push all points; return them, and the seconds of all but a first call that warms up."""
+    generator = torch.Generator(ctx.device).manual_seed(PUSH_SEED)
+    call = f"{type(method).__name__}.push"
+
+    def carry(x: Tensor) -> Tensor:
+        return method.push(x, generator)
+
+    _in_batches(source[:BATCH], call, carry)
+    generator.manual_seed(PUSH_SEED)
+    # The check of each batch reads its values, so the device has finished when the clock stops.
+    started = time.perf_counter()
+    pushed = _in_batches(source, call, carry)
+    return pushed, time.perf_counter() - started
+
+
+def _dual(method: TransportMap, points: HeldOut) -> float | BadOutput:
+    target = points.target if points.images is None else points.images
+    value = method.dual_value(points.source, target)
+    call = f"{type(method).__name__}.dual_value"
+    if not isinstance(value, int | float):
+        return BadOutput(f"{call} returned a {type(value).__name__}, wanted a float")
+    return float(value)
