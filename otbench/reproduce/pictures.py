@@ -20,6 +20,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 STRIP_WIDTH = 9.0
 """Inches of one path."""
 
+STRIP_STEPS = 10
+"""Steps of a path that are shown, about."""
+
 WALLS = (70, 90, 130)
 """Colour of walls, which are black in the images themselves."""
 
@@ -112,7 +115,7 @@ def _strip(file: Path, pair: int) -> np.ndarray | None:
     paths, walls = _stack(file, "paths"), _stack(file, "obstacles")
     if paths is None or len(paths) <= pair:
         return None
-    frames = paths[pair]
+    frames = paths[pair, :: max(1, round((paths.shape[1] - 1) / STRIP_STEPS))]
     if walls is not None and frames.shape[1] == 1:
         bright = frames * (255 / max(int(frames.max()), 1))
         colour = np.array(WALLS).reshape(3, 1, 1)
