@@ -12,6 +12,9 @@ from rich.text import Text
 from otbench.results import summary
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
+ROUNDING = 1e-9
+"""Relative spread that is no spread."""
+
 PLAIN_WIDTH = 160
 """Columns of a table that goes to a file or a pipe."""
 
@@ -30,7 +33,7 @@ def cell_text(row: pd.Series) -> str:
     """Write a mean with its spread, over seeds if there are several, else within the test set."""
     spread = row["std"] if row["seeds"] > 1 else row["stderr"]
     text = number(row["mean"])
-    if pd.isna(spread) or spread == 0:
+    if pd.isna(spread) or spread <= ROUNDING * abs(row["mean"]):
         return text
     decimals = len(text.partition(".")[2])
     if "e" in text or spread < 0.5 * 10**-decimals:
