@@ -11,8 +11,7 @@ from torch import Tensor
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 from otbench.ot.pot import import_pot
 
-from .linear_map import SampledMap
-from .pair_samples import draw_both
+from .sampled_map import SampledMap, draw_both
 
 AT_ONCE = 1024
 """New points whose distances to the sample are held in memory at a time."""

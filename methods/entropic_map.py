@@ -13,9 +13,8 @@ from torch import Tensor
 from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 
-from .linear_map import SampledMap
-from .pair_samples import draw_both
 from .potential_map import quiet_jax
+from .sampled_map import SampledMap, draw_both
 
 AT_ONCE = 1024
 """New points whose distances to the sample are held in memory at a time."""
@@ -42,8 +41,8 @@ class Entropic(SampledMap):
         equations=(
             "T(x) = sum_j w_j(x) y_j, w_j(x) proportional to exp((g_j - |x - y_j|^2) / eps), "
             "g Sinkhorn's potential at the sampled y_j; pull likewise with f",
-            "dual value: (E f(X) + E g(Y)) / 2, f(x) = -eps log mean_j exp((g_j - |x - y_j|^2) / "
-            "eps), g likewise",
+            "dual value: (E f(X) + E g(Y)) / 2, f(x) = -eps log sum_j exp((g_j - |x - y_j|^2) / "
+            "eps), g likewise; OTT-JAX's potentials have the weights' logarithms in them",
         ),
         deviations=(
             "biased by the entropy: points are drawn towards each other, and the dual value is "
@@ -109,7 +108,7 @@ class Entropic(SampledMap):
         """Return the other side's potential at points, from the potential of a side."""
         parts = [self._scores(part, side).logsumexp(dim=1) for part in points.split(AT_ONCE)]
         epsilon = self.state_["epsilon"].to(points)
-        return -epsilon * (torch.cat(parts) - np.log(self.sample))
+        return -epsilon * torch.cat(parts)
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Carry source points to means of the sampled target, (n, d) to (n, d)."""

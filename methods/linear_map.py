@@ -8,49 +8,16 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from otbench.errors import UsageError
-from otbench.interface import FitContext, MeasurePair, MethodCard, TransportMap, parameter
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
+from otbench.interface import FitContext, MeasurePair, MethodCard, TransportMap
+from otbench.nn.checkpoint import SETTINGS, load_settings
 from otbench.ot.gaussian import bures_map, bures_wasserstein
 
-from .pair_samples import draw_both
+from .sampled_map import SampledMap, draw_both
 
 LEAST_EIGENVALUE = 1e-6
 """Of the map, as a share of its largest, where it is inverted."""
-
-
-@dataclass
-class SampledMap(TransportMap):
-    """A map whose whole state is a few tensors, learned from one sample of each side.
-
-    Subclasses set `state_`, a dictionary of float32 tensors.
-    """
-
-    sample: int = parameter(
-        2**16, "points of each side that it learns from, at least 2", "moments to half a percent"
-    )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        if self.sample < 2:
-            raise UsageError(f"{type(self).__name__}: sample must be at least 2, got {self.sample}")
-
-    def save(self, folder: Path) -> None:
-        """Write the tensors as safetensors and the parameters as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.cpu().contiguous() for name, value in self.state_.items()}
-        save_file(state, folder / WEIGHTS)
-        (folder / SETTINGS).write_text(json.dumps({"parameters": self.parameters()}, indent=1))
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote."""
-        method = cls(**load_settings(folder)["parameters"])
-        method.state_ = load_file(folder / WEIGHTS, device=str(device))
-        return method
 
 
 @dataclass

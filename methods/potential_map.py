@@ -17,7 +17,7 @@ from otbench.errors import UsageError
 from otbench.interface import Diverged, FitContext, MeasurePair, TransportMap, parameter
 from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
 
-from .pair_samples import draw_both
+from .sampled_map import draw_both
 
 if TYPE_CHECKING:
     from otbench.ot.w2.conjugate import Solver

@@ -39,7 +39,10 @@ class W2Amortized(PotentialMap):
         "Amos 2023, best rows",
     )
     conjugate_iterations: int = parameter(
-        10, "steps of the solver in training, at most", "100 in the release; 10 bound a step's cost"
+        0,
+        "steps of the solver in training, at most; 0: 10 of L-BFGS, 100 of Adam, whose cosine they "
+        "are the length of",
+        "100 in the release; 10 bound the cost of an update",
     )
     amortizer_hidden: tuple[int, ...] = parameter(
         (), "units of each hidden layer of the amortizer; none: as the potential's by default"
@@ -112,11 +115,12 @@ class W2Amortized(PotentialMap):
             dimension, self.amortizer_hidden or fast, zero_start=not self.pretraining
         )
         solver = SOLVERS.get(self.conjugate)
+        iterations = self.conjugate_iterations or (100 if self.conjugate == "adam" else 10)
         return DualLoss(
             potential(),
             None if self.amortization == "none" else amortizer,
             self.amortization,
-            solver and replace(solver, max_iterations=self.conjugate_iterations),
+            solver and replace(solver, max_iterations=iterations),
             self.cycle_weight or None,
         )
 
