@@ -77,7 +77,8 @@ class LearnedMap(Generic[Tree]):
     def __init__(self, view: View[Tree], parameters: Tree, solver: Solver) -> None:
         network = view.networks[0]
         assert network is not None
-        self.view, self.parameters = view, parameters
+        self.view: View[Tree] = view
+        self.parameters: Tree = parameters
         self.dimension = network.dimension
 
         def push(parameters: Tree, x: Array) -> tuple[Array]:
@@ -131,11 +132,11 @@ class LearnedMap(Generic[Tree]):
         """
         source, target = self._rows(x), self._rows(y)
         (at,) = self._batched(self._solve if solved else self._predict, target)[:1]
-        (values,), (held,) = (self._batched(self._evaluate, p) for p in (source, at))
-        values, held, points, places = (
-            np.asarray(a, np.float64) for a in (values, held, at, target)
+        (at_source,), (at_points,) = (self._batched(self._evaluate, p) for p in (source, at))
+        f, held, points, places = (
+            np.asarray(a, np.float64) for a in (at_source, at_points, at, target)
         )
-        dual = values.mean() + ((points * places).sum(axis=1) - held).mean()
+        dual = f.mean() + ((points * places).sum(axis=1) - held).mean()
         return dual_to_half_squared_w2(float(dual), np.asarray(source), np.asarray(target))
 
     def _batched(self, function: Callable[[Tree, Array], tuple], rows: Array) -> tuple[Array, ...]:
@@ -176,11 +177,11 @@ def read_parameters(file: Path, view: View[Tree]) -> Tree:
         raise ValueError(f"{file} is no safetensors file: {error}") from error
     fields = view.kind._fields
     parts: dict[str, Parameters] = {name: {} for name in fields}
-    for name, value in arrays.items():
-        network, _, key = name.partition(".")
-        if network not in parts:
-            raise ValueError(f"{file} holds {name}, wanted arrays of {' and '.join(fields)}")
-        parts[network][key] = jnp.asarray(value)
+    for full, value in arrays.items():
+        field, _, key = full.partition(".")
+        if field not in parts:
+            raise ValueError(f"{file} holds {full}, wanted arrays of {' and '.join(fields)}")
+        parts[field][key] = jnp.asarray(value)
     for network, (name, part) in zip(view.networks, parts.items(), strict=True):
         if network is None and part:
             raise ValueError(f"{file}: there is no {name}, yet it has parameters {sorted(part)}")
