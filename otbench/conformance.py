@@ -6,9 +6,11 @@ result has a problem.
 
 from __future__ import annotations
 
+import math
 import random
 import tempfile
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,11 @@ from otbench.interface import (
     FitContext,
     ImageDataset,
     Interpolator,
+    MeasurePair,
     Method,
     MethodCard,
     Split,
+    TransportMap,
 )
 from otbench.parameters import declared, instantiate
 from otbench.registry import Plugin
@@ -71,6 +75,30 @@ def tiny_images(sizes: tuple[int, int, int] = (128, 32, 32)) -> ImageDataset:
     return ImageDataset("blobs", "tiny", train, validation, test, sha256="0" * 64, classes=2)
 
 
+class TinyPair(MeasurePair):
+    """From N(0, I) in the plane to a shifted and stretched Gaussian, with the map between them."""
+
+    name, variant, sha256, dimension = "gaussians", "tiny", "0" * 64, 2
+    matrix = torch.tensor([[1.5, 0.6], [0.6, 0.5]])
+    shift = torch.tensor([1.0, -0.5])
+
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points of the source, shape (n, 2)."""
+        return torch.randn(n, 2, generator=generator)
+
+    def target(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points of the target, shape (n, 2)."""
+        return self.true_map(self.source(n, generator))
+
+    def true_map(self, x: Tensor) -> Tensor:
+        """Carry source points by the optimal map, which is linear and symmetric."""
+        return x @ self.matrix.to(x) + self.shift.to(x)
+
+    def squared_w2(self) -> float:
+        """Return |shift|^2 + |matrix - I|^2."""
+        return float(self.shift.square().sum() + (self.matrix - torch.eye(2)).square().sum())
+
+
 def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:
     """Run all checks on a method, one result each; checks that build on a failed one are left out.
 
@@ -80,19 +108,8 @@ def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:
     spec : Spec
         Its name with the parameters to check it with.
     """
-    suite = _Suite(plugin, spec, tiny_images())
-    for check in (
-        suite.imports,
-        suite.declares_plain_parameters,
-        suite.has_a_card,
-        suite.answers_skip,
-        suite.fits,
-        suite.reports_progress,
-        suite.interpolates,
-        suite.encodes_and_decodes,
-        suite.is_deterministic,
-        suite.saves_and_loads,
-    ):
+    suite = _Suite(plugin, spec)
+    for check in suite.checks():
         name = check.__name__.replace("_", " ")
         try:
             check()
@@ -108,13 +125,29 @@ def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:
 
 
 class _Suite:
+    """The checks of every method, and those of its kind."""
+
     reseeded = 20_240_817
 
-    def __init__(self, plugin: Plugin, spec: Spec, data: ImageDataset) -> None:
-        self.plugin, self.spec, self.data = plugin, spec, data
+    def __init__(self, plugin: Plugin, spec: Spec) -> None:
+        self.plugin, self.spec = plugin, spec
         self.cls: Any = None
+        self.kind: _Kind
         self.method: Any = None
         self.reports: list[dict[str, float]] = []
+
+    def checks(self) -> Iterator[Callable[[], None]]:
+        """Yield the checks in order; ``imports`` must have passed before the second."""
+        yield self.imports
+        yield self.declares_plain_parameters
+        yield self.has_a_card
+        yield self.answers_skip
+        yield self.fits
+        yield self.reports_progress
+        for check in self.kind.checks:
+            yield _bound(check, self.method)
+        yield self.is_deterministic
+        yield self.saves_and_loads
 
     def _make(self) -> Method:
         method: Method = instantiate(self.cls, self.spec)
@@ -125,13 +158,23 @@ class _Suite:
         ctx = FitContext(
             Budget(STEPS, 16), on_progress=lambda *report: self.reports.append(report[-1])
         )
-        method.fit(self.data, ctx)
+        method.fit(self.kind.data, ctx)
         return method
 
     def imports(self) -> None:
         self.cls = self.plugin.load()
-        if not (isinstance(self.cls, type) and issubclass(self.cls, Interpolator)):
-            raise _Problem(f"{self.plugin.value} is not a subclass of Interpolator or Autoencoder")
+        kinds = {Interpolator: _Images, TransportMap: _Maps}
+        made = [
+            kind
+            for base, kind in kinds.items()
+            if isinstance(self.cls, type) and issubclass(self.cls, base)
+        ]
+        if not made:
+            raise _Problem(
+                f"{self.plugin.value} is not a subclass of Interpolator, Autoencoder or "
+                "TransportMap"
+            )
+        self.kind = made[0]()
 
     def declares_plain_parameters(self) -> None:
         for name in declared(self.cls):
@@ -146,11 +189,11 @@ class _Suite:
             raise _Problem("give it card = MethodCard(title=..., source=...)")
 
     def answers_skip(self) -> None:
-        reason = self._make().skip(self.data)
+        reason = self._make().skip(self.kind.data)
         if reason is not None and not isinstance(reason, str):
             raise _Problem(f"skip returned {reason!r}; return a reason or None")
         if reason:
-            raise _Problem(f"it skips gray 32x32 images, which all checks use: {reason}")
+            raise _Problem(f"it skips {self.kind.described}, which all checks use: {reason}")
 
     def fits(self) -> None:
         self.method = self._fitted()
@@ -160,37 +203,17 @@ class _Suite:
         if learns and not self.reports:
             raise _Problem("call ctx.progress(step, name=loss) in fit")
 
-    def _paths(self, method: Any) -> Tensor:
-        x = self.data.test.images[:4]
-        with torch.no_grad():
-            paths: Tensor = method.interpolate(x[:2], x[2:], torch.linspace(0, 1, 5))
-        return paths
-
-    def interpolates(self) -> None:
-        _check_images("interpolate", self._paths(self.method), (2, 5, 1, 32, 32))
-
-    def encodes_and_decodes(self) -> None:
-        if not isinstance(self.method, Autoencoder):
-            return
-        x = self.data.test.images[:3]
-        with torch.no_grad():
-            z = self.method.encode(x)
-            if z.ndim != 2 or len(z) != 3 or z.dtype != torch.float32:
-                raise _Problem(f"encode returned {tuple(z.shape)} {z.dtype}, wanted (3, d) float32")
-            if not torch.isfinite(z).all():
-                raise _Problem("encode returned values that are not finite")
-            _check_images("decode", self.method.decode(z), (3, 1, 32, 32))
-
     def is_deterministic(self) -> None:
         # Other global seeds than the first training had: only the context's may count.
         random.seed(self.reseeded)
         np.random.seed(self.reseeded)
         torch.manual_seed(self.reseeded)
-        gap = float((self._paths(self._fitted()) - self._paths(self.method)).abs().max())
+        again, before = (self.kind.drawn(m) for m in (self._fitted(), self.method))
+        gap = float((again - before).abs().max())
         if gap > 1e-5:
             raise _Problem(
-                f"two trainings with one seed differ by {gap:.2g} in their paths; draw from "
-                "ctx.generator(axis) alone"
+                f"two trainings with one seed differ by {gap:.2g} in their {self.kind.results}; "
+                "draw from ctx.generator(axis) alone"
             )
 
     def saves_and_loads(self) -> None:
@@ -202,16 +225,111 @@ class _Suite:
             if pickled:
                 raise _Problem(f"save wrote {', '.join(pickled)}; write safetensors and JSON")
             loaded = self.cls.load(Path(folder), device="cpu")
-        if not torch.allclose(self._paths(loaded), self._paths(self.method), atol=1e-6):
-            raise _Problem("the loaded method draws other paths than the saved one")
+        if not torch.allclose(self.kind.drawn(loaded), self.kind.drawn(self.method), atol=1e-6):
+            raise _Problem(
+                f"the loaded method comes to other {self.kind.results} than the saved one"
+            )
+
+
+def _bound(check: Callable[[Any], None], method: Method) -> Callable[[], None]:
+    def run() -> None:
+        with torch.no_grad():
+            check(method)
+
+    run.__name__ = check.__name__
+    return run
+
+
+class _Kind(ABC):
+    """What is checked of methods of one kind, and on what.
+
+    Attributes
+    ----------
+    data : Data
+    described, results : str
+        The data, and what a method makes of them, for messages.
+    checks : tuple of callable
+        Each takes a trained method.
+    """
+
+    data: Any
+    described: str
+    results: str
+    checks: tuple[Callable[[Any], None], ...]
+
+    @abstractmethod
+    def drawn(self, method: Any) -> Tensor:
+        """Return what a trained method makes of some points of the data."""
+
+
+class _Images(_Kind):
+    described, results = "gray 32x32 images", "paths"
+
+    def __init__(self) -> None:
+        self.data = tiny_images()
+        self.checks = (self.interpolates, self.encodes_and_decodes)
+
+    def drawn(self, method: Any) -> Tensor:
+        x = self.data.test.images[:4]
+        with torch.no_grad():
+            paths: Tensor = method.interpolate(x[:2], x[2:], torch.linspace(0, 1, 5))
+        return paths
+
+    def interpolates(self, method: Any) -> None:
+        _check_images("interpolate", self.drawn(method), (2, 5, 1, 32, 32))
+
+    def encodes_and_decodes(self, method: Any) -> None:
+        if not isinstance(method, Autoencoder):
+            return
+        z = method.encode(self.data.test.images[:3])
+        if z.ndim != 2:
+            raise _Problem(f"encode returned shape {tuple(z.shape)}, wanted (3, d)")
+        _check_tensor("encode", z, (3, z.shape[1]))
+        _check_images("decode", method.decode(z), (3, 1, 32, 32))
+
+
+class _Maps(_Kind):
+    described, results = "a pair of Gaussian laws in the plane", "points"
+
+    def __init__(self) -> None:
+        self.data = TinyPair()
+        self.checks = (self.pushes, self.pulls, self.values_the_dual)
+        generator = torch.Generator().manual_seed(0)
+        self.x = self.data.source(64, generator)
+        self.y = self.data.target(64, generator)
+
+    def drawn(self, method: Any) -> Tensor:
+        with torch.no_grad():
+            points: Tensor = method.push(self.x, torch.Generator().manual_seed(0))
+        return points
+
+    def pushes(self, method: Any) -> None:
+        before = self.x.clone()
+        _check_tensor("push", self.drawn(method), (64, 2))
+        if not torch.equal(self.x, before):
+            raise _Problem("push changed the points that it was given")
+
+    def pulls(self, method: Any) -> None:
+        if type(method).pull is not TransportMap.pull:
+            _check_tensor("pull", method.pull(self.y), (64, 2))
+
+    def values_the_dual(self, method: Any) -> None:
+        if type(method).dual_value is not TransportMap.dual_value:
+            value = method.dual_value(self.x, self.y)
+            if not (isinstance(value, float) and math.isfinite(value)):
+                raise _Problem(f"dual_value returned {value!r}, wanted a finite float")
+
+
+def _check_tensor(what: str, values: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(values.shape) != shape or values.dtype != torch.float32:
+        got = f"{tuple(values.shape)} {values.dtype}"
+        raise _Problem(f"{what} returned {got}, wanted {shape} float32")
+    if not torch.isfinite(values).all():
+        raise _Problem(f"{what} returned values that are not finite")
 
 
 def _check_images(what: str, images: Tensor, shape: tuple[int, ...]) -> None:
-    if tuple(images.shape) != shape or images.dtype != torch.float32:
-        got = f"{tuple(images.shape)} {images.dtype}"
-        raise _Problem(f"{what} returned {got}, wanted {shape} float32")
-    if not torch.isfinite(images).all():
-        raise _Problem(f"{what} returned values that are not finite")
+    _check_tensor(what, images, shape)
     low, high = float(images.min()), float(images.max())
     if low < -1e-4 or high > 1 + 1e-4:
         raise _Problem(f"{what} returned values in [{low:.3g}, {high:.3g}], wanted [0, 1]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -25,6 +26,20 @@ def blobs() -> ImageDataset:
 def short() -> FitContext:
     """Return a context for a handful of steps on the CPU."""
     return FitContext(Budget(steps=8, batch_size=16), seed=0)
+
+
+@pytest.fixture(scope="module")
+def compile_quickly() -> Iterator[None]:
+    """Leave out XLA's expensive optimisations, which take longer than a test runs.
+
+    Results agree up to rounding.
+    """
+    import jax
+
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,301 @@
+"""What maps that are gradients of trained potentials share: networks, training, saving."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import Diverged, FitContext, MeasurePair, TransportMap, parameter
+from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
+
+from .sampled_map import draw_both
+
+if TYPE_CHECKING:
+    from otbench.ot.w2.conjugate import Solver
+    from otbench.ot.w2.learned_map import View
+    from otbench.ot.w2.potentials import Network
+
+POOL = 2**17
+"""Points drawn once of each side, where a pair cannot draw inside a compiled step."""
+
+START_SAMPLE = 2**14
+"""Points of each side for the moments that a Gaussian start is fitted to."""
+
+NORMALISING_SAMPLE = 1024
+"""Points that the units of a convex potential are normalised over."""
+
+REPORT_EVERY = 100
+"""Updates in one compiled run, after which progress is told and the clock looked at."""
+
+POTENTIALS = ("quadratic", "mlp", "icnn")
+STARTS = ("plain", "bures")
+
+
+def quiet_jax() -> None:
+    """Keep JAX, when it is first imported, from taking all of the GPU's memory from torch."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+
+def fast_widths(dimension: int) -> tuple[int, int, int]:
+    """Return the hidden layers that did best in minutes on one core: wider from 5 and 33 on."""
+    width = 64 if dimension <= 4 else 128 if dimension <= 32 else 256
+    return width, width, width
+
+
+def check_choice(method: str, name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise UsageError unless the value is one of the choices."""
+    if value not in choices:
+        raise UsageError(f"{method}: {name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+@dataclass
+class PotentialMap(TransportMap):
+    """A map that is the gradient of a trained potential f on the source.
+
+    A method says what its loss is (`_loss`), how the trained networks are read as a map (`_view`),
+    and which of its parameters' defaults differ.
+    """
+
+    potential: str = parameter(
+        "quadratic",
+        "form of the potentials: quadratic (|x|^2 / 2 + MLP whose last layer starts at 0), mlp or "
+        "icnn (Amos 2023, appendices B.4 and B.3)",
+        "the fast form: no identity to learn first",
+    )
+    hidden: tuple[int, ...] = parameter(
+        (),
+        "units of each hidden layer of a potential; none: for quadratic 64, 64, 64 up to 4 "
+        "dimensions, 128s up to 32 and 256s above, for mlp and icnn the paper's 2b, 2b, b with "
+        "b = max(n, 32)",
+        "best of a few at equal time on one core, n = 4, 16, 64",
+    )
+    start: str = parameter(
+        "plain",
+        "plain, or bures: the icnn starts at the closed-form map between the Gaussian fits",
+        "the paper's networks; bures after OTT-JAX",
+    )
+    batch: int = parameter(
+        256, "points of each side in one update; 0: the budget's", "256 beat 1024 at equal time"
+    )
+    rate: float = parameter(
+        0.0,
+        "highest learning rate; 0: 0.005, times 16 / n above 16 dimensions",
+        "0.005 best or near it at n = 4 and 16; at n = 64 0.0015 is stable, 0.003 is not",
+    )
+    last_rate: float = parameter(0.01, "rate at the end of the cosine, a share of the highest")
+    warm_up: float = parameter(0.01, "share of the updates in which the rate rises from 0, [0, 1)")
+    decays: tuple[float, float] = parameter(
+        (0.9, 0.99), "Adam's decays", "better than 0.5, 0.5 at n = 16 in 20 s"
+    )
+    weight_decay: float = parameter(0.0, "AdamW's; 0 is Adam", "the paper's 1e-4 not needed here")
+    averaging: float = parameter(
+        0.999,
+        "decay of the running average of the weights, which is the map; 0: the last weights",
+        "at or below the last weights' error in almost all runs",
+    )
+    pretraining: int = parameter(
+        0,
+        "updates, at most, that first teach the networks the identity on a cube; they are not "
+        "counted in the budget's steps",
+        "needed by mlp and icnn in the paper's setting only",
+    )
+    bound: float = parameter(
+        5.0, "half the side of that cube, > 0", "Amos 2023, release, high-dimensional benchmark"
+    )
+    tolerance: float = parameter(
+        1e-3,
+        "residual, largest entry, at which the solver of the inverse and of the dual value stops",
+        "Amos 2023, solver lbfgs_high_precision of the release",
+    )
+    iterations: int = parameter(
+        100, "steps of that solver, at most", "Amos 2023, solver lbfgs_high_precision"
+    )
+
+    def __post_init__(self) -> None:
+        """Check the parameters that choose between forms; numbers are checked where they serve."""
+        name = type(self).__name__
+        check_choice(name, "potential", self.potential, POTENTIALS)
+        check_choice(name, "start", self.start, STARTS)
+        if self.start == "bures" and self.potential != "icnn":
+            raise UsageError(f"{name}: start=bures is for potential=icnn, got {self.potential}")
+        if min(self.batch, self.rate, self.pretraining) < 0 or not self.bound > 0:
+            raise UsageError(f"{name}: batch, rate and pretraining must be >= 0, and bound > 0")
+
+    @abstractmethod
+    def _view(self, loss: Any) -> View[Any]:
+        """Return how the trained networks are read as a map."""
+
+    @abstractmethod
+    def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
+        """Return the loss, given what makes a potential."""
+
+    def _potential(self, dimension: int, start: Any) -> Network:
+        from otbench.ot.w2 import potentials
+
+        hidden = self.hidden or None
+        if self.potential == "icnn":
+            return potentials.icnn(dimension, hidden, start)
+        if self.potential == "mlp":
+            return potentials.mlp(dimension, hidden)
+        return potentials.quadratic_mlp(dimension, hidden or fast_widths(dimension))
+
+    def _solver(self) -> Solver:
+        from otbench.ot.w2.conjugate import Solver
+
+        return Solver("lbfgs", self.tolerance, self.iterations)
+
+    def _build(self, dimension: int, start: Any = None) -> tuple[Any, View[Any]]:
+        loss = self._loss(dimension, lambda: self._potential(dimension, start))
+        return loss, self._view(loss)
+
+    def fit(self, data: MeasurePair, ctx: FitContext) -> None:
+        """Train within the budget; where its seconds run out, what is there by then is the map.
+
+        Batches come from the pair's compiled samplers, else from `POOL` points of each side drawn
+        once. Progress counts the budget's steps twice where the networks first learn the identity,
+        the first time with its error, ``identity``.
+
+        Raises
+        ------
+        Diverged
+            If a parameter or a part of the loss is no longer finite.
+        """
+        quiet_jax()
+        import jax
+
+        from otbench.ot.amortized_map import SEEDS
+        from otbench.ot.w2.learned_map import LearnedMap
+
+        start = self._gaussian_start(data, ctx)
+        loss, view = self._build(data.dimension, start)
+        key = jax.random.key(ctx.seed_for("map") % SEEDS)
+        init_key, sample_key, *keys = jax.random.split(key, 4)
+        batch = self.batch or ctx.budget.batch_size
+        samplers = _samplers(data, batch, ctx)
+        parameters = loss.init(init_key, self._first_points(data, samplers[0], sample_key))
+        self.map_ = LearnedMap(view, parameters, self._solver())
+        try:
+            for progress in self._training(loss, view, samplers, keys, batch, ctx):
+                self.map_.parameters = progress
+                if ctx.budget.seconds is not None and ctx.seconds > ctx.budget.seconds:
+                    return
+        except FloatingPointError as error:
+            raise Diverged(str(error)) from error
+
+    def _training(
+        self, loss: Any, view: Any, samplers: Any, keys: list[Any], batch: int, ctx: FitContext
+    ) -> Iterator[Any]:
+        """Yield the parameters as they get better."""
+        from otbench.ot.w2.pretraining import pretrain
+        from otbench.ot.w2.train import Schedule, train
+
+        steps = ctx.budget.steps
+        parameters = self.map_.parameters
+        if self.pretraining:
+            for report in pretrain(
+                loss, view.networks, parameters, keys[0], self.pretraining, batch, self.bound
+            ):
+                parameters = report.parameters
+                share = report.done / self.pretraining
+                ctx.progress(max(round(steps * share), 1) - 1, **report.parts)
+                yield parameters
+        n = self.map_.dimension
+        schedule = Schedule(
+            steps,
+            self.rate or 5e-3 * min(1.0, 16 / n),
+            self.last_rate,
+            self.warm_up,
+            self.decays,
+            self.weight_decay,
+            self.averaging,
+        )
+        for report in train(loss, parameters, *samplers, schedule, keys[1], REPORT_EVERY):
+            ctx.progress(report.done - 1, **report.parts)
+            yield report.averaged
+
+    def _gaussian_start(self, data: MeasurePair, ctx: FitContext) -> Any:
+        if self.start == "plain":
+            return None
+        from otbench.ot.w2.potentials import GaussianStart
+
+        return GaussianStart.of(*(x.numpy() for x in draw_both(data, START_SAMPLE, ctx)))
+
+    def _first_points(self, data: MeasurePair, source: Callable[[Any], Any], key: Any) -> Any:
+        """Return what a convex potential normalises its units over: what it first learns on."""
+        import jax
+
+        if not self.pretraining:
+            return jax.jit(source)(key)
+        shape = (NORMALISING_SAMPLE, data.dimension)
+        return jax.random.uniform(key, shape, minval=-self.bound, maxval=self.bound)
+
+    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Carry source points to the target by grad f, (n, d) to (n, d), on their device."""
+        return self.map_.push(x)
+
+    def dual_value(self, x: Tensor, y: Tensor) -> float:
+        """Estimate half the squared distance by f and its conjugate, solved for at every y."""
+        return self.map_.half_squared_w2(x, y)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights as safetensors and the parameters as JSON."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.map_.save(folder / WEIGHTS)
+        settings = {"dimension": self.map_.dimension, "parameters": self.parameters()}
+        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
+        """Read back what `save` wrote; points come back on the device that they came on.
+
+        Raises
+        ------
+        ValueError
+            If the weights are not those of the networks that the parameters describe.
+        """
+        quiet_jax()
+        import numpy as np
+
+        from otbench.ot.w2.learned_map import LearnedMap, read_parameters
+        from otbench.ot.w2.potentials import GaussianStart
+        from otbench.parameters import from_json
+
+        settings = load_settings(folder)
+        method = cls(**from_json(settings["parameters"]))
+        n = settings["dimension"]
+        # The start's values are among the weights; here it only says that the form has them.
+        start = None if method.start == "plain" else GaussianStart(np.eye(n), np.zeros(n))
+        _, view = method._build(n, start)
+        parameters = read_parameters(folder / WEIGHTS, view)
+        method.map_ = LearnedMap(view, parameters, method._solver())
+        return method
+
+
+def _samplers(
+    data: MeasurePair, batch: int, ctx: FitContext
+) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+    """Return samplers of batches, key to (batch, d), of source and target."""
+    compiled = data.jax_samplers()
+    if compiled is not None:
+        source, target = compiled
+        return lambda key: source(key, batch), lambda key: target(key, batch)
+
+    import jax
+
+    from otbench.ot.amortized_map import to_jax
+
+    pools = [to_jax(points.to(ctx.device)) for points in draw_both(data, POOL, ctx)]
+
+    def drawing(pool: Any) -> Callable[[Any], Any]:
+        return lambda key: pool[jax.random.randint(key, (batch,), 0, len(pool))]
+
+    return drawing(pools[0]), drawing(pools[1])

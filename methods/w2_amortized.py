@@ -1,0 +1,134 @@
+"""Wasserstein-2 maps by the dual with amortized convex conjugates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import MethodCard, PaperSettings, parameter
+
+from .potential_map import PotentialMap, check_choice, fast_widths
+
+if TYPE_CHECKING:
+    from otbench.ot.w2.learned_map import View
+    from otbench.ot.w2.potentials import Network
+
+AMORTIZATIONS = ("regression", "objective", "cycle", "none")
+CONJUGATES = ("lbfgs", "lbfgs-high-precision", "adam", "none")
+
+
+@dataclass
+class W2Amortized(PotentialMap):
+    """A potential trained by the dual; an amortizer predicts where its conjugate is attained."""
+
+    amortization: str = parameter(
+        "regression",
+        "what the amortizer learns: regression (the solver's points), objective (the conjugate's "
+        "own objective), cycle (W2GN, the first-order condition), none (there is no amortizer, the "
+        "solver starts at y)",
+        "Amos 2023, best rows",
+    )
+    conjugate: str = parameter(
+        "lbfgs",
+        "solver that refines the prediction in training: lbfgs and adam (residual 0.1), "
+        "lbfgs-high-precision (0.001), none",
+        "Amos 2023, best rows",
+    )
+    conjugate_iterations: int = parameter(
+        0,
+        "steps of the solver in training, at most; 0: 10 of L-BFGS, 100 of Adam, whose cosine they "
+        "are the length of",
+        "100 in the release; 10 bound the cost of an update",
+    )
+    amortizer_hidden: tuple[int, ...] = parameter(
+        (), "units of each hidden layer of the amortizer; none: as the potential's by default"
+    )
+    cycle_weight: float = parameter(
+        0.0, "weight of the cycle loss; 0: the dimension", "Amos 2023, release (1e4 for images)"
+    )
+
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Wasserstein-2 map by the dual with amortized conjugates",
+        source="Amos 2023, On amortizing convex conjugates for optimal transport, arXiv 2210.12153 "
+        "(release: facebookresearch/w2ot)",
+        equations=(
+            "dual: min over f of E f(X) + E[<x^, Y> - f(x^)], x^ ~ argmin_x f(x) - <x, Y> held "
+            "constant, solved from the prediction h(Y)",
+            "regression: E (h(Y) - x^)^2, mean over coordinates too",
+            "objective: E f(h(Y)) - <h(Y), Y>, f held constant",
+            "cycle: n E (grad f(h(Y)) - Y)^2, mean over coordinates too; without a solver also "
+            "n E (h(grad f(X)) - X)^2, and both train f (W2GN, Korotin et al. 2019)",
+            "push = grad f; pull = grad f*, solved from h, or h itself where conjugate=none",
+        ),
+        deviations=(
+            "the defaults are a fast setting of ours: |x|^2 / 2 + MLP with a last layer of zeros "
+            "and h(y) = y at the start instead of identities learned in 10,000 updates, batches of "
+            "256, higher rates with Adam (0.9, 0.99), averaged weights; preset paper has the "
+            "authors' own",
+            "L-BFGS: finished points leave the batch, and the full step is tried before the "
+            "parallel line search; where that fails it is tried again with shorter steps",
+            "identity pretraining of both networks happens at once, on one batch",
+            "dual value: the conjugate is solved for at residual 0.001 whatever trained f",
+        ),
+        paper=PaperSettings(
+            {
+                "potential": "mlp",
+                "batch": 0,
+                "rate": 5e-4,
+                "last_rate": 1e-4,
+                "warm_up": 0.0,
+                "decays": (0.5, 0.5),
+                "weight_decay": 1e-4,
+                "averaging": 0.0,
+                "pretraining": 10_001,
+                "conjugate_iterations": 100,
+            },
+            steps=250_001,
+            batch_size=1024,
+        ),
+        relative_cost=1.5,
+    )
+
+    def __post_init__(self) -> None:
+        """Check the parameters, and that they go together."""
+        super().__post_init__()
+        name = type(self).__name__
+        check_choice(name, "amortization", self.amortization, AMORTIZATIONS)
+        check_choice(name, "conjugate", self.conjugate, CONJUGATES)
+        if self.conjugate == "none" and self.amortization in ("regression", "none"):
+            raise UsageError(
+                f"{name}: amortization={self.amortization} needs a conjugate solver; without one "
+                f"take objective or cycle"
+            )
+
+    def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
+        from otbench.ot.w2.conjugate import SOLVERS
+        from otbench.ot.w2.losses import DualLoss
+        from otbench.ot.w2.potentials import residual_map
+
+        fast = fast_widths(dimension) if self.potential == "quadratic" else None
+        amortizer = residual_map(
+            dimension, self.amortizer_hidden or fast, zero_start=not self.pretraining
+        )
+        solver = SOLVERS.get(self.conjugate)
+        iterations = self.conjugate_iterations or (100 if self.conjugate == "adam" else 10)
+        return DualLoss(
+            potential(),
+            None if self.amortization == "none" else amortizer,
+            self.amortization,
+            solver and replace(solver, max_iterations=iterations),
+            self.cycle_weight or None,
+        )
+
+    def _view(self, loss: Any) -> View[Any]:
+        from otbench.ot.w2.learned_map import dual_view
+
+        return dual_view(loss)
+
+    def pull(self, y: Tensor) -> Tensor:
+        """Carry target points back by the conjugate's gradient, (n, d) to (n, d)."""
+        return self.map_.predict(y) if self.conjugate == "none" else self.map_.solve(y)
