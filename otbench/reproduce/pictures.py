@@ -138,7 +138,9 @@ def _paths(
                 file = galleries.get((run.name, method))
                 strip = _strip(file, pair) if file else None
                 if strip is not None:
-                    scores = _scores(reproduction, known, run, method)
+                    # The numbers are means over all pairs: they stand beside the first.
+                    first = pair == reproduction.picture.pairs[0]
+                    scores = _scores(reproduction, known, run, method) if first else ""
                     strips.append((title, method, strip, scores))
                     title = ""
     if not strips:
