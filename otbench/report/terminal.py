@@ -93,8 +93,9 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     seeds = results["seed"].nunique()
     spread = f"± std over {seeds} seeds" if seeds > 1 else "± standard error within the test set"
     # Columns that are kept for comparison only stand apart from those to read.
-    legacy = averages["metric"].str.contains("legacy").map({True: ", legacy", False: ""})
-    for title, part in averages.groupby(averages["task"] + legacy, sort=False):
+    legacy = [", legacy" if "legacy" in str(metric) else "" for metric in averages["metric"]]
+    titles = [f"{task}{mark}" for task, mark in zip(averages["task"], legacy, strict=True)]
+    for title, part in averages.groupby(titles, sort=False):
         console.print(Text(f"\n{title} ({spread})", style="bold"))
         for columns in _fitting(part, methods, console.width):
             console.print(_table(part[part["metric"].isin(columns)], methods))

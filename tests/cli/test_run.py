@@ -124,6 +124,13 @@ def test_a_wrong_parameter_is_refused_by_its_type(otbench: Command, out: Path) -
     assert not list(out.rglob("record.json"))
 
 
+def test_nothing_that_fits_the_data_is_a_row_with_its_reason(otbench: Command, out: Path) -> None:
+    ended = otbench("run", "--methods", "linear", *SMOKE, "--out", out)
+    assert ended.code == 3
+    assert "linear: skipped: Linear" in ended.out
+    assert "it cannot run on images" in ended.out
+
+
 def test_a_results_folder_that_cannot_be_written(otbench: Command, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     finished = otbench("run", "--out", tmp_path / "file" / "results", *SMOKE)
