@@ -111,8 +111,9 @@ def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
 def latest(results: pd.DataFrame) -> pd.DataFrame:
     """Keep, for each method on each data set and preset, the cells of its latest code only."""
     group = ["method", "dataset", "variant", "preset", "track", "protocol"]
-    code = results["code_sha256"].fillna("")
-    order = results["started_at"].fillna("").sort_values(kind="stable").index
+    # Where nothing ran, the columns hold no text at all.
+    code = results["code_sha256"].astype("string").fillna("")
+    order = results["started_at"].astype("string").fillna("").sort_values(kind="stable").index
     newest = code.loc[order].groupby([results[name] for name in group], dropna=False)
     return results[code == newest.transform("last").reindex(results.index)]
 
