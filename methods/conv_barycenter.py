@@ -42,7 +42,7 @@ class ConvBarycenter(BarycenterInterpolator):
             "the ends of a path are barycentres of one image: blurred, unless debiased",
             "reg below 1/400 is solved with logarithms, which is slow",
         ),
-        relative_cost=0.2,
+        relative_cost=4.0,
     )
 
     def __post_init__(self) -> None:
