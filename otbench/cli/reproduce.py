@@ -65,7 +65,7 @@ def _list(chosen: list[Reproduction], out: Path) -> int:
     width = max(len(one.id) for one in chosen)
     for one in chosen:
         verdicts = last_verdicts(one, out)
-        done = f"  [{', '.join(verdicts)}]" if verdicts else ""
+        done = f"  [{verdicts}]" if verdicts else ""
         sys.stdout.write(f"{one.id.ljust(width)}  {one.title}{done}\n")
     return 0
 

@@ -112,14 +112,14 @@ def _stem(reproduction: Reproduction, out: Path) -> Path:
     return out / "reproduce" / reproduction.id.replace("/", "-")
 
 
-def last_verdicts(reproduction: Reproduction, out: Path) -> list[str]:
-    """Return how the claims came out the last time, each status with its count."""
+def last_verdicts(reproduction: Reproduction, out: Path) -> str:
+    """Say how the claims came out the last time, each status with its count; empty if never."""
     try:
         content = read_json(_stem(reproduction, out).with_suffix(".json"))
     except (OSError, ValueError):
-        return []
+        return ""
     count = Counter(verdict["status"] for verdict in content["verdicts"])
-    return [f"{content['preset']}:", *(f"{n} {status}" for status, n in count.items())]
+    return f"{content['preset']}: " + ", ".join(f"{n} {status}" for status, n in count.items())
 
 
 def print_summary(presented: Sequence[Presented]) -> None:

@@ -128,8 +128,8 @@ def test_what_is_written(one, outcome, tmp_path, capsys):
     assert "note: drawn anew" in shown
     assert [path.suffix for path in result.written] == [".png", ".csv", ".json"]
     assert all(path.stat().st_size > 0 for path in result.written)
-    assert last_verdicts(one, tmp_path) == ["quick:", "1 mixed", "1 holds", "1 not measured"]
-    assert last_verdicts(one, tmp_path / "elsewhere") == []
+    assert last_verdicts(one, tmp_path) == "quick: 1 mixed, 1 holds, 1 not measured"
+    assert last_verdicts(one, tmp_path / "elsewhere") == ""
 
 
 @pytest.mark.parametrize(
@@ -158,9 +158,9 @@ def test_a_broken_verdict_file_is_passed_over(one, tmp_path):
     path = Path(tmp_path, "reproduce", "somebody2020-fig1.json")
     path.parent.mkdir()
     path.write_text("{")
-    assert last_verdicts(one, tmp_path) == []
+    assert last_verdicts(one, tmp_path) == ""
     write_json(path, {"preset": "quick", "verdicts": []})
-    assert last_verdicts(one, tmp_path) == ["quick:"]
+    assert last_verdicts(one, tmp_path) == "quick: "
 
 
 def test_the_index_gathers_all_reproductions(outcome, tmp_path):
