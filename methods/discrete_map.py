@@ -11,10 +11,7 @@ from torch import Tensor
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 from otbench.ot.pot import import_pot
 
-from .sampled_map import SampledMap, draw_both
-
-AT_ONCE = 1024
-"""New points whose distances to the sample are held in memory at a time."""
+from .sampled_map import AT_ONCE, SampledMap, draw_both
 
 
 @dataclass

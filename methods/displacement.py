@@ -10,7 +10,7 @@ from torch import Tensor
 from otbench.interface import MethodCard
 from otbench.ot.displacement import displacement_path
 
-from .unlearned import UnlearnedInterpolator, check_threshold, colours_apart, mass_threshold
+from .unlearned import UnlearnedInterpolator, check_threshold, drawn_colours, mass_threshold
 
 
 @dataclass
@@ -45,4 +45,4 @@ class Displacement(UnlearnedInterpolator):
 
         The plans are found on the CPU; the frames come back to the device of ``x0``.
         """
-        return colours_apart(lambda *pair: displacement_path(*pair, self.threshold), x0, x1, t)
+        return drawn_colours(lambda *pair: displacement_path(*pair, self.threshold), x0, x1, t)

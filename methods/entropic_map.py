@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,10 +13,7 @@ from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 
 from .potential_map import quiet_jax
-from .sampled_map import SampledMap, draw_both
-
-AT_ONCE = 1024
-"""New points whose distances to the sample are held in memory at a time."""
+from .sampled_map import AT_ONCE, SampledMap, draw_both
 
 
 @dataclass
@@ -66,12 +62,9 @@ class Entropic(SampledMap):
         import jax
         import jax.numpy as jnp
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            from ott.geometry.pointcloud import PointCloud
-            from ott.problems.linear.linear_problem import LinearProblem
-            from ott.solvers.linear.sinkhorn import Sinkhorn
+        from otbench.ot.entropic import import_ott
 
+        PointCloud, LinearProblem, Sinkhorn = import_ott()
         x, y = draw_both(data, self.sample, ctx)
         mean_cost = torch.cdist(x.double(), y.double()).square().mean()
         epsilon = self.epsilon * float(mean_cost)

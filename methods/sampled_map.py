@@ -15,6 +15,9 @@ from otbench.errors import DataError, UsageError
 from otbench.interface import FitContext, MeasurePair, TransportMap, parameter
 from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
 
+AT_ONCE = 1024
+"""New points whose distances to the sample are held in memory at a time."""
+
 
 def draw_both(data: MeasurePair, n: int, ctx: FitContext) -> tuple[Tensor, Tensor]:
     """Draw n points of the source and n of the target, float32, shape (n, d) each, on the CPU.

@@ -15,7 +15,7 @@ from otbench.ot.displacement import displacement_path
 from .unlearned import (
     UnlearnedInterpolator,
     check_threshold,
-    colours_apart,
+    drawn_colours,
     mass_threshold,
     most_images,
     too_many,
@@ -67,6 +67,6 @@ class Sinkhorn(UnlearnedInterpolator):
         from otbench.ot.entropic import entropic_plan
 
         plan_of = partial(entropic_plan, epsilon=self.epsilon)
-        return colours_apart(
+        return drawn_colours(
             lambda *pair: displacement_path(*pair, self.threshold, plan_of), x0, x1, t
         )

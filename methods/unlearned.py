@@ -11,14 +11,12 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from otbench.errors import UsageError
 from otbench.interface import FitContext, ImageDataset, Interpolator, parameter
 from otbench.nn.checkpoint import SETTINGS
-
-Array = NDArray[np.float64]
+from otbench.ot.displacement import Array, colours_apart
 
 
 def check_threshold(threshold: float, method: str) -> None:
@@ -27,28 +25,11 @@ def check_threshold(threshold: float, method: str) -> None:
         raise UsageError(f"{method}: threshold must be in [0, 1), got {threshold}")
 
 
-def colours_apart(
+def drawn_colours(
     draw: Callable[[Array, Array, Array], Array], x0: Tensor, x1: Tensor, t: Tensor
 ) -> Tensor:
-    """Draw the path of each colour of each pair by itself, on the CPU.
-
-    Parameters
-    ----------
-    draw : callable
-        From two images (h, w) and times (k,) to frames (k, h, w), in NumPy and float64.
-    x0, x1 : Tensor, shape (n, c, h, w)
-    t : Tensor, shape (k,)
-
-    Returns
-    -------
-    Tensor, shape (n, k, c, h, w)
-        Frames clipped to [0, 1], on the device of ``x0`` and of its type.
-    """
-    times = t.detach().double().cpu().numpy()
-    starts, ends = (x.detach().double().cpu().flatten(0, 1).numpy() for x in (x0, x1))
-    paths = [draw(a, b, times) for a, b in zip(starts, ends, strict=True)]
-    frames = torch.stack([torch.from_numpy(path) for path in paths])
-    return frames.unflatten(0, x0.shape[:2]).transpose(1, 2).clamp(0, 1).to(x0)
+    """Draw each colour by `otbench.ot.displacement.colours_apart`, clipped to [0, 1], as ``x0``."""
+    return colours_apart(draw, x0, x1, t).clamp(0, 1).to(x0)
 
 
 def mass_threshold() -> float:
@@ -115,7 +96,7 @@ class BarycenterInterpolator(UnlearnedInterpolator):
             images = np.stack([a, b])
             return np.stack([self.average(images, np.array([1 - s, s])) for s in times])
 
-        return colours_apart(path, x0, x1, t)
+        return drawn_colours(path, x0, x1, t)
 
     def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
         """Average the images (m, c, h, w) by each row of weights (k, m), each colour by itself."""

@@ -54,6 +54,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     answer.device, answer.gpus = _device(request.device)
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, answer))
+    digest = cache(code_digest)
     loaded: dict[str, Data] = {}
     for number, grid in enumerate(request.grids):
         chosen = list(_load_methods(request, number, methods, answer, breadcrumb))
@@ -64,33 +65,26 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
             add_metrics(
                 answer.metrics.setdefault(label, {}), _metrics(preset, grid, request.metrics, data)
             )
+            of_data = {
+                "dataset": label,
+                "dataset_parameters": _plain(dataset, {}),
+                "dataset_plugin": datasets.get(spec.name),
+            }
             for method_label, plugin, method in chosen:
-                reason = _misfit(method, data)
-                if reason and "all" in grid.methods:
+                if reason := _misfit(method, data):
+                    if "all" not in grid.methods:
+                        answer.rejected.append(
+                            _rejection(request, number, method_label, label, "skipped", reason)
+                        )
                     continue
-                if reason:
-                    answer.rejected.append(
-                        _rejection(request, number, method_label, label, "skipped", reason)
-                    )
-                    continue
-                cells = _cells(request, preset, grid, method, data)
+                labels = of_data | {
+                    "method": method_label,
+                    "plugin": plugin,
+                    "code_sha256": digest(plugin.module, plugin.file),
+                }
                 answer.cells += [
-                    {
-                        "cell": asdict(
-                            Cell(
-                                method=method_label,
-                                plugin=plugin,
-                                dataset=label,
-                                dataset_parameters=_plain(dataset, {}),
-                                dataset_plugin=datasets.get(spec.name),
-                                code_sha256=code_digest(plugin.module, plugin.file),
-                                **cell,
-                            )
-                        ),
-                        "cost": method.card.relative_cost,
-                        "grid": number,
-                    }
-                    for cell in cells
+                    {"cell": asdict(cell), "cost": method.card.relative_cost, "grid": number}
+                    for cell in _cells(request, preset, grid, method, data, labels)
                 ]
     for label, data in loaded.items():
         dry_pass(answer.metrics[label], data, answer)
@@ -121,26 +115,32 @@ def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
 
 
 def _cells(
-    request: Request, preset: Preset, grid: Grid, method: Method, data: Data
-) -> Iterator[dict[str, Any]]:
-    """Yield, for each seed, the parts of a cell that method, data and preset decide together."""
+    request: Request,
+    preset: Preset,
+    grid: Grid,
+    method: Method,
+    data: Data,
+    labels: dict[str, Any],
+) -> Iterator[Cell]:
+    """Yield the cell of each seed; the labels say which method and which data set it is of."""
     native = method.card.paper if preset.track == "native" else None
     steps, batch_size = _budget(preset, data)
     if native and not (isinstance(data, ImageDataset) and data.scene):
         steps, batch_size = native.steps, native.batch_size
     for seed in grid.seeds:
-        yield {
-            "parameters": _plain(method, native.parameters if native else {}),
-            "variant": data.variant,
-            "data_sha256": data.sha256,
-            "track": "native" if native else "matched",
-            "preset": f"{preset.name}-{grid.steps}" if grid.steps else preset.name,
-            "seed": seed,
-            "steps": grid.steps or steps,
-            "batch_size": batch_size,
-            "seconds": request.seconds,
-            "sizes": preset.sizes,
-        }
+        yield Cell(
+            parameters=_plain(method, native.parameters if native else {}),
+            variant=data.variant,
+            data_sha256=data.sha256,
+            track="native" if native else "matched",
+            preset=f"{preset.name}-{grid.steps}" if grid.steps else preset.name,
+            seed=seed,
+            steps=grid.steps or steps,
+            batch_size=batch_size,
+            seconds=request.seconds,
+            sizes=preset.sizes,
+            **labels,
+        )
 
 
 def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, Data]:

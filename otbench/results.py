@@ -15,6 +15,9 @@ import pandas as pd
 
 from otbench.cell import read_json, slug
 
+Printed = tuple[float, str] | tuple[None, None]
+"""A number that a paper prints, and where it stands there."""
+
 COLUMNS = {
     "cell": "key of the cell",
     "method": "label: name with the parameters that differ from the defaults",
@@ -152,6 +155,25 @@ def published() -> pd.DataFrame:
     return pd.read_csv(str(files("otbench") / "published.csv"), comment="#")
 
 
+@cache
+def _printed() -> dict[tuple[str, ...], Printed]:
+    keys = ("dataset", "method", "task", "metric")
+    rows = published().to_dict("records")
+    return {tuple(row[k] for k in keys): (float(row["value"]), row["source"]) for row in rows}
+
+
+def published_number(dataset: str, method: str, task: str, metric: str) -> Printed:
+    """Return the number that a paper prints for a cell's labels, and its source, if any does.
+
+    Parameters
+    ----------
+    dataset, method : str
+        Labels; a method's parameters do not matter.
+    task, metric : str
+    """
+    return _printed().get((dataset, method.partition("[")[0], task, metric), (None, None))
+
+
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """Lay results out with one row a method.
 
@@ -191,15 +213,9 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:
-    numbers = published()
-    numbers = numbers[(numbers["task"] == task) & (numbers["metric"] == metric)]
-    lookup = numbers.set_index(["dataset", "method"])["value"].to_dict()
-    plain = board["method"].str.split("[").str[0]
-    return pd.Series(
-        [lookup.get(pair) for pair in zip(board["dataset"], plain, strict=True)],
-        index=board.index,
-        dtype="float64",
-    )
+    labels = zip(board["dataset"], board["method"], strict=True)
+    numbers = [published_number(*pair, task, metric)[0] for pair in labels]
+    return pd.Series(numbers, index=board.index, dtype="float64")
 
 
 def _outcome(rows: pd.DataFrame) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from otbench.metrics.base import (
 )
 from otbench.metrics.mass import (
     THRESHOLD,
+    area_agreement,
     centroids,
     colour_mean,
     effective_area,
@@ -33,7 +35,7 @@ REGULARISATION = 0.01
 exact barycentre or, where that is unknown, of a fraction of it. Below 0.006 POT's iteration breaks
 down for corners far apart, and its variant on logarithms takes thirty times as long."""
 
-ITERATIONS, TOLERANCE = 1000, 1e-5
+ITERATIONS = 1000
 
 
 def scored_points(artefact: Barycenters, ctx: ScoreContext) -> Tensor:
@@ -73,29 +75,18 @@ def debiased_barycenter(corners: Tensor, weights: Tensor) -> Tensor:
     ----------
     Janati, H., Cuturi, M. and Gramfort, A. (2020). Debiased Sinkhorn barycenters. ICML.
     """
-    from otbench.ot.pot import import_pot
+    from otbench.ot.barycenter import convolutional, image_barycenter
 
-    pot = import_pot()
-    planes = corners.double().cpu().numpy()
+    solve = partial(
+        convolutional, reg=REGULARISATION, debiased=True, iterations=ITERATIONS, warn=False
+    )
     share = weights.double().cpu().numpy()
-    share = share / share.sum()
     colours = []
-    for stack in planes.transpose(1, 0, 2, 3):
-        mass = stack.sum((1, 2))
-        if not mass.any():
-            colours.append(np.zeros(stack.shape[1:]))
-            continue
-        if not mass.all():
+    for stack in corners.double().cpu().transpose(0, 1).numpy():
+        inked = stack.any((1, 2))
+        if inked.any() and not inked.all():
             raise Undefined("a corner is blank in a colour that another one has")
-        average = pot.bregman.convolutional_barycenter2d_debiased(
-            stack / mass[:, None, None],
-            REGULARISATION,
-            share,
-            numItermax=ITERATIONS,
-            stopThr=TOLERANCE,
-            warn=False,
-        )
-        colours.append(average * (share @ mass))
+        colours.append(image_barycenter(stack, share, solve))
     return torch.from_numpy(np.stack(colours))
 
 
@@ -214,8 +205,7 @@ class Sharpness(Metric):
         weights = artefact.weights[rows].double()
         kept, shares = _colours(artefact.corners, weights)
         due = (weights @ effective_area(artefact.corners[:, kept]).sqrt()).square()
-        ratio = effective_area(artefact.images[rows][:, kept]) / due
-        return Value.of(colour_mean(torch.minimum(ratio, 1 / ratio), shares))
+        return Value.of(colour_mean(area_agreement(artefact.images[rows][:, kept], due), shares))
 
 
 @dataclass(frozen=True)

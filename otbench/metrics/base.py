@@ -173,6 +173,12 @@ def check_paired(pairs: Any) -> None:
         )
 
 
+def check_choice(name: str, value: str, *choices: str) -> None:
+    """Raise a ValueError unless the value of a metric's parameter is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} must be {' or '.join(choices)}, got {value!r}")
+
+
 class Metric(ABC):
     """A number for one task: a dataclass whose fields are its protocol.
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otbench.metrics.base import Direction, Metric, ScoreContext, Value
+from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_choice
 from otbench.tasks.base import LatentCodes
 
 Labels = NDArray[np.int64]
@@ -103,8 +103,7 @@ class KMeansMetric(Metric):
     direction: ClassVar[Direction] = "higher"
 
     def __post_init__(self) -> None:
-        if self.preprocessing not in ("whiten", "raw"):
-            raise ValueError(f"preprocessing must be whiten or raw, got {self.preprocessing!r}")
+        check_choice("preprocessing", self.preprocessing, "whiten", "raw")
         if self.n_init < 1:
             raise ValueError(f"n_init must be at least 1, got {self.n_init}")
 

@@ -15,11 +15,13 @@ from otbench.metrics.base import (
     ScoreContext,
     Undefined,
     Value,
+    check_choice,
     check_images,
 )
 from otbench.metrics.mass import (
     FLOOR,
     THRESHOLD,
+    area_agreement,
     centroids,
     colour_mean,
     effective_area,
@@ -28,7 +30,7 @@ from otbench.metrics.mass import (
     plane_cost,
     squared_w2,
 )
-from otbench.tasks.base import KnownPaths, Paths
+from otbench.tasks.base import KnownPaths, Paths, between_true_ends
 
 TASKS = ("geodesic", "limited-data")
 
@@ -72,8 +74,7 @@ class GeodesicW2(Metric):
     title: ClassVar[str] = "Wasserstein distance to the exact geodesic"
 
     def __post_init__(self) -> None:
-        if self.statistic not in ("mean", "max"):
-            raise ValueError(f"statistic must be mean or max, got {self.statistic!r}")
+        check_choice("statistic", self.statistic, "mean", "max")
 
     @property
     def id(self) -> str:
@@ -118,8 +119,7 @@ class PairEnergy(Metric):
     def __post_init__(self) -> None:
         if not self.floor > 0:
             raise ValueError(f"floor must be positive, got {self.floor}")
-        if self.ends not in ("drawn", "data"):
-            raise ValueError(f"ends must be drawn or data, got {self.ends!r}")
+        check_choice("ends", self.ends, "drawn", "data")
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
@@ -140,7 +140,7 @@ class PairEnergy(Metric):
         x0, x1, frames = artefact.x0, artefact.x1, artefact.frames
         check_images(x0=x0, x1=x1, frames=frames)
         if self.ends == "data":
-            frames = torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
+            frames = between_true_ends(x0, x1, frames)
         return energy_over(cost, x0, x1, frames, self.floor, obstacles)
 
 
@@ -219,8 +219,8 @@ class Compactness(Metric):
     def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
         """Average over paths; the standard error is over them."""
         drawn, exact = _present(artefact)
-        ratio = effective_area(drawn) / effective_area(exact)
-        return Value.of(colour_mean(torch.minimum(ratio, 1 / ratio), masses(exact)).mean(1))
+        compact = area_agreement(drawn, effective_area(exact))
+        return Value.of(colour_mean(compact, masses(exact)).mean(1))
 
 
 def _present(artefact: KnownPaths) -> tuple[Tensor, Tensor]:

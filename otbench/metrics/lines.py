@@ -22,6 +22,7 @@ from otbench.metrics.base import (
     ScoreContext,
     Undefined,
     Value,
+    check_choice,
     check_images,
 )
 from otbench.tasks.base import Paths
@@ -113,8 +114,7 @@ class FamilyMetric(Metric):
     direction: ClassVar[Direction] = "lower"
 
     def __post_init__(self) -> None:
-        if self.definition not in ("legacy", "corrected"):
-            raise ValueError(f"definition must be legacy or corrected, got {self.definition!r}")
+        check_choice("definition", self.definition, "legacy", "corrected")
 
     def missing(self, data: ImageDataset) -> str | None:
         """Refuse data without a known family."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from otbench.interface import MeasurePair
-from otbench.metrics.base import Direction, Metric, ScoreContext, Undefined, Value
+from otbench.metrics.base import Direction, Metric, ScoreContext, Undefined, Value, check_choice
 from otbench.tasks.base import BadOutput
 from otbench.tasks.transport import Transport
 
@@ -65,8 +65,7 @@ class AgainstTruth(MapMetric):
     way: Literal["forward", "inverse"] = "forward"
 
     def __post_init__(self) -> None:
-        if self.way not in ("forward", "inverse"):
-            raise ValueError(f"way must be forward or inverse, got {self.way!r}")
+        check_choice("way", self.way, "forward", "inverse")
 
     def missing(self, data: Any) -> str | None:
         """Need the optimal map."""

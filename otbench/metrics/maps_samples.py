@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import Direction, ScoreContext, Value
+from otbench.metrics.base import Direction, ScoreContext, Value, check_choice
 from otbench.metrics.maps import MapMetric, bounded
 from otbench.tasks.transport import Transport
 
@@ -147,10 +147,8 @@ class SampleReference(BetweenSamples):
     title: ClassVar[str] = "Distance of two target samples, or of source and target"
 
     def __post_init__(self) -> None:
-        if self.what not in ("floor", "identity"):
-            raise ValueError(f"what must be floor or identity, got {self.what!r}")
-        if self.of not in ("sliced", "exact"):
-            raise ValueError(f"of must be sliced or exact, got {self.of!r}")
+        check_choice("what", self.what, "floor", "identity")
+        check_choice("of", self.of, "sliced", "exact")
 
     @property
     def _metric(self) -> BetweenSamples:

@@ -163,6 +163,12 @@ def energy_over(
     return Value.of(torch.tensor(ratios, dtype=torch.float64))
 
 
+def area_agreement(images: Tensor, due: Tensor) -> Tensor:
+    """Return the smaller of effective area over the area due, (..., c), and its inverse."""
+    ratio = effective_area(images) / due
+    return torch.minimum(ratio, 1 / ratio)
+
+
 def effective_area(images: Tensor) -> Tensor:
     r"""Return :math:`1 / \sum p^2` pixels of each normalised colour p, (..., c, h, w) to (..., c).
 

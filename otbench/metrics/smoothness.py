@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from otbench.interface import ImageDataset
@@ -21,10 +20,11 @@ from otbench.metrics.base import (
     ScoreContext,
     Undefined,
     Value,
+    check_choice,
     check_images,
 )
 from otbench.metrics.ssim import WINDOW, structural_similarity
-from otbench.tasks.base import PATH_TASKS, Paths
+from otbench.tasks.base import PATH_TASKS, Paths, between_true_ends
 
 
 def unevenness(steps: Tensor) -> Tensor:
@@ -89,10 +89,8 @@ class AdjacentSSIM(Metric):
     title: ClassVar[str] = "Structural similarity of adjacent frames (mean, or data ends: legacy)"
 
     def __post_init__(self) -> None:
-        if self.statistic not in ("mean", "std"):
-            raise ValueError(f"statistic must be mean or std, got {self.statistic!r}")
-        if self.ends not in ("drawn", "data"):
-            raise ValueError(f"ends must be drawn or data, got {self.ends!r}")
+        check_choice("statistic", self.statistic, "mean", "std")
+        check_choice("ends", self.ends, "drawn", "data")
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
@@ -115,9 +113,7 @@ class AdjacentSSIM(Metric):
         check_images(x0=artefact.x0, x1=artefact.x1, frames=artefact.frames)
 
         def along(x0: Tensor, x1: Tensor, frames: Tensor) -> Tensor:
-            path = frames
-            if self.ends == "data":
-                path = torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
+            path = between_true_ends(x0, x1, frames) if self.ends == "data" else frames
             before, after = path[:, :-1].flatten(0, 1), path[:, 1:].flatten(0, 1)
             return structural_similarity(before, after).view(len(path), -1)
 

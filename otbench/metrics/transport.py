@@ -14,6 +14,7 @@ from otbench.metrics.base import (
     ScoreContext,
     Undefined,
     Value,
+    check_choice,
     check_images,
 )
 from otbench.metrics.mass import FLOOR, colour_mean, masses
@@ -82,6 +83,12 @@ class PathEnergy(Metric):
         return Value.of(torch.cat(parts))
 
 
+def _straight(first: Tensor, last: Tensor, times: Tensor) -> Tensor:
+    """Return the line from the masses (n,) of the first images to those of the last, (n, k)."""
+    time = times.to(first)
+    return first[:, None] * (1 - time) + last[:, None] * time
+
+
 @dataclass(frozen=True)
 class MassDrift(Metric):
     """Departure of a path's mass from the straight line between the masses of the true ends.
@@ -107,8 +114,7 @@ class MassDrift(Metric):
             ctx.batched(lambda x: x.double().sum((-3, -2, -1)), x)
             for x in (artefact.x0, artefact.x1, artefact.frames)
         )
-        time = artefact.times.to(mass)
-        straight = first[:, None] * (1 - time) + last[:, None] * time
+        straight = _straight(first, last, artefact.times)
         mean = (first + last) / 2
         kept = mean > 0
         if not kept.any():
@@ -143,8 +149,7 @@ class PeakRatio(Metric):
         x0, x1, frames = artefact.x0, artefact.x1, artefact.frames
         check_images(x0=x0, x1=x1, frames=frames)
         first, last, mass = (masses(x).sum(-1) for x in (x0, x1, frames))
-        time = artefact.times.to(mass)
-        straight = first[:, None] * (1 - time) + last[:, None] * time
+        straight = _straight(first, last, artefact.times)
         peaks = frames.double().flatten(2).amax(2) * straight / mass.clamp(min=1e-12)
         ends = torch.maximum(x0.flatten(1).amax(1), x1.flatten(1).amax(1)).double()
         kept = ends > 0
@@ -179,8 +184,7 @@ class MassLeak(Metric):
     title: ClassVar[str] = "Mass that the cheapest flow moves through the rim"
 
     def __post_init__(self) -> None:
-        if self.boundary not in ("open", "periodic"):
-            raise ValueError(f"boundary must be open or periodic, got {self.boundary!r}")
+        check_choice("boundary", self.boundary, "open", "periodic")
         if not self.floor > 0:
             raise ValueError(f"floor must be positive, got {self.floor}")
 

@@ -62,7 +62,13 @@ def image_barycenter(
 
 
 def convolutional(
-    images: list[Array], weights: Array, *, reg: float, debiased: bool = False
+    images: list[Array],
+    weights: Array,
+    *,
+    reg: float,
+    debiased: bool = False,
+    iterations: int = 10_000,
+    warn: bool = True,
 ) -> Array:
     """Average images of mass 1 under the entropic cost, by POT's convolutional Sinkhorn.
 
@@ -75,6 +81,10 @@ def convolutional(
         about the root of half of it.
     debiased : bool
         Janati, Cuturi & Gramfort 2020, which takes most of that blur away.
+    iterations : int
+        At most.
+    warn : bool
+        Whether to say that they were not enough.
 
     References
     ----------
@@ -91,7 +101,9 @@ def convolutional(
         reg,
         weights,
         method="sinkhorn" if reg >= DIRECT else "sinkhorn_log",
+        numItermax=iterations,
         stopThr=1e-5,
+        warn=warn,
     )
     result: Array = image / image.sum()
     return result

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from otbench.ot.pot import import_pot
 
@@ -32,6 +34,29 @@ class Plan(NamedTuple):
     def cost(self) -> float:
         """Squared 2-Wasserstein distance of the normalised images, in squared pixels."""
         return float(self.weight @ ((self.start - self.end) ** 2).sum(1))
+
+
+def colours_apart(
+    draw: Callable[[Array, Array, Array], Array], x0: Tensor, x1: Tensor, times: Tensor
+) -> Tensor:
+    """Draw the path of each colour of each pair by itself, on the CPU.
+
+    Parameters
+    ----------
+    draw : callable
+        From two images (h, w) and times (k,) to frames (k, h, w).
+    x0, x1 : Tensor, shape (n, c, h, w)
+    times : Tensor, shape (k,)
+
+    Returns
+    -------
+    Tensor, shape (n, k, c, h, w), float64
+        On the CPU.
+    """
+    seen = times.detach().double().cpu().numpy()
+    starts, ends = (x.detach().double().cpu().flatten(0, 1).numpy() for x in (x0, x1))
+    paths = [torch.from_numpy(draw(a, b, seen)) for a, b in zip(starts, ends, strict=True)]
+    return torch.stack(paths).unflatten(0, x0.shape[:2]).transpose(1, 2)
 
 
 def supports(image0: Array, image1: Array, threshold: float) -> tuple[list[Array], list[Array]]:

@@ -24,17 +24,22 @@ class NotConverged(RuntimeError):
     """Sinkhorn's iterations ran out."""
 
 
-@lru_cache(maxsize=8)
-def _potentials(iterations: int) -> Callable[..., Any]:
-    """Compile Sinkhorn's iterations, once for each size of the supports."""
-    import jax
-
+def import_ott() -> tuple[Any, Any, Any]:
+    """Import OTT-JAX's PointCloud, LinearProblem and Sinkhorn, late."""
     with warnings.catch_warnings():  # OTT imports JAXopt, which says that it is retired
         warnings.simplefilter("ignore", DeprecationWarning)
         from ott.geometry.pointcloud import PointCloud
         from ott.problems.linear.linear_problem import LinearProblem
         from ott.solvers.linear.sinkhorn import Sinkhorn
+    return PointCloud, LinearProblem, Sinkhorn
 
+
+@lru_cache(maxsize=8)
+def _potentials(iterations: int) -> Callable[..., Any]:
+    """Compile Sinkhorn's iterations, once for each size of the supports."""
+    import jax
+
+    PointCloud, LinearProblem, Sinkhorn = import_ott()
     solver = Sinkhorn(threshold=TOLERANCE, max_iterations=iterations)
 
     def solve(x: Any, y: Any, a: Any, b: Any, epsilon: float) -> tuple[Any, Any, Any]:

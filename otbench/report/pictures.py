@@ -14,7 +14,8 @@ MARGIN = 0.08
 """Room around source and target, as a share of their extent."""
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Import matplotlib's pyplot, late and without a display."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -47,9 +48,9 @@ def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) 
                 strips[label] = arrays["paths"][:pairs]
     if not strips:
         return None
-    pyplot = _pyplot()
+    plots = pyplot()
     count = min(len(paths) for paths in strips.values())
-    figure, axes = pyplot.subplots(
+    figure, axes = plots.subplots(
         len(strips), count, figsize=(5.2 * count, 0.55 * len(strips) + 0.3), squeeze=False
     )
     for row, (label, paths) in zip(axes, strips.items(), strict=True):
@@ -61,7 +62,7 @@ def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) 
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     figure.tight_layout(pad=0.4)
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    plots.close(figure)
     return path
 
 
@@ -92,7 +93,7 @@ def transport_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
                 )
     if not clouds:
         return None
-    pyplot = _pyplot()
+    plots = pyplot()
     known = np.concatenate([source, target])
     middle, reach = (known.max(0) + known.min(0)) / 2, float(np.ptp(known, axis=0).max())
     half = (0.5 + MARGIN) * (reach or 1.0)
@@ -100,9 +101,7 @@ def transport_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
     panels += [(label, cloud, "#c2410c") for label, cloud in clouds.items()]
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
-    figure, axes = pyplot.subplots(
-        rows, columns, figsize=(2.6 * columns, 2.9 * rows), squeeze=False
-    )
+    figure, axes = plots.subplots(rows, columns, figsize=(2.6 * columns, 2.9 * rows), squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, (label, cloud, colour) in zip(axes.flat, panels, strict=False):
@@ -120,7 +119,7 @@ def transport_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
         axis.tick_params(labelsize=6, length=2)
     figure.tight_layout(pad=0.6, h_pad=1.5)
     figure.savefig(path, dpi=120)
-    pyplot.close(figure)
+    plots.close(figure)
     return path
 
 

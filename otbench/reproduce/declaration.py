@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -201,27 +201,22 @@ def _tuple(value: Any) -> Any:
 
 
 def _check(made: Reproduction) -> None:
+    def known(kind: str, name: str, names: Collection[str]) -> None:
+        if name not in names:
+            raise UsageError(f"reproduction {made.id}: {unknown_name(kind, name, names)}")
+
     runs = {run.name: run for run in made.runs}
     quantities = {quantity.name for quantity in made.quantities}
-    where = f"reproduction {made.id}"
-    if made.picture.kind not in PICTURES:
-        raise UsageError(f"{where}: {unknown_name('picture', made.picture.kind, PICTURES)}")
+    known("picture", made.picture.kind, PICTURES)
     for run in made.runs:
         for method in run.methods:
-            if method not in made.methods:
-                raise UsageError(f"{where}: {unknown_name('method', method, made.methods)}")
+            known("method", method, made.methods)
     for name in made.picture.runs:
-        if name not in runs:
-            raise UsageError(f"{where}: {unknown_name('run', name, runs)}")
+        known("run", name, runs)
     for name in made.picture.quantities:
-        if name not in quantities:
-            raise UsageError(f"{where}: {unknown_name('quantity', name, quantities)}")
+        known("quantity", name, quantities)
     for claim in made.claims:
-        for run_name, quantity, method in claim.check.addresses:
-            if run_name not in runs:
-                raise UsageError(f"{where}: {unknown_name('run', run_name, runs)}")
-            if quantity not in quantities:
-                raise UsageError(f"{where}: {unknown_name('quantity', quantity, quantities)}")
-            if method not in runs[run_name].methods:
-                known = runs[run_name].methods
-                raise UsageError(f"{where}: {unknown_name('method', method, known)}")
+        for name, quantity, method in claim.check.addresses:
+            known("run", name, runs)
+            known("quantity", quantity, quantities)
+            known("method", method, runs[name].methods)

@@ -12,7 +12,7 @@ from otbench.plan import Grid
 from otbench.presets import DEFAULT, get_preset
 from otbench.reproduce.declaration import Quantity, Reproduction, Run
 from otbench.reproduce.expression import Address
-from otbench.results import published
+from otbench.results import published_number
 from otbench.runner import Outcome
 
 OF_CELL = "cell"
@@ -146,12 +146,7 @@ def _add(one: Measured, quantity: Quantity, job: Job) -> None:
     one.values[job.cell.seed] = float(row["value"])
     one.metric, one.direction = row.get("metric", one.metric), row["direction"]
     one.stderr = row.get("stderr") if one.stderr is None else one.stderr
-    numbers = published()
-    same = numbers[
-        (numbers["dataset"] == job.cell.dataset)
-        & (numbers["method"] == job.cell.method.partition("[")[0])
-        & (numbers["task"] == quantity.task)
-        & (numbers["metric"] == one.metric)
-    ]
-    if len(same):
-        one.published, one.source = float(same["value"].iloc[0]), str(same["source"].iloc[0])
+    cell = job.cell
+    one.published, one.source = published_number(
+        cell.dataset, cell.method, quantity.task, one.metric
+    )

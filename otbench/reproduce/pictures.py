@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from otbench.report.pictures import pyplot
 from otbench.report.terminal import number
 from otbench.reproduce.declaration import Reproduction, Run
 from otbench.reproduce.expression import Address
@@ -30,6 +32,27 @@ Galleries = dict[tuple[str, str], Path]
 """By run and method, the pictures of the cell of the first seed."""
 
 
+@dataclass(frozen=True)
+class _Sheet:
+    """What there is to draw from: the runs to show, their numbers and their pictures."""
+
+    reproduction: Reproduction
+    runs: Sequence[Run]
+    known: dict[Address, Measured]
+    galleries: Galleries
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        return self.reproduction.picture.quantities
+
+    def scores(self, run: Run, method: str) -> str:
+        """Write the quantities that stand beside a picture."""
+        addresses = [(run.name, name, method) for name in self.quantities]
+        return "\n".join(
+            f"{a[1]} {number(self.known[a].mean)}" for a in addresses if a in self.known
+        )
+
+
 def draw(
     reproduction: Reproduction,
     outcome: Outcome,
@@ -49,25 +72,16 @@ def draw(
     path : Path
         The PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     wanted = reproduction.picture.runs
     runs = [run for run in reproduction.runs if not wanted or run.name in wanted]
     known = {one.address: one for one in numbers if one.values}
-    if reproduction.picture.kind in ("paths", "barycenters"):
-        galleries = _galleries(reproduction, outcome, first)
-        drawers: dict[str, Callable[..., Any]] = {"paths": _paths, "barycenters": _barycenters}
-        figure = drawers[reproduction.picture.kind](pyplot, reproduction, runs, galleries, known)
-    else:
-        plotters: dict[str, Callable[..., Any]] = {"curves": _curves, "dots": _dots}
-        figure = plotters[reproduction.picture.kind](pyplot, reproduction, runs, known)
+    sheet = _Sheet(reproduction, runs, known, _galleries(reproduction, outcome, first))
+    drawers = {"paths": _paths, "barycenters": _barycenters, "curves": _curves, "dots": _dots}
+    figure = drawers[reproduction.picture.kind](sheet)
     if figure is None:
         return None
     figure.savefig(path, dpi=130, bbox_inches="tight")
-    pyplot.close(figure)
+    pyplot().close(figure)
     return path
 
 
@@ -82,7 +96,7 @@ def _galleries(reproduction: Reproduction, outcome: Outcome, first: int) -> Gall
 
 def _stack(file: Path, name: str) -> np.ndarray | None:
     with np.load(file) as arrays:
-        return dict(arrays).get(name)
+        return arrays[name] if name in arrays.files else None
 
 
 def _show(axis: Any, image: np.ndarray) -> None:
@@ -92,22 +106,6 @@ def _show(axis: Any, image: np.ndarray) -> None:
     axis.imshow(bright.transpose(1, 2, 0).squeeze(), **style)
     axis.set_xticks([])
     axis.set_yticks([])
-
-
-def _mosaic(stack: np.ndarray) -> np.ndarray:
-    """Lay images (k, c, h, w) out in a square, with gray lines between them."""
-    side = round(len(stack) ** 0.5)
-    lined = np.pad(stack, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=int(stack.max()) // 4)
-    rows = np.split(lined, range(side, len(stack), side))
-    return np.concatenate([np.concatenate(list(row), 2) for row in rows], 1)
-
-
-def _scores(
-    reproduction: Reproduction, known: dict[Address, Measured], run: Run, method: str
-) -> str:
-    """Write the quantities that stand beside a strip."""
-    addresses = [(run.name, name, method) for name in reproduction.picture.quantities]
-    return "\n".join(f"{a[1]} {number(known[a].mean)}" for a in addresses if a in known)
 
 
 def _strip(file: Path, pair: int) -> np.ndarray | None:
@@ -123,24 +121,19 @@ def _strip(file: Path, pair: int) -> np.ndarray | None:
     return np.concatenate(list(frames), 2)
 
 
-def _paths(
-    pyplot: Any,
-    reproduction: Reproduction,
-    runs: Sequence[Run],
-    galleries: Galleries,
-    known: dict[Address, Measured],
-) -> Any:
+def _paths(sheet: _Sheet) -> Any:
+    pairs = sheet.reproduction.picture.pairs
     strips: list[tuple[str, str, np.ndarray, str]] = []
-    for run in runs:
-        for pair in reproduction.picture.pairs:
-            title = run.name if len(reproduction.picture.pairs) == 1 else f"{run.name}, {pair + 1}"
+    for run in sheet.runs:
+        for pair in pairs:
+            title = run.name if len(pairs) == 1 else f"{run.name}, {pair + 1}"
             for method in run.methods:
-                file = galleries.get((run.name, method))
+                file = sheet.galleries.get((run.name, method))
                 strip = _strip(file, pair) if file else None
                 if strip is not None:
                     # The numbers are means over all pairs: they stand beside the first.
-                    first = pair == reproduction.picture.pairs[0]
-                    scores = _scores(reproduction, known, run, method) if first else ""
+                    first = pair == pairs[0]
+                    scores = sheet.scores(run, method) if first else ""
                     strips.append((title, method, strip, scores))
                     title = ""
     if not strips:
@@ -149,7 +142,7 @@ def _paths(
     sizes = [np.array(strip.shape[1:]) * STRIP_WIDTH / widest for *_, strip, _ in strips]
     gaps = [0.42 if title else 0.1 for title, *_ in strips]
     tops = np.cumsum([gap + h for gap, (h, _) in zip(gaps, sizes, strict=True)])
-    figure = pyplot.figure(figsize=(STRIP_WIDTH, tops[-1]))
+    figure = pyplot().figure(figsize=(STRIP_WIDTH, tops[-1]))
     for (title, method, strip, scores), (h, w), top in zip(strips, sizes, tops, strict=True):
         axis = figure.add_axes((0, 1 - top / tops[-1], w / STRIP_WIDTH, h / tops[-1]))
         _show(axis, strip)
@@ -160,23 +153,18 @@ def _paths(
     return figure
 
 
-def _barycenters(
-    pyplot: Any,
-    reproduction: Reproduction,
-    runs: Sequence[Run],
-    galleries: Galleries,
-    known: dict[Address, Measured],
-) -> Any:
-    methods = [m for m in reproduction.methods if any((r.name, m) in galleries for r in runs)]
+def _barycenters(sheet: _Sheet) -> Any:
+    shown = {m for run in sheet.runs for m in run.methods if (run.name, m) in sheet.galleries}
+    methods = [method for method in sheet.reproduction.methods if method in shown]
     if not methods:
         return None
-    size = (3.1 * len(methods), 3.4 * len(runs))
-    figure, axes = pyplot.subplots(
-        len(runs), len(methods), figsize=size, squeeze=False, layout="constrained"
+    size = (3.1 * len(methods), 3.4 * len(sheet.runs))
+    figure, axes = pyplot().subplots(
+        len(sheet.runs), len(methods), figsize=size, squeeze=False, layout="constrained"
     )
-    for row, run in zip(axes, runs, strict=True):
+    for row, run in zip(axes, sheet.runs, strict=True):
         for axis, method in zip(row, methods, strict=True):
-            file = galleries.get((run.name, method))
+            file = sheet.galleries.get((run.name, method))
             stack = _stack(file, "barycenters") if file else None
             if stack is None:
                 axis.axis("off")
@@ -187,17 +175,15 @@ def _barycenters(
             ]
             _show(axis, np.concatenate(rows, 1))
             axis.set_title(f"{run.name}: {method}", fontsize=10)
-            axis.set_xlabel(_scores(reproduction, known, run, method), fontsize=8)
+            axis.set_xlabel(sheet.scores(run, method), fontsize=8)
     return figure
 
 
-def _curves(
-    pyplot: Any, reproduction: Reproduction, runs: Sequence[Run], known: dict[Address, Measured]
-) -> Any:
-    if not known:
+def _curves(sheet: _Sheet) -> Any:
+    if not sheet.known:
         return None
-    quantities = reproduction.picture.quantities
-    figure, axes = pyplot.subplots(
+    quantities = sheet.quantities
+    figure, axes = pyplot().subplots(
         1,
         len(quantities),
         figsize=(4.6 * len(quantities), 3.4),
@@ -205,8 +191,8 @@ def _curves(
         layout="constrained",
     )
     for axis, quantity in zip(axes[0], quantities, strict=True):
-        for method, colour in zip(reproduction.methods, COLOURS, strict=False):
-            points = [(run.x, known.get((run.name, quantity, method))) for run in runs]
+        for method, colour in zip(sheet.reproduction.methods, COLOURS, strict=False):
+            points = [(run.x, sheet.known.get((run.name, quantity, method))) for run in sheet.runs]
             drawn = [(x, one) for x, one in points if x is not None and one]
             if drawn:
                 axis.errorbar(
@@ -219,25 +205,23 @@ def _curves(
                     label=method,
                 )
         axis.set_xscale("log")
-        axis.set_xlabel(reproduction.picture.x_label)
+        axis.set_xlabel(sheet.reproduction.picture.x_label)
         axis.set_ylabel(quantity)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, 0].legend(frameon=False)
     return figure
 
 
-def _dots(
-    pyplot: Any, reproduction: Reproduction, runs: Sequence[Run], known: dict[Address, Measured]
-) -> Any:
-    panels = [(run, name) for run in runs for name in reproduction.picture.quantities]
-    if not known:
+def _dots(sheet: _Sheet) -> Any:
+    panels = [(run, name) for run in sheet.runs for name in sheet.quantities]
+    if not sheet.known:
         return None
-    size = (4.2 * len(panels), 1.1 + 0.32 * len(reproduction.methods))
-    figure, axes = pyplot.subplots(
+    size = (4.2 * len(panels), 1.1 + 0.32 * len(sheet.reproduction.methods))
+    figure, axes = pyplot().subplots(
         1, len(panels), figsize=size, squeeze=False, layout="constrained"
     )
     for axis, (run, quantity) in zip(axes[0], panels, strict=True):
-        drawn = [one for m in run.methods if (one := known.get((run.name, quantity, m)))]
+        drawn = [one for m in run.methods if (one := sheet.known.get((run.name, quantity, m)))]
         places = list(range(len(drawn), 0, -1))
         spread = [one.std or one.stderr or 0.0 for one in drawn]
         style = {"fmt": "o", "color": COLOURS[0], "capsize": 3, "label": "ours"}

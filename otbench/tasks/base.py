@@ -58,6 +58,11 @@ class Paths:
     midpoints: ImagePairs | None = None
 
 
+def between_true_ends(x0: Tensor, x1: Tensor, frames: Tensor) -> Tensor:
+    """Put the true ends (n, c, h, w) in the place of the first and last of (n, k, c, h, w)."""
+    return torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
+
+
 @dataclass(frozen=True)
 class KnownPaths(Paths):
     """Paths whose answer is known.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from otbench.interface import ImageDataset, Interpolator, Method
 from otbench.metrics.base import ScoreContext
-from otbench.ot.displacement import displacement_path
-from otbench.tasks.base import checked_images
+from otbench.ot.displacement import colours_apart, displacement_path
+from otbench.tasks.base import Task, checked_images
 
 THRESHOLD = 1e-3
 """Pixels at most this bright carry no mass in an exact geodesic: below one 8-bit gray level."""
@@ -45,6 +47,14 @@ def missing_interpolation(method: Method) -> str | None:
     if isinstance(method, Interpolator):
         return None
     return f"needs interpolate: {type(method).__name__} draws no paths"
+
+
+class PathTask(Task):
+    """A task of paths whose data say alone whether it applies."""
+
+    def missing(self, method: Method, data: ImageDataset) -> str | None:
+        """Need an interpolator, too."""
+        return missing_interpolation(method) or self.lacks(data)
 
 
 def drawn_paths(
@@ -98,13 +108,8 @@ def exact_geodesics(x0: Tensor, x1: Tensor, times: Tensor) -> Tensor:
     Tensor, shape (n, k, c, h, w), float64
         On the device of ``x0``; a pixel may exceed 1.
     """
-    starts, ends = (x.detach().double().cpu().flatten(0, 1).numpy() for x in (x0, x1))
-    seen = times.detach().double().cpu().numpy()
-    paths = [
-        torch.from_numpy(displacement_path(a, b, seen, THRESHOLD))
-        for a, b in zip(starts, ends, strict=True)
-    ]
-    return torch.stack(paths).unflatten(0, x0.shape[:2]).transpose(1, 2).to(x0.device)
+    draw = partial(displacement_path, threshold=THRESHOLD)
+    return colours_apart(draw, x0, x1, times).to(x0.device)
 
 
 def scene_geodesics(data: ImageDataset, x0: Tensor, x1: Tensor, times: Tensor) -> Tensor:

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import torch
 
-from otbench.interface import ImageDataset, Interpolator, Method
+from otbench.interface import ImageDataset, Interpolator
 from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import KnownPaths, Task
-from otbench.tasks.drawing import drawn_paths, missing_interpolation, scene_geodesics
+from otbench.tasks.base import KnownPaths
+from otbench.tasks.drawing import PathTask, drawn_paths, scene_geodesics
 
 
-class Geodesic(Task):
+class Geodesic(PathTask):
     """Draw paths between the pairs of a scene without walls, with the exact answer beside them.
 
     The answer is the scene's own where it gives one, else McCann's geodesic by an exact plan
@@ -32,10 +32,6 @@ class Geodesic(Task):
         if data.obstacles is not None:
             return f"needs free space: {data.name} has walls, see the task obstacles"
         return None
-
-    def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an interpolator, too."""
-        return missing_interpolation(method) or self.lacks(data)
 
     def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> KnownPaths:
         """Return the paths with the exact ones."""

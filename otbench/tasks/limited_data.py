@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import torch
 
-from otbench.interface import ImageDataset, Interpolator, Method
+from otbench.interface import ImageDataset, Interpolator
 from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import KnownPaths, Task
+from otbench.tasks.base import KnownPaths
 from otbench.tasks.drawing import (
+    PathTask,
     drawn_paths,
     exact_geodesics,
-    missing_interpolation,
     random_pairs,
 )
 
@@ -23,7 +23,7 @@ PAIRS, PAIR_SEED = 32, 2026
 """Pairs at most, and the seed of their draw: of the protocol, so that all methods see the same."""
 
 
-class LimitedData(Task):
+class LimitedData(PathTask):
     """Draw paths between training images of a data set that has at most `FEW` of them.
 
     What does a method draw between images that it saw, when it saw 2, 4, 10 or 100 (Feng &
@@ -42,10 +42,6 @@ class LimitedData(Task):
         if not 2 <= len(data.train) <= FEW:
             return f"needs 2 to {FEW} training images: {data.name} has {len(data.train)}"
         return None
-
-    def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an interpolator, too."""
-        return missing_interpolation(method) or self.lacks(data)
 
     def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> KnownPaths:
         """Return the paths with the exact ones."""

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import torch
 
-from otbench.interface import ImageDataset, Interpolator, Method
+from otbench.interface import ImageDataset, Interpolator
 from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import Task, WalledPaths
-from otbench.tasks.drawing import drawn_paths, missing_interpolation
+from otbench.tasks.base import WalledPaths
+from otbench.tasks.drawing import PathTask, drawn_paths
 
 
-class Obstacles(Task):
+class Obstacles(PathTask):
     """Draw paths between pairs of images with walls, and mask the walls.
 
     No loss of a training sees what a decoder puts on walls, so frames are shown and scored with
@@ -30,10 +30,6 @@ class Obstacles(Task):
         if data.pairs is None:
             return f"needs pairs: {data.name} has none"
         return None
-
-    def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an interpolator, too."""
-        return missing_interpolation(method) or self.lacks(data)
 
     def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> WalledPaths:
         """Return the paths, masked and as drawn."""
