@@ -52,7 +52,14 @@ class ENOT(PotentialMap):
             "violate the constraint",
         ),
         paper=PaperSettings(
-            {"hidden": (512, 512, 512), "batch": 0, "rate": 5e-4, "warm_up": 0.0, "averaging": 0.0},
+            {
+                "hidden": (512, 512, 512),
+                "batch": 0,
+                "optimiser": "adam",
+                "rate": 5e-4,
+                "warm_up": 0.0,
+                "averaging": 0.0,
+            },
             steps=300_001,
             batch_size=1024,
         ),

@@ -78,6 +78,7 @@ class W2Amortized(PotentialMap):
             {
                 "potential": "mlp",
                 "batch": 0,
+                "optimiser": "adam",
                 "rate": 5e-4,
                 "last_rate": 1e-4,
                 "warm_up": 0.0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +45,10 @@ class Schedule:
     decays : tuple of float
         Adam's two.
     weight_decay : float
-        AdamW's; 0 is Adam.
+        0 is none.
+    kind : {"adam", "muon"}
+        AdamW, or Muon: the momentum of every matrix is brought near the closest orthogonal one
+        before the step, vectors go by Adam (Jordan et al. 2024; optax's).
     averaging : float
         Decay of the running average of the parameters. It starts as a plain mean, so that the first
         steps do not weigh on it: the decay is at most t / (t + 1) after t steps.
@@ -58,8 +61,11 @@ class Schedule:
     decays: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.0
     averaging: float = 0.999
+    kind: Literal["adam", "muon"] = "adam"
 
     def __post_init__(self) -> None:
+        if self.kind not in ("adam", "muon"):
+            raise ValueError(f"kind must be 'adam' or 'muon', got {self.kind!r}")
         if self.steps < 1 or not self.rate > 0:
             raise ValueError(
                 f"steps must be at least 1 and rate positive, got {self.steps} and {self.rate}"
@@ -76,8 +82,15 @@ class Schedule:
         return rates
 
     def optimiser(self) -> Any:
-        """Return AdamW, or Adam where nothing decays."""
+        """Return optax's optimiser of that kind."""
         b1, b2 = self.decays
+        if self.kind == "muon":
+            from optax.contrib import muon
+
+            decay = self.weight_decay
+            return muon(
+                self.rates(), weight_decay=decay, adam_b1=b1, adam_b2=b2, adam_weight_decay=decay
+            )
         return optax.adamw(self.rates(), b1=b1, b2=b2, weight_decay=self.weight_decay)
 
 
