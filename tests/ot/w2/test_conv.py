@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,6 @@ from otbench.conformance import TinyPair
 from otbench.context import Budget, FitContext
 from otbench.errors import UsageError
 from otbench.interface import MeasurePair
-from otbench.ot.conjugate import gradient_of
 from otbench.ot.w2.conv import CHANNELS, conv, gradient_map
 from otbench.ot.w2.losses import DualLoss
 from otbench.ot.w2.potentials import check_parameters
@@ -28,13 +26,20 @@ from otbench_methods.w2_amortized import W2Amortized
 
 def drawn(network, seed):
     """Parameters with biases and an alpha that are not zero, and points about [-1, 1]."""
-    keys = iter(jax.random.split(jax.random.key(seed), 40))
-    parameters = network.init(next(keys), jnp.zeros((1, network.dimension)))
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, network.dimension)))
     parameters = {
-        name: value + 0.2 * jax.random.normal(next(keys), value.shape)
-        for name, value in parameters.items()
+        name: np.float32(rng.normal(size=s.shape) / max(math.prod(s.shape[:3]), 9) ** 0.5)
+        for name, s in shapes.items()
     }
-    return parameters, jax.random.uniform(next(keys), (5, network.dimension), minval=-1, maxval=1)
+    return parameters, np.float32(rng.uniform(-1, 1, (5, network.dimension)))
+
+
+def evaluated(network, parameters, x):
+    """Values and gradients, compiled together."""
+    return jax.jit(lambda p, x: (network.apply(p, x), gradient_map(network).apply(p, x)))(
+        parameters, x
+    )
 
 
 def in_torch(parameters, x, shape, layers):
@@ -54,18 +59,16 @@ def in_torch(parameters, x, shape, layers):
     return units.reshape(len(x)) + 0.5 * weights["log_alpha"].exp() * x.square().sum(1)
 
 
-@pytest.mark.parametrize(
-    ("shape", "channels"), [((3, 16, 16), (6, 5, 4)), ((1, 8, 16), (4, 3)), ((2, 4, 4), (3,))]
-)
+@pytest.mark.parametrize(("shape", "channels"), [((3, 16, 16), (6, 5, 4)), ((1, 8, 16), (4, 3))])
 def test_value_and_gradient_are_torch_s(shape, channels):
     network = conv(shape, channels)
     parameters, points = drawn(network, 0)
-    x = torch.from_numpy(np.array(points)).requires_grad_()
+    x = torch.from_numpy(points).requires_grad_()
     expected = in_torch(parameters, x, shape, len(channels))
     (slopes,) = torch.autograd.grad(expected.sum(), x)
-    f = partial(network.apply, parameters)
-    np.testing.assert_allclose(jax.jit(f)(points), expected.detach(), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(jax.jit(gradient_of(f))(points), slopes, rtol=1e-4, atol=1e-5)
+    values, gradients = evaluated(network, parameters, points)
+    np.testing.assert_allclose(values, expected.detach(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(gradients, slopes, rtol=1e-4, atol=1e-5)
 
 
 def test_the_release_s_sizes():
@@ -87,15 +90,12 @@ def test_kernels_start_with_variance_one_over_fan_in():
     assert float(parameters["bias0"].max()) == 0
 
 
-@pytest.mark.parametrize("shape", [(3, 7, 5), (1, 8, 8)])
-def test_a_last_kernel_of_zeros_is_the_identity_s_potential(shape):
-    network = conv(shape, (4, 4, 4, 4), zero_start=True)
+def test_a_last_kernel_of_zeros_is_the_identity_s_potential():
+    network = conv((3, 7, 5), (4, 4, 4, 4), zero_start=True)
     _, x = drawn(network, 2)
-    parameters = network.init(jax.random.key(3), x)
-    np.testing.assert_allclose(
-        jax.jit(network.apply)(parameters, x), 0.5 * jnp.sum(x**2, 1), rtol=1e-6
-    )
-    np.testing.assert_allclose(jax.jit(gradient_map(network).apply)(parameters, x), x, atol=1e-6)
+    values, gradients = evaluated(network, network.init(jax.random.key(3), x), x)
+    np.testing.assert_allclose(values, 0.5 * np.sum(x**2, 1), rtol=1e-6)
+    np.testing.assert_allclose(gradients, x, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_other_points_and_other_parameters_are_refused():
     network = conv((1, 8, 8), (4, 3))
     parameters, _ = drawn(network, 4)
     with pytest.raises(ValueError, match=r"points must have shape \(m, 64\), got \(2, 63\)"):
-        network.apply(parameters, jnp.zeros((2, 63)))
+        network.apply(parameters, np.zeros((2, 63)))
     with pytest.raises(ValueError, match="kernel0 must have shape"):
         check_parameters(conv((2, 8, 8), (4, 3)), parameters)
 
 
 def test_potential_and_amortizer_start_as_one_and_stay_so_while_they_learn_the_identity():
-    network = conv((1, 4, 4), (8, 8))
+    network = conv((1, 4, 4), (8,))
     loss = DualLoss(network, gradient_map(network), "regression", shared_start=True)
     parameters = loss.init(jax.random.key(0), jnp.zeros((1, 16)))
     networks = (loss.potential, loss.amortizer)
@@ -158,7 +158,7 @@ class Contrast(MeasurePair):
 PAIR = Contrast()
 X = PAIR.source(512, torch.Generator().manual_seed(7))
 Y = PAIR.true_map(X)
-SMALL = {"potential": "conv", "hidden": (16, 16), "batch": 32, "rate": 5e-3}
+SMALL = {"potential": "conv", "hidden": (8,), "batch": 32}
 
 
 def fitted(method, steps):
@@ -168,40 +168,42 @@ def fitted(method, steps):
 
 @pytest.fixture(scope="module")
 def trained():
-    return fitted(W2Amortized(**SMALL), 100)
+    """Cycle without a solver compiles fastest."""
+    form = {"amortization": "cycle", "conjugate": "none", "cycle_weight": 10.0}
+    return fitted(W2Amortized(**SMALL | {"hidden": (32,)}, **form, rate=5e-3), 300)
 
 
 def test_a_few_updates_explain_most_of_a_change_of_contrast(trained):
-    identity = uvp(X.numpy(), Y.numpy())
-    assert uvp(trained.push(X).numpy(), Y.numpy()) < 0.3 * identity
-    assert uvp(trained.pull(Y).numpy(), X.numpy()) < 0.3 * uvp(Y.numpy(), X.numpy())
-    paired = 0.5 * (X - Y).square().sum(1).mean().item()
-    assert trained.dual_value(X, Y) == pytest.approx(paired, rel=0.2)
+    assert uvp(trained.push(X).numpy(), Y.numpy()) < 0.2 * uvp(X.numpy(), Y.numpy())
+    assert uvp(trained.pull(Y).numpy(), X.numpy()) < 0.2 * uvp(Y.numpy(), X.numpy())
 
 
 def test_maps_of_images_are_saved_and_loaded(trained, tmp_path):
     trained.save(tmp_path)
     loaded = W2Amortized.load(tmp_path)
+    assert loaded.image_shape_ == (1, 8, 8)
     assert torch.equal(loaded.push(X[:40]), trained.push(X[:40]))
-    torch.testing.assert_close(loaded.pull(Y[:40]), trained.pull(Y[:40]), atol=1e-4, rtol=1e-4)
+    assert torch.equal(loaded.pull(Y[:40]), trained.pull(Y[:40]))
 
 
-@pytest.mark.usefixtures("compile_quickly")
 @pytest.mark.parametrize(
     "method",
     [
-        W2Amortized(**SMALL, amortization="cycle", conjugate="none", cycle_weight=1.0),
-        W2Amortized(**SMALL, amortization="none"),
-        W2Amortized(**SMALL, amortization="objective", pretraining=20, bound=1.0),
-        ENOT(**SMALL),
+        W2Amortized(**SMALL, rate=1e-3),
+        pytest.param(W2Amortized(**SMALL, amortization="none"), marks=pytest.mark.slow),
+        pytest.param(
+            W2Amortized(**SMALL, amortization="objective", pretraining=20, bound=1.0),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(ENOT(**SMALL), marks=pytest.mark.slow),
     ],
-    ids=["cycle", "no amortizer", "pretrained", "enot"],
+    ids=["regression", "no amortizer", "objective, pretrained", "enot"],
 )
-def test_every_form_runs_on_images(method, tmp_path):
-    fitted(method, 4).save(tmp_path)
-    loaded = type(method).load(tmp_path)
-    assert torch.equal(loaded.push(X[:9]), method.push(X[:9]))
-    assert method.pull(Y[:9]).isfinite().all()
+def test_every_form_trains_on_images(method, tmp_path):
+    fitted(method, 2).save(tmp_path)
+    moved = method.push(X[:9])
+    assert (moved - X[:9]).abs().max() > 0
+    assert torch.equal(type(method).load(tmp_path).push(X[:9]), moved)
 
 
 @pytest.mark.parametrize("kind", [W2Amortized, ENOT])
