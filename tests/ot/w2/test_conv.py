@@ -168,14 +168,11 @@ def fitted(method, steps):
 
 @pytest.fixture(scope="module")
 def trained():
-    """Cycle without a solver compiles fastest."""
-    form = {"amortization": "cycle", "conjugate": "none", "cycle_weight": 10.0}
-    return fitted(W2Amortized(**SMALL | {"hidden": (32,)}, **form, rate=5e-3), 300)
+    return fitted(W2Amortized(**SMALL | {"hidden": (32,), "rate": 5e-3}), 200)
 
 
 def test_a_few_updates_explain_most_of_a_change_of_contrast(trained):
     assert uvp(trained.push(X).numpy(), Y.numpy()) < 0.2 * uvp(X.numpy(), Y.numpy())
-    assert uvp(trained.pull(Y).numpy(), X.numpy()) < 0.2 * uvp(Y.numpy(), X.numpy())
 
 
 def test_maps_of_images_are_saved_and_loaded(trained, tmp_path):
@@ -183,27 +180,28 @@ def test_maps_of_images_are_saved_and_loaded(trained, tmp_path):
     loaded = W2Amortized.load(tmp_path)
     assert loaded.image_shape_ == (1, 8, 8)
     assert torch.equal(loaded.push(X[:40]), trained.push(X[:40]))
-    assert torch.equal(loaded.pull(Y[:40]), trained.pull(Y[:40]))
 
 
+CYCLE = {"amortization": "cycle", "conjugate": "none", "cycle_weight": 10.0}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "method",
     [
-        W2Amortized(**SMALL, rate=1e-3),
-        pytest.param(W2Amortized(**SMALL, amortization="none"), marks=pytest.mark.slow),
-        pytest.param(
-            W2Amortized(**SMALL, amortization="objective", pretraining=20, bound=1.0),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(ENOT(**SMALL), marks=pytest.mark.slow),
+        W2Amortized(**SMALL | {"rate": 5e-3}, **CYCLE),
+        W2Amortized(**SMALL | {"rate": 5e-3}, amortization="objective", pretraining=50, bound=1.0),
+        W2Amortized(**SMALL | {"rate": 5e-3}, amortization="none"),
+        ENOT(**SMALL | {"rate": 5e-3}),
     ],
-    ids=["regression", "no amortizer", "objective, pretrained", "enot"],
+    ids=["cycle", "objective, pretrained", "no amortizer", "enot"],
 )
-def test_every_form_trains_on_images(method, tmp_path):
-    fitted(method, 2).save(tmp_path)
-    moved = method.push(X[:9])
-    assert (moved - X[:9]).abs().max() > 0
-    assert torch.equal(type(method).load(tmp_path).push(X[:9]), moved)
+def test_every_form_learns_on_images_forth_and_back(method, tmp_path):
+    fitted(method, 200).save(tmp_path)
+    moved = method.push(X)
+    assert uvp(moved.numpy(), Y.numpy()) < 0.5 * uvp(X.numpy(), Y.numpy())
+    assert uvp(method.pull(Y).numpy(), X.numpy()) < 0.5 * uvp(Y.numpy(), X.numpy())
+    assert torch.equal(type(method).load(tmp_path).push(X), moved)
 
 
 @pytest.mark.parametrize("kind", [W2Amortized, ENOT])
