@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from otbench.errors import DataError, UsageError
+from otbench.errors import UsageError
 from otbench.interface import Dataset, MeasurePair, parameter
 from otbench_datasets.known_map import KnownMap, definition_digest
+from otbench_datasets.release import read_release
 
 VERSION = 1
 DIMENSIONS = (2, 4, 8, 16, 32, 64, 128, 256)
@@ -52,34 +52,14 @@ class W2HD(Dataset):
         """Read the checkpoints; see `otbench.interface.Dataset.load`."""
         from otbench.ot.w2.benchmark_pairs import checkpoint_pair
 
-        names = [f"{self.dim}_v{k}.pt" for k in (1, 2)]
-        if not self.folder:
-            raise UsageError(
-                f"w2-hd: the checkpoints are not downloaded by otbench yet; put "
-                f"{' and '.join(names)} of the release Wasserstein2Benchmark into a folder and "
-                f'name it: "w2-hd[dim={self.dim},folder=PATH]". w2-icnn-pair needs no file.'
-            )
-        folder = Path(self.folder).expanduser()
-        missing = [name for name in names if not (folder / name).is_file()]
-        if missing:
-            raise DataError(
-                f"w2-hd: {folder} lacks {' and '.join(missing)}; put the release's "
-                f"{' and '.join(missing)} (Wasserstein2Benchmark, benchmarks/Mix3toMix10) there"
-            )
-        digests: dict[str, str] = {}
-
-        def check(file: Path, digest: str) -> None:
-            digests[file.name] = digest
-            released = RELEASED.get(file.name, digest)
-            if digest != released:
-                raise DataError(
-                    f"w2-hd: {file} is not the release's file: its sha256 is {digest}, "
-                    f"the release's {released}"
-                )
-
-        try:
-            pair = checkpoint_pair(folder, self.dim, check)
-        except (ValueError, OSError) as error:
-            raise DataError(f"w2-hd: {error}") from error
+        pair, digests = read_release(
+            "w2-hd",
+            f"dim={self.dim}",
+            self.folder,
+            [f"{self.dim}_v{k}.pt" for k in (1, 2)],
+            "benchmarks/Mix3toMix10",
+            lambda folder, check: checkpoint_pair(folder, self.dim, check),
+            RELEASED,
+        )
         digest = definition_digest("w2-hd", VERSION, dim=self.dim, files=digests)
         return KnownMap("w2-hd", digest, pair)

@@ -36,7 +36,7 @@ NORMALISING_SAMPLE = 1024
 REPORT_EVERY = 100
 """Updates in one compiled run, after which progress is told and the clock looked at."""
 
-POTENTIALS = ("quadratic", "mlp", "icnn")
+POTENTIALS = ("quadratic", "mlp", "icnn", "conv")
 STARTS = ("plain", "bures")
 OPTIMISERS = ("muon", "adam")
 
@@ -69,14 +69,14 @@ class PotentialMap(TransportMap):
     potential: str = parameter(
         "quadratic",
         "form of the potentials: quadratic (|x|^2 / 2 + MLP whose last layer starts at 0), mlp or "
-        "icnn (Amos 2023, appendices B.4 and B.3)",
+        "icnn (Amos 2023, appendices B.4 and B.3), conv (Amos 2023, release; points are images)",
         "the fast form: no identity to learn first",
     )
     hidden: tuple[int, ...] = parameter(
         (),
         "units of each hidden layer of a potential; none: for quadratic 64, 64, 64 up to 4 "
         "dimensions, 128s up to 32 and 256s above, for mlp and icnn the paper's 2b, 2b, b with "
-        "b = max(n, 32)",
+        "b = max(n, 32), for conv 128, 128, 256, 512, 1024 channels",
         "best of a few at equal time on one core, n = 4, 16, 64",
     )
     start: str = parameter(
@@ -95,9 +95,9 @@ class PotentialMap(TransportMap):
     rate: float = parameter(
         0.0,
         "highest learning rate; 0: 0.01 of muon, and of adam 0.005, times 16 / n above 16 "
-        "dimensions",
+        "dimensions; for conv 1e-4",
         "muon: 0.005 to 0.02 tried at n = 16 and 64; adam: 0.005 best or near it at n = 4 and 16, "
-        "at n = 64 0.0015 is stable, 0.003 is not",
+        "at n = 64 0.0015 is stable, 0.003 is not; conv as in the release",
     )
     last_rate: float = parameter(0.01, "rate at the end of the cosine, a share of the highest")
     warm_up: float = parameter(0.01, "share of the updates in which the rate rises from 0, [0, 1)")
@@ -114,10 +114,15 @@ class PotentialMap(TransportMap):
         0,
         "updates, at most, that first teach the networks the identity on a cube; they are not "
         "counted in the budget's steps",
-        "needed by mlp and icnn in the paper's setting only",
+        "needed by mlp, icnn and conv in the paper's setting only",
+    )
+    pretraining_rate: float = parameter(
+        1e-3, "learning rate of those updates, > 0", "Amos 2023, release (1e-4 for images)"
     )
     bound: float = parameter(
-        5.0, "half the side of that cube, > 0", "Amos 2023, release, high-dimensional benchmark"
+        5.0,
+        "half the side of that cube, > 0",
+        "Amos 2023, release, high-dimensional benchmark (1 for images)",
     )
     tolerance: float = parameter(
         1e-3,
@@ -136,8 +141,19 @@ class PotentialMap(TransportMap):
         check_choice(name, "optimiser", self.optimiser, OPTIMISERS)
         if self.start == "bures" and self.potential != "icnn":
             raise UsageError(f"{name}: start=bures is for potential=icnn, got {self.potential}")
-        if min(self.batch, self.rate, self.pretraining) < 0 or not self.bound > 0:
-            raise UsageError(f"{name}: batch, rate and pretraining must be >= 0, and bound > 0")
+        if min(self.batch, self.rate, self.pretraining) < 0:
+            raise UsageError(f"{name}: batch, rate and pretraining must be >= 0")
+        if not min(self.bound, self.pretraining_rate) > 0:
+            raise UsageError(f"{name}: bound and pretraining_rate must be > 0")
+
+    def skip(self, data: MeasurePair) -> str | None:
+        """Return why the potential does not suit the pair: conv is for images."""
+        if self.potential == "conv" and data.image_shape is None:
+            return (
+                f"potential=conv is for pairs of flattened images, {data.name} has none; take "
+                f"quadratic, mlp or icnn"
+            )
+        return None
 
     @abstractmethod
     def _view(self, loss: Any) -> View[Any]:
@@ -151,6 +167,11 @@ class PotentialMap(TransportMap):
         from otbench.ot.w2 import potentials
 
         hidden = self.hidden or None
+        if self.potential == "conv":
+            from otbench.ot.w2.conv import conv
+
+            assert self.image_shape_ is not None
+            return conv(self.image_shape_, hidden, zero_start=not self.pretraining)
         if self.potential == "icnn":
             return potentials.icnn(dimension, hidden, start)
         if self.potential == "mlp":
@@ -177,7 +198,12 @@ class PotentialMap(TransportMap):
         ------
         Diverged
             If a parameter or a part of the loss is no longer finite.
+        UsageError
+            If the potential does not suit the pair.
         """
+        if (reason := self.skip(data)) is not None:
+            raise UsageError(f"{type(self).__name__}: {reason}")
+        self.image_shape_ = data.image_shape
         quiet_jax()
         import jax
 
@@ -211,16 +237,22 @@ class PotentialMap(TransportMap):
         parameters = self.map_.parameters
         if self.pretraining:
             for report in pretrain(
-                loss, view.networks, parameters, keys[0], self.pretraining, batch, self.bound
+                loss,
+                view.networks,
+                parameters,
+                keys[0],
+                self.pretraining,
+                batch,
+                self.bound,
+                self.pretraining_rate,
             ):
                 parameters = report.parameters
                 share = report.done / self.pretraining
                 ctx.progress(max(round(steps * share), 1) - 1, **report.parts)
                 yield parameters
-        n = self.map_.dimension
         schedule = Schedule(
             steps,
-            self.rate or (1e-2 if self.optimiser == "muon" else 5e-3 * min(1.0, 16 / n)),
+            self.rate or self._usual_rate(),
             self.last_rate,
             self.warm_up,
             self.decays,
@@ -231,6 +263,11 @@ class PotentialMap(TransportMap):
         for report in train(loss, parameters, *samplers, schedule, keys[1], REPORT_EVERY):
             ctx.progress(report.done - 1, **report.parts)
             yield report.averaged
+
+    def _usual_rate(self) -> float:
+        if self.potential == "conv":
+            return 1e-4
+        return 1e-2 if self.optimiser == "muon" else 5e-3 * min(1.0, 16 / self.map_.dimension)
 
     def _gaussian_start(self, data: MeasurePair, ctx: FitContext) -> Any:
         if self.start == "plain":
@@ -260,7 +297,11 @@ class PotentialMap(TransportMap):
         """Write the weights as safetensors and the parameters as JSON."""
         folder.mkdir(parents=True, exist_ok=True)
         self.map_.save(folder / WEIGHTS)
-        settings = {"dimension": self.map_.dimension, "parameters": self.parameters()}
+        settings = {
+            "dimension": self.map_.dimension,
+            "image_shape": self.image_shape_,
+            "parameters": self.parameters(),
+        }
         (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
 
     @classmethod
@@ -281,7 +322,8 @@ class PotentialMap(TransportMap):
 
         settings = load_settings(folder)
         method = cls(**from_json(settings["parameters"]))
-        n = settings["dimension"]
+        n, shape = settings["dimension"], settings["image_shape"]
+        method.image_shape_ = None if shape is None else tuple(shape)
         # The start's values are among the weights; here it only says that the form has them.
         start = None if method.start == "plain" else GaussianStart(np.eye(n), np.zeros(n))
         _, view = method._build(n, start)

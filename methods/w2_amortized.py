@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from torch import Tensor
 
 from otbench.errors import UsageError
-from otbench.interface import MethodCard, PaperSettings, parameter
+from otbench.interface import MeasurePair, MethodCard, PaperSettings, parameter
 
 from .potential_map import PotentialMap, check_choice, fast_widths
 
@@ -19,6 +19,39 @@ if TYPE_CHECKING:
 
 AMORTIZATIONS = ("regression", "objective", "cycle", "none")
 CONJUGATES = ("lbfgs", "lbfgs-high-precision", "adam", "none")
+
+PAPER = PaperSettings(
+    {
+        "potential": "mlp",
+        "batch": 0,
+        "optimiser": "adam",
+        "rate": 5e-4,
+        "last_rate": 1e-4,
+        "warm_up": 0.0,
+        "decays": (0.5, 0.5),
+        "weight_decay": 1e-4,
+        "averaging": 0.0,
+        "pretraining": 10_001,
+        "conjugate_iterations": 100,
+    },
+    steps=250_001,
+    batch_size=1024,
+)
+"""Of the high-dimensional benchmark."""
+
+PAPER_IMAGES = PaperSettings(
+    PAPER.parameters
+    | {
+        "potential": "conv",
+        "rate": 1e-4,
+        "pretraining_rate": 1e-4,
+        "bound": 1.0,
+        "cycle_weight": 1e4,
+    },
+    steps=50_001,
+    batch_size=64,
+)
+"""Of the image benchmark."""
 
 
 @dataclass
@@ -45,7 +78,10 @@ class W2Amortized(PotentialMap):
         "100 in the release; 10 bound the cost of an update",
     )
     amortizer_hidden: tuple[int, ...] = parameter(
-        (), "units of each hidden layer of the amortizer; none: as the potential's by default"
+        (),
+        "units of each hidden layer of the amortizer; none: as the potential's by default. With "
+        "potential=conv it is a second such network, whose gradient predicts, and starts as the "
+        "potential's copy",
     )
     cycle_weight: float = parameter(
         0.0, "weight of the cycle loss; 0: the dimension", "Amos 2023, release (1e4 for images)"
@@ -74,23 +110,7 @@ class W2Amortized(PotentialMap):
             "identity pretraining of both networks happens at once, on one batch",
             "dual value: the conjugate is solved for at residual 0.001 whatever trained f",
         ),
-        paper=PaperSettings(
-            {
-                "potential": "mlp",
-                "batch": 0,
-                "optimiser": "adam",
-                "rate": 5e-4,
-                "last_rate": 1e-4,
-                "warm_up": 0.0,
-                "decays": (0.5, 0.5),
-                "weight_decay": 1e-4,
-                "averaging": 0.0,
-                "pretraining": 10_001,
-                "conjugate_iterations": 100,
-            },
-            steps=250_001,
-            batch_size=1024,
-        ),
+        paper=PAPER,
         relative_cost=1.5,
     )
 
@@ -105,25 +125,41 @@ class W2Amortized(PotentialMap):
                 f"{name}: amortization={self.amortization} needs a conjugate solver; without one "
                 f"take objective or cycle"
             )
+        if self.potential == "conv" and self.amortizer_hidden:
+            raise UsageError(
+                f"{name}: with potential=conv the amortizer has the potential's layers; "
+                f"leave amortizer_hidden out and give hidden"
+            )
+
+    def paper_settings(self, data: MeasurePair) -> PaperSettings:
+        """Return the settings of the image benchmark for images, else the high-dimensional ones."""
+        return PAPER if data.image_shape is None else PAPER_IMAGES
 
     def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
         from otbench.ot.w2.conjugate import SOLVERS
         from otbench.ot.w2.losses import DualLoss
-        from otbench.ot.w2.potentials import residual_map
 
-        fast = fast_widths(dimension) if self.potential == "quadratic" else None
-        amortizer = residual_map(
-            dimension, self.amortizer_hidden or fast, zero_start=not self.pretraining
-        )
         solver = SOLVERS.get(self.conjugate)
         iterations = self.conjugate_iterations or (100 if self.conjugate == "adam" else 10)
         return DualLoss(
             potential(),
-            None if self.amortization == "none" else amortizer,
+            None if self.amortization == "none" else self._amortizer(dimension, potential),
             self.amortization,
             solver and replace(solver, max_iterations=iterations),
             self.cycle_weight or None,
+            shared_start=self.potential == "conv",
         )
+
+    def _amortizer(self, dimension: int, potential: Callable[[], Network]) -> Network:
+        if self.potential == "conv":
+            from otbench.ot.w2.conv import gradient_map
+
+            return gradient_map(potential())
+        from otbench.ot.w2.potentials import residual_map
+
+        fast = fast_widths(dimension) if self.potential == "quadratic" else None
+        hidden = self.amortizer_hidden or fast
+        return residual_map(dimension, hidden, zero_start=not self.pretraining)
 
     def _view(self, loss: Any) -> View[Any]:
         from otbench.ot.w2.learned_map import dual_view

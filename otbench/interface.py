@@ -158,12 +158,16 @@ class MeasurePair(ABC):
     sha256 : str
         Digest of whatever defines the two distributions, part of every cell's key.
     dimension : int
+    image_shape : tuple of int, or None
+        Channels, height and width where points are flattened images, in that order; their product
+        is the dimension. None where points are just points.
     """
 
     name: str
     variant: str
     sha256: str
     dimension: int
+    image_shape: tuple[int, int, int] | None = None
 
     @abstractmethod
     def source(self, n: int, generator: torch.Generator) -> Tensor:
@@ -268,6 +272,10 @@ class Method(ABC):
     def skip(self, data: Any) -> str | None:
         """Return why this method cannot run on the data, or None where it can."""
         return None
+
+    def paper_settings(self, data: Any) -> PaperSettings | None:
+        """Return the authors' settings for such data; the card's, unless a method overrides it."""
+        return self.card.paper
 
     @abstractmethod
     def fit(self, data: Any, ctx: FitContext) -> None:

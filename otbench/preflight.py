@@ -123,7 +123,7 @@ def _cells(
     labels: dict[str, Any],
 ) -> Iterator[Cell]:
     """Yield the cell of each seed; the labels say which method and which data set it is of."""
-    native = method.card.paper if preset.track == "native" else None
+    native = method.paper_settings(data) if preset.track == "native" else None
     steps, batch_size = _budget(preset, data)
     if native and not (isinstance(data, ImageDataset) and data.scene):
         steps, batch_size = native.steps, native.batch_size

@@ -23,7 +23,8 @@ from jax import Array
 
 from otbench.ot.conjugate import Potential, gradient_of
 
-from .dense_icnn import Digest, read_checkpoint
+from .checkpoints import Digest
+from .dense_icnn import read_checkpoint
 
 COMPONENTS = 3
 NOISE = 0.4

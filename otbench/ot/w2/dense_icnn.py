@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
 
+from .checkpoints import Arrays, Digest, check_tensors, read_tensors
 from .potentials import elu
 
 STRONG_CONVEXITY = 1e-2
 """Of the checkpoints' potentials in the benchmark; not in the files, and not the 1e-4 they were
 trained with."""
-
-Digest = Callable[[Path, str], None]
-"""Checks a file's sha256, given as hex, and raises where it is not the expected one."""
 
 
 class DenseICNN(NamedTuple):
@@ -71,33 +67,17 @@ def read_checkpoint(file: Path, dimension: int, check: Digest | None = None) -> 
     OSError
         If it cannot be read.
     """
-    if check is not None:
-        check(file, hashlib.sha256(file.read_bytes()).hexdigest())
-    import torch
-
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        arrays = {name: jnp.asarray(value.numpy()) for name, value in state.items()}
-    except OSError:
-        raise
-    except Exception as error:  # torch raises many kinds on a broken file
-        raise ValueError(f"{file} is not a checkpoint of tensors: {error}") from error
-    expected, depth = _expected_shapes(arrays, dimension)
-    if not depth or set(arrays) != set(expected):
-        raise ValueError(f"{file} holds no DenseICNN of rank 1: it has {sorted(arrays)}")
-    for name, value in arrays.items():
-        if value.shape != expected[name]:
-            raise ValueError(
-                f"{file}: {name} has shape {value.shape}, in {dimension} dimensions it should "
-                f"have {expected[name]}"
-            )
-        if not bool(jnp.all(jnp.isfinite(value))):
-            raise ValueError(f"{file}: {name} holds values that are not finite")
-        if not name.startswith("quadratic") and float(value.min()) < 0:
-            raise ValueError(
-                f"{file}: {name} holds negative weights (least {float(value.min()):g}): "
-                f"the potential is not convex"
-            )
+    tensors = read_tensors(file, check)
+    expected, depth = _expected_shapes(tensors, dimension)
+    check_tensors(
+        file,
+        tensors,
+        expected,
+        kind="DenseICNN of rank 1",
+        sized=f"in {dimension} dimensions",
+        convex=lambda name: not name.startswith("quadratic"),
+    )
+    arrays = {name: jnp.asarray(value) for name, value in tensors.items()}
     quadratic = [f"quadratic_layers.{k}." for k in range(depth)]
     return DenseICNN(
         tuple(arrays[p + "quadratic_decomposed"][:, 0] for p in quadratic),
@@ -108,9 +88,7 @@ def read_checkpoint(file: Path, dimension: int, check: Digest | None = None) -> 
     )
 
 
-def _expected_shapes(
-    arrays: dict[str, Array], dimension: int
-) -> tuple[dict[str, tuple[int, ...]], int]:
+def _expected_shapes(arrays: Arrays, dimension: int) -> tuple[dict[str, tuple[int, ...]], int]:
     """Return the shapes that a network with the given biases has, by name, and its depth."""
     widths: list[int] = []
     while (bias := f"quadratic_layers.{len(widths)}.bias") in arrays:

@@ -154,7 +154,7 @@ class LearnedMap(Generic[Tree]):
         """Write the parameters as safetensors, named ``network.array``."""
         save_file(
             {
-                f"{network}.{name}": np.ascontiguousarray(value)
+                f"{network}.{name}": np.array(value, order="C")
                 for network, part in self.parameters._asdict().items()
                 for name, value in part.items()
             },

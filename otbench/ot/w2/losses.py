@@ -78,6 +78,9 @@ class DualLoss:
         Refines the prediction; None takes it as it is.
     cycle_weight : float or None
         Of the cycle loss; the dimension by default, as in the release (which takes 1e4 for images).
+    shared_start : bool
+        Start the amortizer with the potential's parameters, as the release does where both are
+        networks of one kind.
 
     Notes
     -----
@@ -97,6 +100,7 @@ class DualLoss:
     amortization: Amortization = "regression"
     solver: Solver | None = Solver()  # noqa: RUF009
     cycle_weight: float | None = None
+    shared_start: bool = False
 
     def __post_init__(self) -> None:
         if self.amortization not in ("objective", "regression", "cycle", "none"):
@@ -120,8 +124,12 @@ class DualLoss:
     def init(self, key: Array, sample: Array) -> DualParameters:
         """Start both networks; the sample (m, n) is what data-dependent starts see."""
         first, second = jax.random.split(key)
-        amortizer = {} if self.amortizer is None else self.amortizer.init(second, sample)
-        return DualParameters(self.potential.init(first, sample), amortizer)
+        potential = self.potential.init(first, sample)
+        if self.amortizer is None:
+            return DualParameters(potential, {})
+        if self.shared_start:
+            return DualParameters(potential, dict(potential))
+        return DualParameters(potential, self.amortizer.init(second, sample))
 
     def project(self, parameters: DualParameters) -> DualParameters:
         """Bring the potential back to where it is convex, after an update."""

@@ -65,8 +65,9 @@ def pretrain(
     steps: int,
     batch: int,
     bound: float,
+    rate: float = 1e-3,
 ) -> Iterator[Progress[Tree]]:
-    """Train to the identity on points uniform in [-bound, bound]^n: Adam at 1e-3.
+    """Train to the identity on points uniform in [-bound, bound]^n, by Adam at a constant rate.
 
     Stops after `AT_LEAST` updates where every network's error is below `GOOD_ENOUGH`. One update
     trains all networks, which share no parameters, as the release trains them one after the other.
@@ -76,7 +77,7 @@ def pretrain(
     def uniform(key: Array) -> Array:
         return jax.random.uniform(key, (batch, dimension), minval=-bound, maxval=bound)
 
-    schedule = Schedule(steps, 1e-3, last=1.0, warm_up=0.0, decays=(0.9, 0.999), averaging=0.0)
+    schedule = Schedule(steps, rate, last=1.0, warm_up=0.0, decays=(0.9, 0.999), averaging=0.0)
     for progress in train(
         IdentityLoss(loss, networks), parameters, uniform, uniform, schedule, key
     ):
