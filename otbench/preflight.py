@@ -111,7 +111,7 @@ def _budget(preset: Preset, data: Data) -> tuple[int, int]:
 def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
     if isinstance(data, ImageDataset):
         return preset.metrics if data.scene is None else preset.scene_metrics
-    return preset.map_metrics
+    return preset.plane_metrics if data.dimension == 2 else preset.map_metrics
 
 
 def _cells(
