@@ -28,14 +28,17 @@ FLOW_POINTS = 1000
 TRACKS = 40
 """Paths of single points that are drawn into a flow."""
 
+NARROW, WIDE = 5.0, 1e3
+"""Ratios of a scale's ends: below, ticks are at equal steps; above, at powers of ten alone."""
+
 CAP = 100.0
 """Percent; a curve above it is drawn at it."""
 
 Arrays = Mapping[str, np.ndarray]
 """What `otbench.report.gallery.write_clouds` wrote of one method."""
 
-Panel = tuple[str, Callable[[Any], None], Arrays]
-"""A title, what draws on the axes, and the method whose part of the plane they show."""
+Panel = tuple[str, Callable[[Any], None], np.ndarray]
+"""A title, what draws on the axes, and the points (n, 2) whose part of the plane they show."""
 
 
 def map_sheet(kind: str, galleries: Mapping[str, Path], path: Path) -> Path | None:
@@ -75,8 +78,8 @@ def map_figure(kind: str, galleries: Mapping[str, Path]) -> Any:
     figure, axes = pyplot().subplots(rows, columns, figsize=size, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
-    for axis, (title, draw, arrays) in zip(axes.flat, panels, strict=False):
-        middle, half = _frame(arrays)
+    for axis, (title, draw, points) in zip(axes.flat, panels, strict=False):
+        middle, half = _frame(points)
         draw(axis)
         axis.set_title(_folded(title), fontsize=8)
         axis.set_xlim(middle[0] - half, middle[0] + half)
@@ -102,11 +105,14 @@ def _planar(points: np.ndarray, name: str) -> np.ndarray:
     return points
 
 
-def _frame(arrays: Arrays) -> tuple[np.ndarray, float]:
-    """Return middle and half the side of the part of the plane that holds source and target."""
-    known = np.concatenate([arrays["source"], arrays["target"]])
-    reach = float(np.ptp(known, axis=0).max())
-    return (known.max(0) + known.min(0)) / 2, (0.5 + MARGIN) * (reach or 1.0)
+def _frame(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return middle and half the side of the square that holds points (n, 2)."""
+    reach = float(np.ptp(points, axis=0).max())
+    return (points.max(0) + points.min(0)) / 2, (0.5 + MARGIN) * (reach or 1.0)
+
+
+def _both(arrays: Arrays) -> np.ndarray:
+    return np.concatenate([arrays["source"], arrays["target"]])
 
 
 def _folded(title: str) -> str:
@@ -131,16 +137,19 @@ def _clouds(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
 
     first = next(iter(shown.values()))
     for name, colour in (("source", SOURCE), ("target", TARGET)):
-        yield name, partial(_scatter, points=first[name], colour=colour), first
+        yield name, partial(_scatter, points=first[name], colour=colour), _both(first)
     for label, arrays in shown.items():
-        middle, half = _frame(arrays)
+        middle, half = _frame(_both(arrays))
         outside = int((np.abs(arrays["pushed"] - middle) > half).any(1).sum())
         title = label + (f"\n{outside} outside" if outside else "")
-        yield title, partial(draw, arrays=arrays), arrays
+        yield title, partial(draw, arrays=arrays), _both(arrays)
 
 
 def _grids(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
-    """Draw a regular grid over the source, then its image under each method over the target."""
+    """Draw a regular grid over the source, then its image under each method over the target.
+
+    The panels show the part of the plane that the source, or the target, lies in.
+    """
 
     def draw(axis: Any, arrays: Arrays, cloud: str, raster: str, colour: str) -> None:
         _scatter(axis, arrays[cloud], FAINT)
@@ -151,9 +160,9 @@ def _grids(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
     before = {"cloud": "source", "raster": "grid", "colour": SOURCE}
     after = {"cloud": "target", "raster": "warped", "colour": PUSHED}
     first = next(iter(shown.values()))
-    yield "source", partial(draw, arrays=first, **before), first
+    yield "source", partial(draw, arrays=first, **before), first["source"]
     for label, arrays in shown.items():
-        yield label, partial(draw, arrays=arrays, **after), arrays
+        yield label, partial(draw, arrays=arrays, **after), arrays["target"]
 
 
 def _levels(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
@@ -167,7 +176,7 @@ def _levels(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
             axis.contour(x, y, values, levels=heights, cmap="viridis", linewidths=0.8)
 
     for label, arrays in shown.items():
-        yield label, partial(draw, arrays=arrays), arrays
+        yield label, partial(draw, arrays=arrays), arrays["source"]
 
 
 def _flows(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
@@ -184,7 +193,7 @@ def _flows(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
     for label, arrays in shown.items():
         for time in TIMES:
             title = f"{label}\nt = {time:g}" if not time else f"t = {time:g}"
-            yield title, partial(draw, arrays=arrays, time=time), arrays
+            yield title, partial(draw, arrays=arrays, time=time), _both(arrays)
 
 
 def _mixed(first: str, second: str, share: float) -> tuple[float, ...]:
@@ -246,8 +255,7 @@ def curve_figure(panels: Mapping[str, Records]) -> Any:
                 else:
                     continue
                 label = None
-        axis.set_xscale("log")
-        axis.set_yscale("log")
+        _logarithmic(axis)
         axis.set_title(title, loc="left", fontsize=10)
         axis.set_xlabel("seconds of training")
         axis.set_ylabel(f"UVP, percent (at most {CAP:g})")
@@ -256,6 +264,22 @@ def curve_figure(panels: Mapping[str, Records]) -> Any:
         axis.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout(pad=0.6)
     return figure
+
+
+def _logarithmic(axis: Any) -> None:
+    """Make both scales logarithmic, with plain numbers at powers of ten, 1, 2, 5, or closer."""
+    from matplotlib import ticker
+
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    for scale in (axis.xaxis, axis.yaxis):
+        low, high = scale.get_view_interval()
+        locator: Any = ticker.LogLocator(subs=(1,) if high > WIDE * low else (1, 2, 5))
+        if high < NARROW * low:
+            locator = ticker.MaxNLocator(5)
+        scale.set_major_locator(locator)
+        scale.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        scale.set_minor_formatter(ticker.NullFormatter())
 
 
 def _followed(records: Records) -> bool:

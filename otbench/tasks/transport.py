@@ -17,6 +17,9 @@ from otbench.tasks.base import BadOutput, Task, checked_points
 POINTS = 2**14
 """Held-out points of each distribution (release of Amos 2023)."""
 
+CHECKED = 64
+"""Points of each distribution that are looked at before anything trains."""
+
 BATCH = 4096
 """Points that a method carries in one call."""
 
@@ -100,6 +103,21 @@ def _of_data(points: Any, n: int, data: MeasurePair, call: str) -> Tensor:
         return checked_points(points, n, data.dimension, f"the data set's {call}")
     except BadOutput as error:
         raise DataError(f"{data.name}: {error}") from error
+
+
+def check_pair(data: MeasurePair) -> None:
+    """Draw a few points of both sides and carry them, so that a wrong pair is refused at once.
+
+    Raises
+    ------
+    DataError
+        If the two sides differ in dimension, or anything is not what it should be.
+    """
+    source = drawn(data, "source", CHECKED, SOURCE_SEED)
+    drawn(data, "target", CHECKED, TARGET_SEED)
+    images = data.true_map(source)
+    if images is not None:
+        _of_data(images, CHECKED, data, "true_map")
 
 
 def held_out(data: MeasurePair, ctx: ScoreContext) -> HeldOut:
