@@ -64,15 +64,19 @@ class Linear(SampledMap):
         """Carry target points back, (n, d) to (n, d)."""
         return (y - self.state_["offset"].to(y)) @ self.state_["inverse"].to(y)
 
+    def potential_value(self, x: Tensor) -> Tensor:
+        """Evaluate <x, A x> / 2 + <b, x>, (n, d) to (n,)."""
+        linear = self.state_["offset"].to(x)
+        return (x * (0.5 * x @ self.state_["matrix"].to(x) + linear)).sum(dim=1)
+
     def dual_value(self, x: Tensor, y: Tensor) -> float:
         """Estimate half the squared distance by the quadratic potential and its conjugate.
 
         The value of E|X|^2 / 2 + E|Y|^2 / 2 - E f(X) - E f*(Y), in float64.
         """
         x, y = x.double(), y.double()
-        offset = self.state_["offset"].to(x)
-        f = (x * (0.5 * x @ self.state_["matrix"].to(x) + offset)).sum(dim=1)
-        centred = y - offset
+        f = self.potential_value(x)
+        centred = y - self.state_["offset"].to(y)
         conjugate = 0.5 * (centred * (centred @ self.state_["inverse"].to(y))).sum(dim=1)
         halves = 0.5 * x.square().sum(dim=1).mean() + 0.5 * y.square().sum(dim=1).mean()
         return float(halves - f.mean() - conjugate.mean())

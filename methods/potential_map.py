@@ -263,6 +263,7 @@ class PotentialMap(TransportMap):
         for report in train(loss, parameters, *samplers, schedule, keys[1], REPORT_EVERY):
             ctx.progress(report.done - 1, **report.parts)
             yield report.averaged
+            ctx.checkpoint(report.done, self)
 
     def _usual_rate(self) -> float:
         if self.potential == "conv":
@@ -288,6 +289,10 @@ class PotentialMap(TransportMap):
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Carry source points to the target by grad f, (n, d) to (n, d), on their device."""
         return self.map_.push(x)
+
+    def potential_value(self, x: Tensor) -> Tensor:
+        """Evaluate f at source points, (n, d) to (n,)."""
+        return self.map_.evaluate(x)
 
     def dual_value(self, x: Tensor, y: Tensor) -> float:
         """Estimate half the squared distance by f and its conjugate, solved for at every y."""

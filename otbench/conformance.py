@@ -293,7 +293,12 @@ class _Maps(_Kind):
 
     def __init__(self) -> None:
         self.data = TinyPair()
-        self.checks = (self.pushes, self.pulls, self.values_the_dual)
+        self.checks = (
+            self.pushes,
+            self.pulls,
+            self.values_the_dual,
+            self.values_the_potential,
+        )
         generator = torch.Generator().manual_seed(0)
         self.x = self.data.source(64, generator)
         self.y = self.data.target(64, generator)
@@ -318,6 +323,10 @@ class _Maps(_Kind):
             value = method.dual_value(self.x, self.y)
             if not (isinstance(value, float) and math.isfinite(value)):
                 raise _Problem(f"dual_value returned {value!r}, wanted a finite float")
+
+    def values_the_potential(self, method: Any) -> None:
+        if type(method).potential_value is not TransportMap.potential_value:
+            _check_tensor("potential_value", method.potential_value(self.x), (64,))
 
 
 def _check_tensor(what: str, values: Tensor, shape: tuple[int, ...]) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -39,6 +40,16 @@ class Budget:
     seconds: float | None = None
 
 
+class Watch(Protocol):
+    """Somebody who looks at a method while it trains; see `otbench.curve`."""
+
+    def due(self, step: int) -> bool:
+        """Tell whether to look after so many updates."""
+
+    def look(self, step: int, seconds: float, method: Any) -> None:
+        """Look at the method after so many updates and seconds of training."""
+
+
 class FitContext:
     """Budget, device, generators, progress and a clock for one training.
 
@@ -49,6 +60,8 @@ class FitContext:
     device : str or torch.device
     on_progress : callable, optional
         Called with (step, steps, seconds so far, losses), at most about twice a second.
+    watch : Watch, optional
+        Looks at the method at some of its checkpoints.
     """
 
     def __init__(
@@ -57,11 +70,13 @@ class FitContext:
         seed: int = 0,
         device: str | torch.device = "cpu",
         on_progress: ProgressCallback | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.budget = budget
         self.seed = seed
         self.device = torch.device(device)
         self._on_progress = on_progress
+        self._watch = watch
         self._started = time.perf_counter()
         self._paused = 0.0
         self._last_report = -math.inf
@@ -115,6 +130,29 @@ class FitContext:
                 order = torch.cat([order, torch.randperm(len(data), generator=generator)])
             batch, order = order[:size], order[size:]
             yield data[batch].to(self.device, non_blocking=True)
+
+    def checkpoint(self, step: int, method: Any) -> None:
+        """Offer the method as it is after ``step`` updates, so that its error can be followed.
+
+        For a method that can do its work before the end of ``fit``, such as a map that can push:
+        call this wherever it is as good as it gets. Most calls return at once; at some, a dozen
+        or so, the method is scored while the clock stands still. Scoring must not disturb the
+        training.
+
+        Parameters
+        ----------
+        step : int
+            Updates so far, at least 1.
+        method : Method
+            Usually ``self``.
+        """
+        if self._watch is None or not self._watch.due(step):
+            return
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        seconds = self.seconds
+        with self.paused():
+            self._watch.look(step, seconds, method)
 
     def progress(self, step: int, **losses: Tensor | float) -> None:
         """Report where the training stands.

@@ -374,6 +374,10 @@ class TransportMap(Method):
         """Estimate half the squared 2-Wasserstein distance by the dual, from samples of the two."""
         raise NotImplementedError(f"{type(self).__name__} has no dual potentials")
 
+    def potential_value(self, x: Tensor) -> Tensor:
+        """Evaluate the potential f whose gradient ``push`` is, (n, d) to (n,); for pictures."""
+        raise NotImplementedError(f"{type(self).__name__} has no potential")
+
 
 class Dataset(ABC):
     """A source of images or of two distributions: a dataclass whose fields are its parameters.

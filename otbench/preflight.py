@@ -22,7 +22,7 @@ from otbench.cell import Cell
 from otbench.dry_pass import dry_pass
 from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.fingerprint import code_digest
-from otbench.interface import Data, Dataset, ImageDataset, Method, MethodCard
+from otbench.interface import Data, Dataset, ImageDataset, MeasurePair, Method, MethodCard
 from otbench.metrics.base import Metric
 from otbench.parameters import declared, instantiate
 from otbench.plan import IMPORTING, Answer, Grid, Request
@@ -31,6 +31,7 @@ from otbench.registry import Plugin, Registry
 from otbench.scoring import describe, make_metrics
 from otbench.selection import Spec, parse
 from otbench.tasks.base import Task
+from otbench.tasks.transport import check_pair
 
 
 def plan(request: Request, breadcrumb: Path) -> Answer:
@@ -111,7 +112,7 @@ def _budget(preset: Preset, data: Data) -> tuple[int, int]:
 def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
     if isinstance(data, ImageDataset):
         return preset.metrics if data.scene is None else preset.scene_metrics
-    return preset.map_metrics
+    return preset.plane_metrics if data.dimension == 2 else preset.map_metrics
 
 
 def _cells(
@@ -149,6 +150,8 @@ def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, 
         try:
             dataset: Dataset = instantiate(plugin.load(), spec)
             data = dataset.load()
+            if isinstance(data, MeasurePair):
+                check_pair(data)
         except OTBenchError:
             raise
         except Exception as error:

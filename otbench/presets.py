@@ -87,6 +87,10 @@ MAP_METRICS: dict[str, tuple[str, ...]] = {
         "cosine",
         "cosine[inverse]",
         "w2-gap",
+        "conjugate-residual",
+        "conjugate-residual[max]",
+        "time-to-uvp",
+        "time-to-uvp[percent=1]",
         "sliced-w2",
         "w2-reference[floor,of=sliced]",
         "w2-reference[identity,of=sliced]",
@@ -95,6 +99,16 @@ MAP_METRICS: dict[str, tuple[str, ...]] = {
         "w2-reference[identity,of=exact]",
         "monotonicity",
         "push-rate",
+    ),
+}
+
+PLANE_METRICS: dict[str, tuple[str, ...]] = {
+    "transport": (
+        *MAP_METRICS["transport"],
+        "sinkhorn-cost",
+        "w2-reference[floor,of=sinkhorn]",
+        "sinkhorn-cost[inverse]",
+        "w2-reference[source-floor,of=sinkhorn]",
     ),
 }
 
@@ -163,6 +177,7 @@ class Preset:
     metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: FULL_METRICS)
     scene_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: SCENE_METRICS)
     map_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: MAP_METRICS)
+    plane_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: PLANE_METRICS)
 
     def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
         """Return the budget in updates, and the images in one, for a training split of this size.

@@ -15,6 +15,15 @@ import pandas as pd
 
 from otbench.cell import read_json, slug
 
+MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
+ENDED = ("ok", "failed")
+"""Statuses of rows from which one can tell whether training went well."""
+
+DIVERGED_UVP = 101.0
+"""A map that leaves more of the variance unexplained, in percent, counts as diverged.
+
+A constant map leaves 100, and up to one more where its point is the mean of a sample."""
+
 Printed = tuple[float, str] | tuple[None, None]
 """A number that a paper prints, and where it stands there."""
 
@@ -137,13 +146,15 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``mean``, ``std`` (ddof 1), ``ci95`` (half-width), ``stderr`` (within the test set, of a
-        single seed) and ``seeds``, beside ``direction``; in the order of the results.
+        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` (half-width), ``stderr`` (within the test
+        set, of a single seed) and ``seeds``, beside ``direction``; in the order of the results.
     """
     scored = results[(results["status"] == "ok") & results["value"].notna()]
     keys = ["dataset", "variant", "preset", "track", "method", "task", "metric", "direction"]
     grouped = scored.groupby(keys, sort=False)["value"]
-    out = grouped.agg(mean="mean", std="std", ci95=interval, seeds="count").reset_index()
+    out = grouped.agg(
+        mean="mean", median="median", std="std", ci95=interval, seeds="count"
+    ).reset_index()
     stderr = scored.groupby(keys, sort=False)["stderr"].first().reset_index(drop=True)
     out["stderr"] = stderr.where(out["seeds"] == 1)
     return out
@@ -178,7 +189,8 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """Lay results out with one row a method.
 
     For each metric there are the columns ``task/metric``, then ``… std``, ``… ci95``,
-    ``… direction`` and, where a paper prints one, ``… published``.
+    ``… direction`` and, where a paper prints one, ``… published``; for maps also ``… median``, and
+    one column ``diverged``, see the function of that name.
 
     Parameters
     ----------
@@ -196,6 +208,8 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     outcome = pd.DataFrame([_outcome(rows) for _, rows in grouped], columns=["status", "reason"])
     board = pd.concat([board, outcome], axis=1)
+    if of_maps(results):
+        board["diverged"] = [diverged(rows) for _, rows in grouped]
     averages = summary(results)
     match = ["dataset", "variant", "preset", "track", "method"]
     columns: dict[str, pd.Series] = {}
@@ -205,11 +219,47 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
         columns[name] = joined["mean"]
         columns[f"{name} std"] = joined["std"]
         columns[f"{name} ci95"] = joined["ci95"]
+        if task == MAP_TASK:
+            columns[f"{name} median"] = joined["median"]
         columns[f"{name} direction"] = pd.Series(part["direction"].iloc[0], index=board.index)
         known = _published(board, str(task), str(metric))
         if known.notna().any():
             columns[f"{name} published"] = known
     return pd.concat([board, pd.DataFrame(columns)], axis=1)
+
+
+def of_maps(results: pd.DataFrame) -> bool:
+    """Tell whether results are of maps between distributions."""
+    return bool((results["task"] == MAP_TASK).any())
+
+
+def diverged(rows: pd.DataFrame) -> float:
+    """Return the share of a method's seeds that failed or ended off the mark; lower is better.
+
+    A seed counts if it has no value and something failed, such as its training, or if its forward
+    unexplained variance failed or is above `DIVERGED_UVP`. Seeds that were skipped or ended from
+    outside (timeout, memory) are not among those that it is a share of.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of the long table: one method on one data set.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN where no seed came to an end.
+    """
+    ended = {s: own for s, own in rows.groupby("seed") if own["status"].isin(ENDED).any()}
+    return sum(map(_is_off, ended.values())) / len(ended) if ended else math.nan
+
+
+def _is_off(rows: pd.DataFrame) -> bool:
+    """Tell whether one seed diverged."""
+    uvp = rows[rows["metric"] == UVP_METRIC]
+    if (uvp["status"] == "failed").any() or (uvp["value"] > DIVERGED_UVP).any():
+        return True
+    return not (rows["status"] == "ok").any()
 
 
 def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:

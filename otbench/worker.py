@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from otbench.cell import Job, write_json
 from otbench.context import Budget, FitContext
+from otbench.curve import curve_for
 from otbench.executors.local import WATCH_PARENT
 from otbench.interface import Data, Method
 from otbench.metrics.base import ScoreContext
@@ -67,6 +68,7 @@ class _Worker:
             "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "rows": self.previous.get("rows", []),
             "losses": self.previous.get("losses", {}),
+            "curve": self.previous.get("curve", []),
         }
 
     def run(self) -> None:
@@ -96,7 +98,11 @@ class _Worker:
         if reason := method.skip(data):
             self._end("skipped", reason)
             return
-        self._score(self._load() or self._fit(method, data), data)
+        sizes = asdict(cell.sizes)
+        ctx = ScoreContext(torch.device(self.job.device), cell.seed, data, **sizes)
+        trained = self._load() or self._fit(method, data, ctx)
+        ctx.curve = self.content["curve"]
+        self._score(trained, data, ctx)
 
     def _load(self) -> Method | None:
         """Return the finished model that lies in the folder, if any."""
@@ -110,10 +116,10 @@ class _Worker:
     def model(self) -> Path:
         return self.job.folder / "model"
 
-    def _fit(self, method: Method, data: Data) -> Method:
+    def _fit(self, method: Method, data: Data, scoring: ScoreContext) -> Method:
         cell = self.job.cell
         phase = {"step": 0, "began": 0.0}
-        self.content |= {"fit_seconds": None, "losses": {}, "rows": []}
+        self.content |= {"fit_seconds": None, "losses": {}, "curve": [], "rows": []}
 
         def on_progress(step: int, steps: int, seconds: float, values: dict[str, float]) -> None:
             # A method that trains in two parts counts its steps twice.
@@ -126,11 +132,15 @@ class _Worker:
             self._progress("fit", step=step, steps=steps, seconds=elapsed, losses=values)
 
         budget = Budget(cell.steps, cell.batch_size, cell.seconds)
-        ctx = FitContext(budget, cell.seed, self.job.device, on_progress)
+        curve = curve_for(data, scoring, cell.steps, self.content["curve"])
+        ctx = FitContext(budget, cell.seed, self.job.device, on_progress, curve)
         self._progress("fit", step=0, steps=cell.steps, seconds=0.0, losses={})
         method.fit(data, ctx)
-        self.content["fit_seconds"] = round(ctx.seconds, 3)
-        log.info("fit: %.2f s", ctx.seconds)
+        seconds = ctx.seconds
+        self.content["fit_seconds"] = round(seconds, 3)
+        log.info("fit: %.2f s", seconds)
+        if curve is not None:
+            curve.end(int(phase["step"]), seconds, method)
         temporary = self.model.with_name("model.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -139,9 +149,8 @@ class _Worker:
         temporary.rename(self.model)
         return method
 
-    def _score(self, method: Method, data: Data) -> None:
+    def _score(self, method: Method, data: Data, ctx: ScoreContext) -> None:
         job, started = self.job, time.perf_counter()
-        ctx = ScoreContext(torch.device(job.device), job.cell.seed, data, **asdict(job.cell.sizes))
         kept = self.content["rows"]
         wanted = missing_metrics(job, self.previous) if kept else job.metrics
         rows = list(score(method, data, ctx, wanted, job.unavailable, on_stage=self._progress))

@@ -118,7 +118,8 @@ def run(options: argparse.Namespace) -> int:
 def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     """Write tables and pictures, and print them."""
     from otbench.cell import slug
-    from otbench.report.pictures import interpolation_sheet, transport_sheet
+    from otbench.report.maps import KINDS, curve_sheet, map_sheet
+    from otbench.report.pictures import interpolation_sheet
     from otbench.report.terminal import print_tables
     from otbench.results import table, write_tables
 
@@ -131,9 +132,15 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
             if job.cell.dataset == dataset and (file := job.folder / "gallery.npz").exists()
         }
         ordered = dict(reversed(galleries.items()))
-        for kind, draw in (("interpolation", interpolation_sheet), ("transport", transport_sheet)):
-            sheet = draw(ordered, out / f"{kind}-{slug(dataset)}.png")
-            written += [sheet] if sheet else []
+        records: dict[str, list[dict[str, Any]]] = {}
+        for job in outcome.jobs:
+            if job.cell.dataset == dataset and (record := job.record()):
+                records.setdefault(job.cell.method, []).append(record)
+        name = slug(dataset)
+        sheets = [interpolation_sheet(ordered, out / f"interpolation-{name}.png")]
+        sheets += [map_sheet(kind, ordered, out / f"{kind}-{name}.png") for kind in KINDS]
+        sheets.append(curve_sheet(records, out / f"curve-{name}.png"))
+        written += [sheet for sheet in sheets if sheet]
     if as_json:
         sys.stdout.write(_as_json(results, written, outcome) + "\n")
         return

@@ -131,7 +131,8 @@ def _close(entry: _Running) -> None:
 def _record(entry: _Running, status: str, reason: str) -> None:
     """Write a record for a process that could not write its own, keeping what was there."""
     blank: dict[str, Any] = {"started_at": entry.started_at, "peak_rss_mb": None}
-    blank |= {"fit_seconds": None, "score_seconds": None, "rows": [], "losses": {}}
+    blank |= {"fit_seconds": None, "score_seconds": None, "rows": []}
+    blank |= {"losses": {}, "curve": []}
     kept = {name: value for name, value in entry.job.previous().items() if name in blank}
     entry.job.write_record(**blank | kept, status=status, reason=reason)
 

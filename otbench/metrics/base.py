@@ -77,6 +77,8 @@ class ScoreContext:
         Training images that the probe and K-means learn from (the first ones), None for all.
     batch_size : int
         Images that pass a network at once.
+    curve : list of dict
+        The method's error while it trained, if it was followed; see `otbench.curve`.
     """
 
     device: torch.device
@@ -88,6 +90,7 @@ class ScoreContext:
     midpoints: int = 1000
     train_sample: int | None = 5_000
     batch_size: int = 256
+    curve: list[dict[str, Any]] = field(default_factory=list)
     _memory: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
     def once(self, key: str, compute: Callable[[], Result], of: object = None) -> Result:

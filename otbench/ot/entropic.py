@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -26,6 +27,8 @@ class NotConverged(RuntimeError):
 
 def import_ott() -> tuple[Any, Any, Any]:
     """Import OTT-JAX's PointCloud, LinearProblem and Sinkhorn, late."""
+    # JAX, when it is first imported, would take most of a GPU's memory from torch.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with warnings.catch_warnings():  # OTT imports JAXopt, which says that it is retired
         warnings.simplefilter("ignore", DeprecationWarning)
         from ott.geometry.pointcloud import PointCloud

@@ -26,6 +26,12 @@ PATHS = 4
 CLOUD = 2000
 """Points of each distribution."""
 
+GRID = 81
+"""Points along a side of the grid."""
+
+GRID_TAIL = 0.005
+"""Share of the source's points that may lie beyond each side of the grid."""
+
 SCENE_REFINEMENT = 2
 """Frames of a scene's path for each step that is scored: every other one is a scored frame."""
 
@@ -45,14 +51,32 @@ def write_gallery(path: Path, method: Method, data: Data, ctx: ScoreContext) -> 
 def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> None:
     """Write held-out points ``source`` and ``target`` and the ``pushed`` source points.
 
-    Each (n, 2), float32: of more than two coordinates the first two.
+    Each (n, 2), float32: of more than two coordinates the first two. In the plane also a regular
+    ``grid`` over the source and where it is ``warped`` to, (k, k, 2) each, and the values of the
+    ``potential`` there, (k, k), of a method that has one.
     """
     source = transport.drawn(data, "source", CLOUD, transport.SOURCE_SEED)
     target = transport.drawn(data, "target", CLOUD, transport.TARGET_SEED)
     pushed, _ = transport.push(method, source.to(ctx.device), ctx)
     clouds = {"source": source, "target": target, "pushed": pushed}
     arrays = {name: cloud[:, :2].numpy(force=True) for name, cloud in clouds.items()}
+    if data.dimension == 2:
+        arrays |= _over_a_grid(method, source, ctx)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dict[str, np.ndarray]:
+    """Return what the map makes of a grid over most of the source, points (n, 2)."""
+    # A few points far off would stretch the grid over places that no training has seen.
+    ends = torch.quantile(source, torch.tensor([GRID_TAIL, 1 - GRID_TAIL]), dim=0)
+    axes = [torch.linspace(low, high, GRID) for low, high in ends.T.tolist()]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=2)
+    points = grid.flatten(0, 1).to(ctx.device)
+    arrays = {"grid": grid, "warped": transport.carried(method, points, ctx).view(grid.shape)}
+    if transport.offers(method, "potential_value"):
+        with torch.no_grad():
+            arrays["potential"] = method.potential_value(points).view(GRID, GRID)
+    return {name: array.numpy(force=True) for name, array in arrays.items()}
 
 
 def write_images(path: Path, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> None:

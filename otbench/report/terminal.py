@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otbench.results import summary
+from otbench.results import DIVERGED_UVP, UVP_METRIC, diverged, of_maps, summary
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 ROUNDING = 1e-9
@@ -30,7 +30,12 @@ def number(value: float) -> str:
 
 
 def cell_text(row: pd.Series) -> str:
-    """Write a mean with its spread, over seeds if there are several, else within the test set."""
+    """Write a mean with its spread, over seeds if there are several, else within the test set.
+
+    An unexplained variance of a map that has diverged is just above 100, as papers print it.
+    """
+    if row["metric"] == UVP_METRIC and row["mean"] > DIVERGED_UVP:
+        return ">100"
     spread = row["std"] if row["seeds"] > 1 else row["stderr"]
     text = number(row["mean"])
     if pd.isna(spread) or spread <= ROUNDING * abs(row["mean"]):
@@ -99,7 +104,7 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
         console.print(Text(f"\n{title} ({spread})", style="bold"))
         for columns in _fitting(part, methods, console.width):
             console.print(_table(part[part["metric"].isin(columns)], methods))
-    for line in reasons(results):
+    for line in [*divergences(results, averages), *reasons(results)]:
         console.print(Text(line))
 
 
@@ -129,7 +134,7 @@ def _table(part: pd.DataFrame, methods: list[str]) -> Table:
         direction = part.loc[part["metric"] == metric, "direction"].iloc[0]
         table.add_column(heading(metric, direction), justify="right")
     for method in methods:
-        own = part[part["method"] == method].set_index("metric")
+        own = part[part["method"] == method].set_index("metric", drop=False)
         texts = [
             Text(cell_text(own.loc[m]), style="bold" if method in best[m] else "")
             if m in own.index
@@ -139,6 +144,23 @@ def _table(part: pd.DataFrame, methods: list[str]) -> Table:
         if len(own):
             table.add_row(Text(method), *texts)
     return table
+
+
+def divergences(results: pd.DataFrame, averages: pd.DataFrame) -> list[str]:
+    """Say which maps diverged in how many seeds, with the median of those that have a score."""
+    lines = []
+    uvp = averages[averages["metric"] == UVP_METRIC]
+    scored = {str(row["method"]): row for _, row in uvp.iterrows()}
+    for method, rows in results.groupby("method", sort=False):
+        share = diverged(rows) if of_maps(results) else 0.0
+        if not share > 0:
+            continue
+        line = f"{method}: diverged in {share:.0%} of its seeds (failed, or {UVP_METRIC} above 100)"
+        if str(method) in scored:
+            known = scored[str(method)]
+            line += f"; median {number(known['median'])} over {known['seeds']} with a score"
+        lines.append(line)
+    return lines
 
 
 def reasons(results: pd.DataFrame) -> list[str]:

@@ -13,7 +13,11 @@ from otbench.errors import UsageError
 from otbench.registry import unknown_name
 from otbench.reproduce.expression import Expression
 
-PICTURES = ("paths", "barycenters", "curves", "dots")
+PICTURES = (
+    *("paths", "barycenters", "curves", "dots"),
+    *("transport", "grid", "levels", "flows", "curve"),
+)
+"""Kinds: the second line is of maps, ``curve`` being the error over seconds of training."""
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from otbench.report.pictures import pyplot
+from otbench.report.maps import curve_figure, map_figure
+from otbench.report.pictures import COLOURS, pyplot
 from otbench.report.terminal import number
 from otbench.reproduce.declaration import Reproduction, Run
 from otbench.reproduce.expression import Address
 from otbench.reproduce.measure import Measured, asked_by
 from otbench.runner import Outcome
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's, told apart by the colour-blind."""
 
 STRIP_WIDTH = 9.0
 """Inches of one path."""
@@ -31,6 +29,9 @@ WALLS = (70, 90, 130)
 Galleries = dict[tuple[str, str], Path]
 """By run and method, the pictures of the cell of the first seed."""
 
+Records = dict[tuple[str, str], list[dict[str, Any]]]
+"""By run and method, the records of all seeds."""
+
 
 @dataclass(frozen=True)
 class _Sheet:
@@ -40,6 +41,7 @@ class _Sheet:
     runs: Sequence[Run]
     known: dict[Address, Measured]
     galleries: Galleries
+    records: Records
 
     @property
     def quantities(self) -> tuple[str, ...]:
@@ -75,9 +77,9 @@ def draw(
     wanted = reproduction.picture.runs
     runs = [run for run in reproduction.runs if not wanted or run.name in wanted]
     known = {one.address: one for one in numbers if one.values}
-    sheet = _Sheet(reproduction, runs, known, _galleries(reproduction, outcome, first))
-    drawers = {"paths": _paths, "barycenters": _barycenters, "curves": _curves, "dots": _dots}
-    figure = drawers[reproduction.picture.kind](sheet)
+    galleries, records = _galleries(reproduction, outcome, first)
+    sheet = _Sheet(reproduction, runs, known, galleries, records)
+    figure = DRAWERS.get(reproduction.picture.kind, _maps)(sheet)
     if figure is None:
         return None
     figure.savefig(path, dpi=130, bbox_inches="tight")
@@ -85,13 +87,18 @@ def draw(
     return path
 
 
-def _galleries(reproduction: Reproduction, outcome: Outcome, first: int) -> Galleries:
+def _galleries(
+    reproduction: Reproduction, outcome: Outcome, first: int
+) -> tuple[Galleries, Records]:
     found: Galleries = {}
+    records: Records = {}
     for grid, (run, method) in enumerate(asked_by(reproduction), first):
-        for job in outcome.asked.get(grid, [])[:1]:
+        jobs = outcome.asked.get(grid, [])
+        records[run.name, method] = [record for job in jobs if (record := job.record())]
+        for job in jobs[:1]:
             if (job.folder / "gallery.npz").exists():
                 found[run.name, method] = job.folder / "gallery.npz"
-    return found
+    return found, records
 
 
 def _stack(file: Path, name: str) -> np.ndarray | None:
@@ -236,3 +243,31 @@ def _dots(sheet: _Sheet) -> Any:
         axis.grid(axis="x", color="0.9")
         axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _maps(sheet: _Sheet) -> Any:
+    labelled = {}
+    for run in sheet.runs:
+        for method in run.methods:
+            if (run.name, method) in sheet.galleries:
+                title = f"{run.name}: {method}\n{sheet.scores(run, method)}".rstrip()
+                labelled[title] = sheet.galleries[run.name, method]
+    return map_figure(sheet.reproduction.picture.kind, labelled)
+
+
+def _curve(sheet: _Sheet) -> Any:
+    panels = {
+        run.name: {method: sheet.records.get((run.name, method), []) for method in run.methods}
+        for run in sheet.runs
+    }
+    return curve_figure(panels)
+
+
+DRAWERS: dict[str, Callable[[_Sheet], Any]] = {
+    "paths": _paths,
+    "barycenters": _barycenters,
+    "curves": _curves,
+    "dots": _dots,
+    "curve": _curve,
+}
+"""What draws each kind of picture; the others are those of maps."""

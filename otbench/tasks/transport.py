@@ -17,6 +17,9 @@ from otbench.tasks.base import BadOutput, Task, checked_points
 POINTS = 2**14
 """Held-out points of each distribution (release of Amos 2023)."""
 
+CHECKED = 64
+"""Points of each distribution that are looked at before anything trains."""
+
 BATCH = 4096
 """Points that a method carries in one call."""
 
@@ -54,18 +57,27 @@ class Transport(HeldOut):
         Where the method carries ``source``.
     push_seconds : float
         Wall-clock, after a first call that is not counted.
-    pulled : Tensor, shape (n, d), BadOutput or None
-        Where the method carries ``images`` back to, what was wrong with that, or None where it has
-        no inverse or the images are not known.
+    pulled : Tensor, shape (m, d), BadOutput or None
+        Where the method carries ``images`` back to or, where they are not known, the first `BATCH`
+        points of ``target``; what was wrong with that; or None where it has no inverse.
     dual : float, BadOutput or None
         The method's estimate of half the squared distance from ``source`` and ``images`` (or
         ``target``), what was wrong with it, or None where it has no dual.
+    returned : Tensor, shape (m, n), BadOutput or None
+        Where the method pushes the first pulled points again, at most `BATCH` of them; what was
+        wrong with that; or None where none were pulled.
     """
 
     pushed: Tensor
     push_seconds: float
     pulled: Tensor | BadOutput | None
     dual: float | BadOutput | None
+    returned: Tensor | BadOutput | None = None
+
+    @property
+    def arrivals(self) -> Tensor:
+        """The points of the target that ``pulled`` belong to, row by row, and perhaps more."""
+        return self.target if self.images is None else self.images
 
 
 def drawn(data: MeasurePair, side: str, n: int, seed: int) -> Tensor:
@@ -91,6 +103,21 @@ def _of_data(points: Any, n: int, data: MeasurePair, call: str) -> Tensor:
         return checked_points(points, n, data.dimension, f"the data set's {call}")
     except BadOutput as error:
         raise DataError(f"{data.name}: {error}") from error
+
+
+def check_pair(data: MeasurePair) -> None:
+    """Draw a few points of both sides and carry them, so that a wrong pair is refused at once.
+
+    Raises
+    ------
+    DataError
+        If the two sides differ in dimension, or anything is not what it should be.
+    """
+    source = drawn(data, "source", CHECKED, SOURCE_SEED)
+    drawn(data, "target", CHECKED, TARGET_SEED)
+    images = data.true_map(source)
+    if images is not None:
+        _of_data(images, CHECKED, data, "true_map")
 
 
 def held_out(data: MeasurePair, ctx: ScoreContext) -> HeldOut:
@@ -119,8 +146,8 @@ class Transportation(Task):
     """Push held-out points of the source, and pull the images of the true map back.
 
     Where the optimal map is known, the points to pull are the images of the source points, so that
-    the answer is known too. A pull or a dual value that is not what it should be concerns only
-    the metrics that ask for it.
+    the answer is known too; elsewhere they are fewer, from the target. A pull or a dual value that
+    is not what it should be concerns only the metrics that ask for it.
     """
 
     name: ClassVar[str] = "transport"
@@ -137,20 +164,38 @@ class Transportation(Task):
         """Return the points with what the method made of them."""
         points = held_out(data, ctx)
         pushed, seconds = push(method, points.source, ctx)
-        pulled: Tensor | BadOutput | None = None
-        if points.images is not None and _offers(method, "pull"):
-            try:
-                pulled = _in_batches(points.images, f"{type(method).__name__}.pull", method.pull)
-            except BadOutput as fault:
-                pulled = fault
-        dual = _dual(method, points) if _offers(method, "dual_value") else None
+        pulled = returned = None
+        if offers(method, "pull"):
+            pulled, returned = _there_and_back(method, points, ctx)
+        dual = _dual(method, points) if offers(method, "dual_value") else None
         return Transport(
-            **vars(points), pushed=pushed, push_seconds=seconds, pulled=pulled, dual=dual
+            **vars(points),
+            pushed=pushed,
+            push_seconds=seconds,
+            pulled=pulled,
+            dual=dual,
+            returned=returned,
         )
 
 
-def _offers(method: TransportMap, name: str) -> bool:
-    return getattr(type(method), name) is not getattr(TransportMap, name)
+def _there_and_back(
+    method: TransportMap, points: HeldOut, ctx: ScoreContext
+) -> tuple[Tensor | BadOutput, Tensor | BadOutput]:
+    """Pull points of the target, and push the first of them again."""
+    arrivals = points.target[:BATCH] if points.images is None else points.images
+    try:
+        pulled = _in_batches(arrivals, f"{type(method).__name__}.pull", method.pull)
+    except BadOutput as fault:
+        return fault, fault
+    try:
+        return pulled, carried(method, pulled[:BATCH], ctx)
+    except BadOutput as fault:
+        return pulled, fault
+
+
+def offers(method: TransportMap, name: str) -> bool:
+    """Tell whether a method has its own ``pull``, ``dual_value`` or ``potential_value``."""
+    return bool(getattr(type(method), name) is not getattr(TransportMap, name))
 
 
 def _in_batches(points: Tensor, call: str, carry: Any) -> Tensor:
@@ -163,19 +208,22 @@ def _in_batches(points: Tensor, call: str, carry: Any) -> Tensor:
     return torch.cat(parts)
 
 
-def push(method: TransportMap, source: Tensor, ctx: ScoreContext) -> tuple[Tensor, float]:
-    """Push all points; return them, and the seconds of all but a first call that warms up."""
+def carried(method: TransportMap, points: Tensor, ctx: ScoreContext) -> Tensor:
+    """Push points (n, d) in batches, with the protocol's randomness, to checked ones."""
     generator = torch.Generator(ctx.device).manual_seed(PUSH_SEED)
-    call = f"{type(method).__name__}.push"
 
     def carry(x: Tensor) -> Tensor:
         return method.push(x, generator)
 
-    _in_batches(source[:BATCH], call, carry)
-    generator.manual_seed(PUSH_SEED)
+    return _in_batches(points, f"{type(method).__name__}.push", carry)
+
+
+def push(method: TransportMap, source: Tensor, ctx: ScoreContext) -> tuple[Tensor, float]:
+    """Push all points; return them, and the seconds of all but a first call that warms up."""
+    carried(method, source[:BATCH], ctx)
     # The check of each batch reads its values, so the device has finished when the clock stops.
     started = time.perf_counter()
-    pushed = _in_batches(source, call, carry)
+    pushed = carried(method, source, ctx)
     return pushed, time.perf_counter() - started
 
 

@@ -172,3 +172,22 @@ def test_the_index_gathers_all_reproductions(outcome, tmp_path):
     assert "2 mixed, 2 holds, 2 not measured" in page
     assert "| ours is quicker | **holds** |" in page
     assert "![somebody2020/fig9](somebody2020-fig9.png)" in page
+
+
+@pytest.mark.parametrize("kind", ["transport", "grid", "levels", "flows", "curve"])
+def test_pictures_of_maps(outcome, tmp_path, kind):
+    text = TEXT.replace('kind = "dots"', f'kind = "{kind}"')
+    one = parse_paper("somebody2020", text)["somebody2020/fig1"]
+    without = present(one, outcome, 5, tmp_path, "quick")
+    assert [path.suffix for path in without.written] == [".csv", ".json"]
+    axis = np.linspace(-1, 1, 9, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis), 2)
+    cloud = grid.reshape(-1, 2)
+    arrays = {"source": cloud, "target": cloud + 1, "pushed": 2 * cloud, "grid": grid}
+    arrays |= {"warped": 2 * grid, "potential": (grid**2).sum(2)}
+    np.savez(tmp_path / "gallery.npz", **arrays)
+    for job in outcome.jobs:
+        job.content["curve"] = [{"seconds": s, "uvp": 50 / s} for s in (1.0, 10.0)]
+    picture = present(one, outcome, 5, tmp_path, "quick").written[0]
+    assert picture.suffix == ".png"
+    assert picture.stat().st_size > 5000

@@ -16,12 +16,12 @@ from otbench.errors import DataError
 from otbench.interface import FitContext, MeasurePair, MethodCard, TransportMap
 from otbench.metrics.base import ScoreContext
 from otbench.plan import Answer
-from otbench.presets import MAP_METRICS
+from otbench.presets import MAP_METRICS, PLANE_METRICS
 from otbench.report.gallery import CLOUD, write_gallery
-from otbench.report.pictures import transport_sheet
+from otbench.report.maps import map_sheet
 from otbench.scoring import score
 from otbench.tasks.base import BadOutput
-from otbench.tasks.transport import POINTS, Transportation
+from otbench.tasks.transport import BATCH, POINTS, Transportation, check_pair
 from otbench_datasets.gaussian_pair import GaussianPair
 from otbench_datasets.plane import Plane
 
@@ -91,7 +91,33 @@ def test_only_what_the_method_offers_is_asked_for() -> None:
     assert isinstance(plane, MeasurePair)
     unknown = Transportation().run(Both(), plane, context(plane))
     assert unknown.images is None
-    assert unknown.pulled is None
+    assert torch.equal(unknown.pulled, unknown.target / 2)  # type: ignore[arg-type]
+    assert unknown.arrivals is unknown.target
+    bare = Transportation().run(Forward(), plane, context(plane))
+    assert bare.pulled is None
+    assert bare.returned is None
+
+
+def test_inverses_cost_little_where_no_map_is_known() -> None:
+    asked: list[tuple[str, int]] = []
+
+    class Counting(Both):
+        def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+            asked.append(("push", len(x)))
+            return super().push(x, generator)
+
+        def pull(self, y: Tensor) -> Tensor:
+            asked.append(("pull", len(y)))
+            return super().pull(y)
+
+    for data, pulls in ((pair(2), POINTS), (Plane().load(), BATCH)):
+        assert isinstance(data, MeasurePair)
+        asked.clear()
+        done = Transportation().run(Counting(), data, context(data, None))
+        assert sum(n for name, n in asked if name == "pull") == pulls
+        # once to warm up, the source, and what comes back
+        assert sum(n for name, n in asked if name == "push") == POINTS + 2 * BATCH
+        assert torch.equal(done.returned, done.arrivals[:BATCH])  # type: ignore[arg-type]
 
 
 def test_all_methods_and_seeds_see_the_same_points() -> None:
@@ -167,6 +193,22 @@ def test_bad_points_of_a_data_set_are_named() -> None:
     data.__class__ = Broken
     with pytest.raises(DataError, match="gaussian: the data set's target returned 100 of 100"):
         Transportation().run(Forward(), data, context(data))
+    with pytest.raises(DataError, match="target returned 64 of 64 points that are not finite"):
+        check_pair(data)
+
+
+def test_a_pair_is_checked_before_anything_trains() -> None:
+    check_pair(pair())
+    check_pair(Plane().load())  # type: ignore[arg-type]
+
+    class Skewed(type(pair())):  # type: ignore[misc]
+        def true_map(self, x: Tensor) -> Tensor:
+            return x[:, :2]
+
+    data = pair()
+    data.__class__ = Skewed
+    with pytest.raises(DataError, match=r"true_map returned shape \(64, 2\), wanted \(64, 3\)"):
+        check_pair(data)
 
 
 @pytest.mark.parametrize("name", ["gaussian", "plane"])
@@ -174,14 +216,17 @@ def test_the_dry_pass_goes_through_every_metric(name: str) -> None:
     data = pair() if name == "gaussian" else Plane().load()
     answer = Answer()
     answer.device = "cpu"
-    dry_pass({task: list(texts) for task, texts in MAP_METRICS.items()}, data, answer)
+    metrics = MAP_METRICS if name == "gaussian" else PLANE_METRICS
+    dry_pass({task: list(texts) for task, texts in metrics.items()}, data, answer)
     assert answer.unavailable == {}
     assert answer.warnings == []
 
 
 def test_every_metric_of_the_presets_has_a_value() -> None:
     wanted = {task: list(texts) for task, texts in MAP_METRICS.items()}
-    rows = list(score(Both(), pair(), context(pair()), wanted))
+    ctx = context(pair())
+    ctx.curve = [{"step": 1, "seconds": 0.5, "uvp": 0.9}]
+    rows = list(score(Both(), pair(), ctx, wanted))
     assert {row["status"] for row in rows} == {"ok"}
     assert len({row["metric"] for row in rows}) == len(rows)
 
@@ -199,8 +244,9 @@ def test_clouds_are_written_and_drawn(tmp_path: Path) -> None:
                 assert cloud.dtype == np.float32
             np.testing.assert_array_equal(arrays["pushed"], 2 * arrays["source"])
         galleries[f"forward in {dimension}"] = file
-        sheet = transport_sheet({f"forward[{dimension}]": file}, tmp_path / "sheet.png")
+        sheet = map_sheet("transport", {f"forward[{dimension}]": file}, tmp_path / "sheet.png")
         assert sheet is not None
         assert sheet.stat().st_size > 10_000
-    assert transport_sheet({}, tmp_path / "none.png") is None
+        assert map_sheet("grid", {"forward": file}, tmp_path / "none.png") is None
+    assert map_sheet("transport", {}, tmp_path / "none.png") is None
     assert not (tmp_path / "none.png").exists()

@@ -102,6 +102,11 @@ class LearnedMap(Generic[Tree]):
         (moved,) = self._batched(self._push, self._rows(x))
         return to_torch(moved, x.device)
 
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Evaluate the potential f, points (m, n) to values (m,)."""
+        (values,) = self._batched(self._evaluate, self._rows(x))
+        return to_torch(values, x.device)
+
     def predict(self, y: Tensor) -> Tensor:
         """Predict where points of the target come from, (m, n) to (m, n)."""
         (points,) = self._batched(self._predict, self._rows(y))
