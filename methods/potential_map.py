@@ -207,7 +207,7 @@ class PotentialMap(TransportMap):
         quiet_jax()
         import jax
 
-        from otbench.ot.amortized_map import SEEDS
+        from otbench.ot.torch_bridge import SEEDS
         from otbench.ot.w2.learned_map import LearnedMap
 
         start = self._gaussian_start(data, ctx)
@@ -348,7 +348,7 @@ def _samplers(
 
     import jax
 
-    from otbench.ot.amortized_map import to_jax
+    from otbench.ot.torch_bridge import to_jax
 
     pools = [to_jax(points.to(ctx.device)) for points in draw_both(data, POOL, ctx)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -13,9 +12,10 @@ from torch import Tensor
 from otbench.interface import Diverged, FitContext, ImageDataset, MethodCard, parameter
 
 from .ae import AE
+from .potential_map import quiet_jax
 
 if TYPE_CHECKING:
-    from otbench.ot.amortized_map import AmortizedMap
+    from otbench.ot.w2.balanced_map import BalancedMap
 
 MAP = "map.safetensors"
 ENCODED_AT_ONCE = 64
@@ -26,14 +26,6 @@ of them would cost more time than the map's training."""
 
 CODES_PER_DIMENSION = 16
 """Codes at least, per dimension, for mean and covariance."""
-
-
-def map_class() -> type[AmortizedMap]:
-    """Import JAX, the first time, so that it leaves the GPU's memory to torch."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    from otbench.ot.amortized_map import AmortizedMap
-
-    return AmortizedMap
 
 
 @dataclass
@@ -51,11 +43,12 @@ class W2ICNN(AE):
     )
     map_rate: float = parameter(
         1e-2,
-        "Adam's rate for the potential's vectors at the start of the cosine, a tenth of it for its "
-        "matrices",
+        "Muon's rate at the start of the cosine, of both networks",
         "0.002 to 0.03 tried on MNIST codes at 500 steps",
     )
-    amortizer_rate: float = parameter(1e-3, "Adam's rate for the amortizer", "chosen here")
+    averaging: float = parameter(
+        0.99, "decay of the running average of the weights, which is the map", "as w2-amortized"
+    )
     training_tolerance: float = parameter(
         0.1,
         "residual, largest entry, at which the conjugate solver of a training step stops",
@@ -111,34 +104,45 @@ class W2ICNN(AE):
         """
         super().fit(data, ctx)
         codes = self._codes(data.train.images, ctx)
-        self.map_ = map_class().start(
-            codes, ctx.seed_for("map-init"), self.hidden, self.amortizer_hidden
-        )
+        self.map_ = self._map(codes)
+        self.map_.start(codes, ctx.seed_for("map-init"))
         cap = ctx.budget.seconds
         if cap is not None and ctx.seconds > cap:
             return
-        updates = self.map_.train(
-            codes,
-            ctx.seed_for("map-batches"),
-            steps=ctx.budget.steps,
-            batch_size=self.map_batch,
-            rate=self.map_rate,
-            amortizer_rate=self.amortizer_rate,
-            tolerance=self.training_tolerance,
-            iterations=self.training_iterations,
-        )
+        from otbench.ot.w2.train import Schedule
+
+        schedule = Schedule(ctx.budget.steps, self.map_rate, averaging=self.averaging, kind="muon")
+        updates = self.map_.train(codes, ctx.seed_for("map-batches"), schedule, self.map_batch)
         try:
             for done, losses in updates:
                 ctx.progress(
                     done - 1,
                     map_dual=losses["dual"],
                     map_amortization=losses["amortization"],
-                    map_residual=losses["residual"],
+                    map_residual=losses["residual_90"],
                 )
                 if cap is not None and ctx.seconds > cap:
                     return
         except FloatingPointError as error:
             raise Diverged(str(error)) from error
+
+    def _map(self, codes: Tensor | None = None, file: Path | None = None) -> BalancedMap:
+        """Make the map for codes, or read it."""
+        quiet_jax()
+        from otbench.ot.gaussian import BalancedCoordinates
+        from otbench.ot.w2.balanced_map import BalancedMap
+        from otbench.ot.w2.conjugate import Solver
+
+        rest = (
+            self.hidden,
+            self.amortizer_hidden,
+            Solver("lbfgs", self.training_tolerance, self.training_iterations),
+            Solver("lbfgs", self.tolerance, self.iterations),
+        )
+        if file is not None:
+            return BalancedMap.load(file, *rest)
+        assert codes is not None
+        return BalancedMap(BalancedCoordinates.of(codes.numpy(force=True)), *rest)
 
     @torch.no_grad()
     def _codes(self, images: Tensor, ctx: FitContext) -> Tensor:
@@ -156,7 +160,7 @@ class W2ICNN(AE):
 
     def decode(self, z: Tensor) -> Tensor:
         """Map codes (n, d) to images (n, c, h, w) in [0, 1]; not differentiable."""
-        return self.network_.decode(self.map_.pull(z, self.tolerance, self.iterations))
+        return self.network_.decode(self.map_.pull(z))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Decode n draws of N(0, I), shape (n, c, h, w)."""
@@ -175,5 +179,5 @@ class W2ICNN(AE):
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
         """Read back what `save` wrote."""
         method = super().load(folder, device)
-        method.map_ = map_class().load(folder / MAP)
+        method.map_ = method._map(file=folder / MAP)
         return method

@@ -196,7 +196,7 @@ class SinkhornCost(BetweenSamples):
 
     def distance(self, x: Tensor, y: Tensor) -> Value:
         """Run Sinkhorn's iterations, in JAX's own precision."""
-        from otbench.ot.amortized_map import to_jax
+        from otbench.ot.torch_bridge import to_jax
 
         x, y = x[:SINKHORN_POINTS], y[:SINKHORN_POINTS]
         cost, converged = _sinkhorn()(to_jax(x), to_jax(y))

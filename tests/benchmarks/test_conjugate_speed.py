@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from otbench.ot.conjugate import gradient_of
+from otbench.ot.gradients import gradient_of
 from otbench.ot.w2.conjugate import Solver, euclidean
 from otbench.ot.w2.potentials import icnn
 

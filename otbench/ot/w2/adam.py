@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.conjugate import Potential, _value_and_gradient
+from otbench.ot.gradients import Potential, value_and_gradient
 
 from .cascade import Advance, Rows, unfinished, where_rows
 
@@ -28,7 +28,7 @@ def begin(solver: Solver, potential: Potential, y: Array) -> tuple[tuple[Array, 
         rate = solver.last_rate + (solver.rate - solver.last_rate) * cosine
         update = first / (1 - 0.9**t) / (jnp.sqrt(second / (1 - 0.999**t)) + 1e-8)
         points = where_rows(active, rows.points - rate * update, rows.points)
-        gradient = _value_and_gradient(potential, points)[1] - rows.y
+        gradient = value_and_gradient(potential, points)[1] - rows.y
         return rows._replace(
             points=points,
             gradient=gradient,

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from otbench.ot.conjugate import Potential, gradient_of
+from otbench.ot.gradients import Potential, gradient_of
 
 from .checkpoints import Digest
 from .dense_icnn import read_checkpoint

@@ -15,8 +15,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.conjugate import Conjugate
-
 SMALLEST = 32
 """Batches are not split below this: a gradient of so few points costs about as much as of one."""
 
@@ -24,6 +22,24 @@ QUARTER = 4
 """Share of points that go on after a split, inverted."""
 
 Data = TypeVar("Data")
+
+
+class Conjugate(NamedTuple):
+    """What a solver found.
+
+    Attributes
+    ----------
+    points : Array, shape (n, d)
+        The maximisers, where grad f(points) is y.
+    residual : Array, shape (n,)
+        Size of grad f(points) - y, as the solver measures it.
+    iterations : Array, shape (n,), int32
+        Steps each point took.
+    """
+
+    points: Array
+    residual: Array
+    iterations: Array
 
 
 class Rows(NamedTuple):

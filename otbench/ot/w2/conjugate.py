@@ -14,10 +14,10 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.conjugate import Conjugate, Potential, _dot, _value_and_gradient
+from otbench.ot.gradients import Potential, dot, value_and_gradient
 
 from . import adam, lbfgs
-from .cascade import Rows, cascade
+from .cascade import Conjugate, Rows, cascade
 
 __all__ = ["SOLVERS", "Conjugate", "Solver", "euclidean", "largest_entry"]
 
@@ -98,12 +98,12 @@ class Solver:
             raise ValueError(
                 f"y and start must both have shape (n, d), got {y.shape} and {start.shape}"
             )
-        value, gradient = _value_and_gradient(potential, start)
+        value, gradient = value_and_gradient(potential, start)
         gradient = gradient - y
         if self.kind == "adam":
             extra, advance = adam.begin(self, potential, y)
         else:
-            extra, advance = lbfgs.begin(self, potential, y, value - _dot(start, y))
+            extra, advance = lbfgs.begin(self, potential, y, value - dot(start, y))
         rows = Rows(
             y,
             start,

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.conjugate import gradient_of
+from otbench.ot.gradients import gradient_of
 
-from .potentials import Network, Parameters, _check_points, _draw_kernels, _half_square, elu
+from .potentials import Network, Parameters, check_points, draw_kernels, elu, half_square
 
 ImageShape = tuple[int, int, int]
 """Channels, height and width."""
@@ -119,7 +119,7 @@ def conv(
 
     @jax.jit
     def init(key: Array, sample: Array) -> Parameters:
-        flat = _draw_kernels(key, [(a * b * before, after) for a, b, before, after in kernels])
+        flat = draw_kernels(key, [(a * b * before, after) for a, b, before, after in kernels])
         drawn = [kernel.reshape(size) for kernel, size in zip(flat, kernels, strict=True)]
         if zero_start:
             drawn[-1] = jnp.zeros_like(drawn[-1])
@@ -128,7 +128,7 @@ def conv(
         return parameters | biases | {"log_alpha": jnp.zeros(())}
 
     def apply(parameters: Parameters, x: Array) -> Array:
-        _check_points(x, dimension)
+        check_points(x, dimension)
         units = as_images(x, shape)
         if colours == len(MEAN):
             units = ((units + 1) / 2 - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
@@ -138,7 +138,7 @@ def conv(
         last = len(channels)
         value = covering(units, parameters[f"kernel{last}"])
         value = elu(value + parameters[f"bias{last}"])[:, 0]
-        return value + jnp.exp(parameters["log_alpha"]) * _half_square(x)
+        return value + jnp.exp(parameters["log_alpha"]) * half_square(x)
 
     return Network(dimension, init, apply)
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.conjugate import gradient_of
+from otbench.ot.gradients import gradient_of
 
 from .losses import Parts
 from .potentials import Network, Parameters

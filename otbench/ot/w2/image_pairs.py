@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 from jax import Array
 
-from otbench.ot.conjugate import gradient_of
+from otbench.ot.gradients import gradient_of
 
 from .checkpoints import Digest
 from .conv import ImageShape

@@ -8,20 +8,26 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.conjugate import (
-    APPROXIMATE,
-    ARMIJO,
-    ROUNDING,
-    SHRINK,
-    Potential,
-    _dot,
-    _value_and_gradient,
-)
+from otbench.ot.gradients import Potential, dot, value_and_gradient
 
 from .cascade import SMALLEST, Advance, Rows, take, unfinished, where_rows
 
 if TYPE_CHECKING:
     from .conjugate import Solver
+
+ARMIJO = 1e-4
+"""Share of the linear decrease that a step must achieve (Amos 2023, release)."""
+
+SHRINK = 1.5
+"""Ratio of one candidate step to the next (Amos 2023, release)."""
+
+ROUNDING = 10.0
+"""Machine epsilons of the two terms of J that a step may seem to rise by, where its slopes
+tell that it descends."""
+
+APPROXIMATE = 0.8
+"""Near the optimum the true decrease drowns in the rounding of the value; a step then passes by its
+slopes, J'(1) <= -0.8 J'(0): the approximate Armijo condition of Hager & Zhang 2005, delta 0.1."""
 
 SEARCHED_AT_ONCE = 8
 """A line search takes up the points whose full step fails, this fraction of the batch at a time."""
@@ -50,12 +56,12 @@ def _direction(gradient: Array, m: _Memory, step: Array) -> Array:
     def back(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         q, weights = carry
         slot = (step - 1 - k) % slots
-        weight = m.inverse_curvature[:, slot] * _dot(m.moves[:, slot], q)
+        weight = m.inverse_curvature[:, slot] * dot(m.moves[:, slot], q)
         return q - weight[:, None] * m.turns[:, slot], weights.at[slot].set(weight)
 
     def forth(k: Array, q: Array) -> Array:
         slot = (step - filled + k) % slots
-        weight = m.inverse_curvature[:, slot] * _dot(m.turns[:, slot], q)
+        weight = m.inverse_curvature[:, slot] * dot(m.turns[:, slot], q)
         return q + (weights[slot] - weight)[:, None] * m.moves[:, slot]
 
     empty = jnp.zeros((slots, len(gradient)), gradient.dtype)
@@ -84,7 +90,7 @@ class _Search(NamedTuple):
 
 def _passes(at: _Search, value: Array, end_slope: Array, length: Array | float) -> Array:
     """Tell whether a step descends enough, by its value or, near the optimum, by its slopes."""
-    product = _dot(at.points, at.y)
+    product = dot(at.points, at.y)
     rounding = ROUNDING * jnp.finfo(at.y.dtype).eps
     slack = rounding * (jnp.abs(product) + jnp.abs(at.value + product))
     armijo = value <= at.value + ARMIJO * length * at.slope
@@ -107,7 +113,7 @@ def _shorten(
         part = take(at, chosen)
 
         def objective(x: Array) -> Array:
-            return potential(x) - _dot(x, jnp.tile(part.y, (len(x) // few, 1)))
+            return potential(x) - dot(x, jnp.tile(part.y, (len(x) // few, 1)))
 
         steps = jnp.repeat(lengths, few)
         many = jax.tree.map(lambda a: jnp.tile(a, (len(lengths),) + (1,) * (a.ndim - 1)), part)
@@ -118,7 +124,7 @@ def _shorten(
         best = lengths[jnp.argmax(passing, axis=0)]
         length = jnp.where(jnp.any(passing, axis=0), best, 0.0)
         points = part.points + length[:, None] * part.direction
-        found = _Trial(length, points, *_value_and_gradient(objective, points))
+        found = _Trial(length, points, *value_and_gradient(objective, points))
         needed = unresolved[chosen]
         merged = jax.tree.map(
             lambda old, new: old.at[chosen].set(where_rows(needed, new, old[chosen])), trial, found
@@ -144,17 +150,17 @@ def begin(
         m = _Memory(*rows.extra)
         active = unfinished(rows, solver.tolerance)
         direction = _direction(rows.gradient, m, step)
-        slope = _dot(rows.gradient, direction)
+        slope = dot(rows.gradient, direction)
         ascends = slope >= 0
         direction = where_rows(ascends, -m.scale[:, None] * rows.gradient, direction)
-        slope = jnp.where(ascends, _dot(rows.gradient, direction), slope)
+        slope = jnp.where(ascends, dot(rows.gradient, direction), slope)
 
         at = _Search(rows.y, rows.points, m.value, direction, slope)
         points = rows.points + direction
-        value, gradient = _value_and_gradient(potential, points)
-        value, gradient = value - _dot(points, rows.y), gradient - rows.y
+        value, gradient = value_and_gradient(potential, points)
+        value, gradient = value - dot(points, rows.y), gradient - rows.y
         trial = _Trial(jnp.ones_like(slope), points, value, gradient)
-        good = _passes(at, value, _dot(gradient, direction), 1.0)
+        good = _passes(at, value, dot(gradient, direction), 1.0)
         trial = _shorten(potential, at, trial, active & ~good, lengths[1:])
 
         moved = active & (trial.length > 0)
@@ -162,7 +168,7 @@ def begin(
         points = where_rows(moved, trial.points, rows.points)
         gradient = where_rows(moved, trial.gradient, rows.gradient)
         move, turn = points - rows.points, gradient - rows.gradient
-        curvature, square = _dot(move, turn), _dot(turn, turn)
+        curvature, square = dot(move, turn), dot(turn, turn)
         usable = curvature > epsilon * square
         inverse = jnp.where(usable, 1 / jnp.where(usable, curvature, 1.0), 0.0)
         scale = jnp.where(usable, curvature / jnp.where(usable, square, 1.0), m.scale)

@@ -19,9 +19,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
-from otbench.ot.amortized_map import _in_buckets, to_jax, to_torch
-from otbench.ot.conjugate import Conjugate, gradient_of
+from otbench.ot.gradients import gradient_of
+from otbench.ot.torch_bridge import in_buckets, to_jax, to_torch
 
+from .cascade import Conjugate
 from .conjugate import Solver
 from .enot import ExpectileLoss, PairParameters
 from .losses import DualLoss, DualParameters
@@ -146,7 +147,7 @@ class LearnedMap(Generic[Tree]):
 
     def _batched(self, function: Callable[[Tree, Array], tuple], rows: Array) -> tuple[Array, ...]:
         with jax.default_matmul_precision("highest"):
-            return _in_buckets(partial(function, self.parameters), rows)
+            return in_buckets(partial(function, self.parameters), rows)
 
     def _rows(self, x: Tensor) -> Array:
         if x.ndim != 2 or x.shape[1] != self.dimension or not len(x):
@@ -155,16 +156,17 @@ class LearnedMap(Generic[Tree]):
             )
         return to_jax(x)
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the parameters, named ``network.array``."""
+        return {
+            f"{network}.{name}": np.ascontiguousarray(value)
+            for network, part in self.parameters._asdict().items()
+            for name, value in part.items()
+        }
+
     def save(self, file: Path) -> None:
-        """Write the parameters as safetensors, named ``network.array``."""
-        save_file(
-            {
-                f"{network}.{name}": np.array(value, order="C")
-                for network, part in self.parameters._asdict().items()
-                for name, value in part.items()
-            },
-            file,
-        )
+        """Write the parameters as safetensors."""
+        save_file(self.arrays(), file)
 
 
 def read_parameters(file: Path, view: View[Tree]) -> Tree:
@@ -176,10 +178,25 @@ def read_parameters(file: Path, view: View[Tree]) -> Tree:
         If the file is no safetensors file, or holds parameters of other networks, values that are
         not finite, or weights with which a convex potential would not be convex.
     """
+    return checked_parameters(read_arrays(file), view, str(file))
+
+
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    """Read a safetensors file.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
     try:
-        arrays = load_file(file)
+        return load_file(file)
     except SafetensorError as error:
         raise ValueError(f"{file} is no safetensors file: {error}") from error
+
+
+def checked_parameters(arrays: dict[str, np.ndarray], view: View[Tree], file: str) -> Tree:
+    """Return arrays named ``network.array`` as parameters; see `read_parameters`."""
     fields = view.kind._fields
     parts: dict[str, Parameters] = {name: {} for name in fields}
     for full, value in arrays.items():

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.conjugate import gradient_of
+from otbench.ot.gradients import gradient_of
 
 from .conjugate import Conjugate, Solver
 from .potentials import Network, Parameters

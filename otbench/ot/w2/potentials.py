@@ -3,7 +3,7 @@ r"""The potentials of Amos 2023, the map that predicts a conjugate's maximiser, 
 Each network is a pair of pure functions, `Network`, on a flat dictionary of arrays. The potentials
 take points (m, n) to values (m,), the amortizer takes points to points. Sizes, initialisers and
 activations follow the release of Amos 2023 (arXiv 2210.12153), appendices B.2 to B.4; what is not
-in the paper is said to be so. `otbench.ot.icnn` holds another convex potential, that of `w2-icnn`.
+in the paper is said to be so. `banded_icnn` is another convex potential, for codes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def elu(x: Array) -> Array:
     return jnp.where(x > 0, x, jnp.exp(jnp.minimum(x, 0.0)) - 1)
 
 
-def _checked_sizes(dimension: int, hidden: tuple[int, ...] | None) -> tuple[int, ...]:
+def checked_sizes(dimension: int, hidden: tuple[int, ...] | None) -> tuple[int, ...]:
+    """Return the widths, the paper's by default; raise ValueError where a size is less than 1."""
     if dimension < 1:
         raise ValueError(f"the dimension must be at least 1, got {dimension}")
     hidden = paper_widths(dimension) if hidden is None else tuple(hidden)
@@ -79,7 +80,8 @@ def _checked_sizes(dimension: int, hidden: tuple[int, ...] | None) -> tuple[int,
     return hidden
 
 
-def _check_points(x: Array, dimension: int) -> None:
+def check_points(x: Array, dimension: int) -> None:
+    """Raise ValueError unless x is a batch (m, dimension)."""
     if x.ndim != 2 or x.shape[1] != dimension:
         raise ValueError(f"points must have shape (m, {dimension}), got {tuple(x.shape)}")
 
@@ -120,7 +122,7 @@ def count(parameters: Parameters) -> int:
     return sum(value.size for value in parameters.values())
 
 
-def _draw_kernels(key: Array, shapes: list[tuple[int, int]]) -> list[Array]:
+def draw_kernels(key: Array, shapes: list[tuple[int, int]]) -> list[Array]:
     """Draw kernels (fan-in, width), truncated normal of variance 1 / fan-in as in the release.
 
     All from one draw: every draw of its own adds half a second of compilation.
@@ -137,7 +139,8 @@ def _dense(parameters: Parameters, layer: int, x: Array) -> Array:
     return x @ parameters[f"kernel{layer}"] + parameters[f"bias{layer}"]
 
 
-def _half_square(x: Array) -> Array:
+def half_square(x: Array) -> Array:
+    """Return half the squared norm of every row."""
     return 0.5 * jnp.sum(x * x, axis=-1)
 
 
@@ -149,7 +152,7 @@ def _layers(
     @jax.jit
     def init(key: Array, sample: Array) -> Parameters:
         widths = (dimension, *hidden, outputs)
-        kernels = _draw_kernels(key, list(itertools.pairwise(widths)))
+        kernels = draw_kernels(key, list(itertools.pairwise(widths)))
         if zero:
             kernels[-1] = jnp.zeros_like(kernels[-1])
         parameters = {f"kernel{layer}": kernel for layer, kernel in enumerate(kernels)}
@@ -183,7 +186,7 @@ def mlp(dimension: int, hidden: tuple[int, ...] | None = None) -> Network:
     ValueError
         If a size is less than 1.
     """
-    hidden = _checked_sizes(dimension, hidden)
+    hidden = checked_sizes(dimension, hidden)
     plain = _layers(dimension, hidden, 1, zero=False)
 
     @jax.jit
@@ -191,9 +194,9 @@ def mlp(dimension: int, hidden: tuple[int, ...] | None = None) -> Network:
         return plain(key, sample) | {"log_alpha": jnp.zeros(())}
 
     def apply(parameters: Parameters, x: Array) -> Array:
-        _check_points(x, dimension)
+        check_points(x, dimension)
         value = elu(_hidden(parameters, len(hidden), x)[:, 0])
-        return value + jnp.exp(parameters["log_alpha"]) * _half_square(x)
+        return value + jnp.exp(parameters["log_alpha"]) * half_square(x)
 
     return Network(dimension, init, apply)
 
@@ -213,17 +216,20 @@ def quadratic_mlp(dimension: int, hidden: tuple[int, ...] = (128, 128, 128)) -> 
     ValueError
         If a size is less than 1.
     """
-    hidden = _checked_sizes(dimension, hidden)
+    hidden = checked_sizes(dimension, hidden)
 
     def apply(parameters: Parameters, x: Array) -> Array:
-        _check_points(x, dimension)
-        return _half_square(x) + _hidden(parameters, len(hidden), x)[:, 0]
+        check_points(x, dimension)
+        return half_square(x) + _hidden(parameters, len(hidden), x)[:, 0]
 
     return Network(dimension, _layers(dimension, hidden, 1, zero=True), apply)
 
 
 def residual_map(
-    dimension: int, hidden: tuple[int, ...] | None = None, zero_start: bool = False
+    dimension: int,
+    hidden: tuple[int, ...] | None = None,
+    zero_start: bool = False,
+    scaled: bool = False,
 ) -> Network:
     """Return the amortizer of appendix B.2, h(y) = y + MLP(y), points to points.
 
@@ -234,19 +240,30 @@ def residual_map(
         Widths; `paper_widths` by default.
     zero_start : bool
         Start at the identity (not in the paper, which pretrains instead).
+    scaled : bool
+        The MLP sees and gives every coordinate in units of its standard deviation over the sample
+        of ``init``, for laws whose axes differ in spread.
 
     Raises
     ------
     ValueError
         If a size is less than 1.
     """
-    hidden = _checked_sizes(dimension, hidden)
+    hidden = checked_sizes(dimension, hidden)
+    plain = _layers(dimension, hidden, dimension, zero_start)
+
+    def init(key: Array, sample: Array) -> Parameters:
+        spread = jnp.maximum(jnp.std(sample, axis=0), LEAST_SPREAD)
+        return plain(key, sample) | {"spread": spread}
 
     def apply(parameters: Parameters, y: Array) -> Array:
-        _check_points(y, dimension)
-        return y + _hidden(parameters, len(hidden), y)
+        check_points(y, dimension)
+        if not scaled:
+            return y + _hidden(parameters, len(hidden), y)
+        spread = jax.lax.stop_gradient(parameters["spread"])
+        return y + spread * _hidden(parameters, len(hidden), y / spread)
 
-    return Network(dimension, _layers(dimension, hidden, dimension, zero_start), apply)
+    return Network(dimension, init if scaled else plain, apply)
 
 
 class GaussianStart(NamedTuple):
@@ -299,7 +316,7 @@ def icnn(
         If a size is less than 1, or the start's matrix is of another size or not positive
         semi-definite.
     """
-    hidden = _checked_sizes(dimension, hidden)
+    hidden = checked_sizes(dimension, hidden)
     root = None if start is None else _symmetric_root(start.matrix, dimension)
     shift = np.zeros(dimension) if start is None else np.asarray(start.shift, np.float64)
     if shift.shape != (dimension,):
@@ -308,10 +325,10 @@ def icnn(
 
     @jax.jit
     def init(key: Array, sample: Array) -> Parameters:
-        _check_points(sample, dimension)
+        check_points(sample, dimension)
         widths = (*hidden, 1) if root is None else hidden
         outer = [(dimension, width) for width in widths]
-        kernels = _draw_kernels(key, outer + list(itertools.pairwise(widths)))
+        kernels = draw_kernels(key, outer + list(itertools.pairwise(widths)))
         parameters: Parameters = {}
         units = sample
         for layer, width in enumerate(widths):
@@ -334,14 +351,14 @@ def icnn(
         }
 
     def apply(parameters: Parameters, x: Array) -> Array:
-        _check_points(x, dimension)
+        check_points(x, dimension)
         units = x
         for layer in range(depth if root is not None else depth + 1):
             drive = _drive(parameters, layer, units, x)
             units = elu(_normalised(parameters, layer, drive))
         if root is None:
-            return units[:, 0] + jnp.exp(parameters["log_alpha"]) * _half_square(x)
-        quadratic = _half_square(x @ parameters["root"].T) + x @ parameters["shift"]
+            return units[:, 0] + jnp.exp(parameters["log_alpha"]) * half_square(x)
+        quadratic = half_square(x @ parameters["root"].T) + x @ parameters["shift"]
         return units @ parameters["output"] + quadratic
 
     return Network(dimension, init, apply, _nothing_to_project if root is None else project_icnn)

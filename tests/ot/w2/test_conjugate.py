@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from otbench.ot.conjugate import gradient_of
 from otbench.ot.gaussian import bures_map
+from otbench.ot.gradients import gradient_of
 from otbench.ot.w2.conjugate import SOLVERS, Solver, euclidean
 from otbench.ot.w2.potentials import icnn
 

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from otbench.ot.conjugate import gradient_of
+from otbench.ot.gradients import gradient_of
 from otbench.ot.w2.conjugate import Solver
 from otbench.ot.w2.enot import ExpectileLoss
 from otbench.ot.w2.losses import DualLoss, DualParameters

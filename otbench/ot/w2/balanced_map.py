@@ -1,0 +1,191 @@
+r"""A trained Brenier map to N(0, I) and its inverse, from and to torch tensors.
+
+The map is y = grad f(x) with f convex; the inverse solves grad f(x) = y from the amortizer's
+prediction. Everything is trained and solved in `BalancedCoordinates`, where the start is the
+identity; tolerances are those of the target itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+from jax import Array
+from safetensors.numpy import save_file
+from torch import Tensor
+
+from otbench.ot.gaussian import BalancedCoordinates
+from otbench.ot.torch_bridge import SEEDS, to_jax
+
+from .banded_icnn import banded_icnn
+from .conjugate import Conjugate, Solver, largest_entry
+from .learned_map import LearnedMap, checked_parameters, dual_view, read_arrays
+from .losses import DualLoss, DualParameters
+from .potentials import residual_map
+from .train import Schedule, train
+
+STATISTICS_SAMPLE = 2048
+"""Points that the units of the potential are normalised over at the start."""
+
+COORDINATES = ("mean", "axes", "spread")
+
+
+class BalancedMap:
+    """An optimal map from the law of some points to N(0, I).
+
+    Parameters
+    ----------
+    coordinates : BalancedCoordinates
+    hidden, amortizer_hidden : tuple of int
+        Widths of the potential's and the amortizer's layers.
+    training, inverse : Solver
+        Of the conjugates in training, and of `pull`. Their tolerance is of the largest entry of
+        ``|grad f(x) - y|`` in the target's own coordinates.
+    """
+
+    def __init__(
+        self,
+        coordinates: BalancedCoordinates,
+        hidden: tuple[int, ...],
+        amortizer_hidden: tuple[int, ...],
+        training: Solver,
+        inverse: Solver,
+    ) -> None:
+        self.coordinates = coordinates
+        self._tensors = [
+            torch.from_numpy(np.array(getattr(coordinates, name), np.float32))
+            for name in COORDINATES
+        ]
+        axes, spread = (jnp.asarray(a, jnp.float32) for a in (coordinates.axes, coordinates.spread))
+
+        def size(residual: Array) -> Array:
+            return largest_entry(residual / spread @ axes.T)
+
+        n = len(spread)
+        self.loss = DualLoss(
+            banded_icnn(n, hidden),
+            residual_map(n, amortizer_hidden, zero_start=True, scaled=True),
+            "regression",
+            replace(training, size=size),
+        )
+        self.map = LearnedMap(
+            dual_view(self.loss),
+            DualParameters({}, {}),
+            replace(inverse, size=size),
+        )
+
+    def start(self, points: Tensor, seed: int) -> None:
+        """Make the map the closed-form Gaussian (Bures) one of the coordinates.
+
+        Parameters
+        ----------
+        points : Tensor, shape (n, d)
+            Of the source; the potential's units are normalised over the first of them.
+        seed : int
+        """
+        sample = to_jax(self._balanced(points[:STATISTICS_SAMPLE]))
+        self.map.parameters = self.loss.init(jax.random.key(seed % SEEDS), sample)
+
+    def _on(self, x: Tensor) -> list[Tensor]:
+        return [tensor.to(x.device) for tensor in self._tensors]
+
+    def _balanced(self, x: Tensor) -> Tensor:
+        mean, axes, spread = self._on(x)
+        return (x.float() - mean) @ axes / spread
+
+    def train(
+        self, points: Tensor, seed: int, schedule: Schedule, batch: int, report_every: int = 20
+    ) -> Iterator[tuple[int, dict[str, float]]]:
+        """Train on the points as the source, yielding updates done and losses now and then.
+
+        Parameters
+        ----------
+        points : Tensor, shape (n, d)
+        seed : int
+        schedule : Schedule
+        batch : int
+            Points of each side in one update.
+        report_every : int
+
+        Raises
+        ------
+        FloatingPointError
+            If a parameter is no longer finite.
+        """
+        data = to_jax(self._balanced(points))
+        spread = jnp.asarray(self.coordinates.spread, jnp.float32)
+
+        def source(key: Array) -> Array:
+            return data[jax.random.randint(key, (batch,), 0, len(data))]
+
+        def target(key: Array) -> Array:
+            return jax.random.normal(key, (batch, len(spread))) * spread
+
+        for report in train(
+            self.loss,
+            self.map.parameters,
+            source,
+            target,
+            schedule,
+            jax.random.key(seed % SEEDS),
+            report_every,
+        ):
+            self.map.parameters = report.averaged
+            yield report.done, report.parts
+
+    def push(self, x: Tensor) -> Tensor:
+        """Carry points of the source to the target by grad f, (n, d) to (n, d)."""
+        _, axes, spread = self._on(x)
+        return self.map.push(self._balanced(x)) / spread @ axes.T
+
+    def pull(self, y: Tensor) -> Tensor:
+        """Carry points of the target back to the source by grad f*, (n, d) to (n, d)."""
+        mean, axes, spread = self._on(y)
+        return (self.map.solve(y.float() @ axes * spread) * spread) @ axes.T + mean
+
+    def conjugate(self, y: Tensor) -> Conjugate:
+        """Solve for points y (n, d); the solutions are in the source's balanced coordinates."""
+        _, axes, spread = self._on(y)
+        return self.map.conjugate(y.float() @ axes * spread)
+
+    def save(self, file: Path) -> None:
+        """Write parameters and coordinates as safetensors."""
+        coordinates = {
+            f"coordinates.{name}": np.ascontiguousarray(getattr(self.coordinates, name))
+            for name in COORDINATES
+        }
+        save_file(self.map.arrays() | coordinates, file)
+
+    @classmethod
+    def load(
+        cls,
+        file: Path,
+        hidden: tuple[int, ...],
+        amortizer_hidden: tuple[int, ...],
+        training: Solver,
+        inverse: Solver,
+    ) -> Self:
+        """Read back what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the file is not such a map, or holds weights with which the potential would not be
+            convex.
+        """
+        arrays = read_arrays(file)
+        try:
+            values = [arrays.pop(f"coordinates.{name}") for name in COORDINATES]
+        except KeyError as error:
+            raise ValueError(
+                f"{file} holds no map to N(0, I): {error.args[0]} is missing"
+            ) from None
+        new = cls(BalancedCoordinates(*values), hidden, amortizer_hidden, training, inverse)
+        new.map.parameters = checked_parameters(arrays, new.map.view, str(file))
+        return new

@@ -1,0 +1,142 @@
+"""A convex potential for laws whose axes are of very different spread, such as codes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from .potentials import LEAST_SPREAD, Network, Parameters, check_points, checked_sizes, elu
+
+FLOOR = 0.1
+"""Least curvature of the potential: the map is a bijection whose inverse stretches at most
+1 / FLOOR times, and the conjugate's problem stays well conditioned."""
+
+BAND = 16
+"""Axes whose common size one norm unit sees."""
+
+OFFSET = 0.1
+"""Rounds the norm's tip; 1 is the mean square of the band."""
+
+SOFTPLUS_OF_ONE = float(np.log(np.expm1(1.0)))
+"""The free weight whose softplus is 1."""
+
+
+def banded_icnn(dimension: int, hidden: tuple[int, ...]) -> Network:
+    r"""Return a potential that is strongly convex with modulus `FLOOR` and starts at |x|^2 / 2.
+
+    .. math::
+        f(x) = \tfrac12 \sum_i (\epsilon + (1 - \epsilon) e^{a_i}) x_i^2
+               + \langle v, n(x) \rangle + \sum_l \langle w_l, h_l \rangle, \quad
+        h_l = \mathrm{ELU}(g_l (C_l h_{l-1} + D_l x) + b_l) / g_l
+
+    with C_l, g_l > 0 and v, w_l >= 0, which start at 0. Every layer reaches the output directly,
+    each unit divided by its gain once more, so that its weight counts curvature; n are rounded
+    norms of `BAND` axes of similar spread each. After the input-convex networks of Amos, Xu &
+    Kolter 2017 and Amos 2023 (arXiv 2210.12153, appendix B.3: positive weights by softplus over the
+    fan-in, units normalised over a sample); the quadratic, the norms and the direct outputs are
+    ours: codes are mixtures of scales, which sums of ridges fit slowly.
+
+    Parameters
+    ----------
+    dimension : int
+    hidden : tuple of int
+        Units of each hidden layer, at least one layer.
+
+    Raises
+    ------
+    ValueError
+        If a size is less than 1.
+    """
+    hidden = checked_sizes(dimension, hidden)
+
+    def apply(parameters: Parameters, x: Array) -> Array:
+        check_points(x, dimension)
+        curvature = FLOOR + (1 - FLOOR) * jnp.exp(parameters["log_curvature"])
+        value = 0.5 * (x * x) @ curvature
+        offset, gain = (jax.lax.stop_gradient(parameters[f"norm_{n}"]) for n in ("offset", "gain"))
+        norms = jnp.sqrt(offset + (x * x) @ parameters["norms"].T)
+        value += norms @ (gain * parameters["output_norms"])
+        units = None
+        for layer in range(len(hidden)):
+            drive = _drive(parameters, layer, units, x)
+            gain = jax.lax.stop_gradient(parameters[f"gain{layer}"])
+            units = elu(gain * drive + parameters[f"bias{layer}"]) / gain
+            value += units @ (parameters[f"output{layer}"] / gain)
+        return value
+
+    return Network(dimension, partial(_init, hidden), apply, project_outputs)
+
+
+def project_outputs(parameters: Parameters) -> Parameters:
+    """Set the weights of what reaches the output back to at least 0, after an update.
+
+    A projection, because weights that start at exactly 0 would have no gradient through a square
+    and cannot be reached by a softplus.
+    """
+    return {
+        name: jnp.maximum(value, 0.0) if name.startswith(("output", "norms")) else value
+        for name, value in parameters.items()
+    }
+
+
+def _drive(parameters: Parameters, layer: int, units: Array | None, x: Array) -> Array:
+    drive = x @ parameters[f"directions{layer}"].T
+    if units is not None:
+        inner = parameters[f"inner{layer}"]
+        drive += units @ jax.nn.softplus(inner).T / inner.shape[1]
+    return drive
+
+
+@partial(jax.jit, static_argnums=0)
+def _init(hidden: tuple[int, ...], key: Array, sample: Array) -> Parameters:
+    """Start at the identity map, every unit's input of mean 0 and variance 1 over the sample.
+
+    Half of the first layer's units look along the coordinate axes and against them, the widest
+    axes first; the others along random directions. Their kinks are spread over the law, a standard
+    deviation about its middle: kinks in the middle alone cannot tell one cluster from two.
+    """
+    dimension = sample.shape[1]
+    spread = jnp.std(sample, axis=0) + LEAST_SPREAD
+    parameters: Parameters = {"log_curvature": jnp.zeros(dimension), **_init_norms(spread)}
+    widest = jnp.eye(dimension)[jnp.argsort(-spread)]
+    both_ways = jnp.stack([widest, -widest], axis=1).reshape(2 * dimension, dimension)
+    units = None
+    for layer, width in enumerate(hidden):
+        key, inner, outer, kink = jax.random.split(key, 4)
+        directions = jax.random.normal(inner, (width, dimension))
+        if layer == 0:
+            aligned = jnp.arange(width // 2) % (2 * dimension)
+            directions = directions.at[: width // 2].set(both_ways[aligned])
+        else:
+            noise = 0.1 * jax.random.normal(outer, (width, hidden[layer - 1]))
+            parameters[f"inner{layer}"] = SOFTPLUS_OF_ONE + noise
+        directions /= jnp.linalg.norm(directions, axis=1, keepdims=True)
+        parameters[f"directions{layer}"] = directions
+        drive = _drive(parameters, layer, units, sample)
+        gain = 1 / (jnp.std(drive, axis=0) + LEAST_SPREAD)
+        parameters |= {
+            f"gain{layer}": gain,
+            f"bias{layer}": jax.random.normal(kink, (width,)) - gain * jnp.mean(drive, axis=0),
+            f"output{layer}": jnp.zeros(width),
+        }
+        units = elu(gain * drive + parameters[f"bias{layer}"]) / gain
+    return parameters
+
+
+def _init_norms(spread: Array) -> Parameters:
+    """Start units that see the size of a band of axes of similar spread."""
+    bands = -(-len(spread) // BAND)
+    rank = jnp.argsort(jnp.argsort(-spread))
+    member = (rank // BAND == jnp.arange(bands)[:, None]).astype(spread.dtype)
+    weights = member / jnp.sum(member, axis=1, keepdims=True) / spread**2
+    curvature = jnp.sum(weights, axis=1) / jnp.sum(member, axis=1)
+    return {
+        "norms": weights / curvature[:, None],
+        "norm_offset": OFFSET / curvature,
+        "norm_gain": jnp.sqrt(1 / curvature),
+        "output_norms": jnp.zeros(bands),
+    }
