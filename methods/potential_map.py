@@ -144,7 +144,7 @@ class PotentialMap(TransportMap):
         if min(self.batch, self.rate, self.pretraining) < 0:
             raise UsageError(f"{name}: batch, rate and pretraining must be >= 0")
         if not min(self.bound, self.pretraining_rate) > 0:
-            raise UsageError(f"{name}: bound and pretraining_rate must be > 0")
+            raise UsageError(f"{name}: pretraining_rate must be > 0, and bound > 0")
 
     def skip(self, data: MeasurePair) -> str | None:
         """Return why the potential does not suit the pair: conv is for images."""

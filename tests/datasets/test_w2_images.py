@@ -190,7 +190,8 @@ def check_against_torch(pair: ImagePair, states: list[State], n: int, blocks: in
     np.testing.assert_allclose(values, value.detach(), rtol=1e-4, atol=1e-4)
     moved = jax.jit(pair.push)(points)
     np.testing.assert_allclose(moved, slopes, atol=1e-4 * float(slopes.abs().max()))
-    assert float((slopes - 0.01 * x.detach()).abs().max()) > 0.01  # the networks have a say
+    network = slopes - 0.01 * x.detach()
+    assert network.abs().max() > 0.3 * slopes.abs().max()  # not the quadratic alone
 
 
 def test_generator_potential_and_map_are_torch_s(pair: ImagePair) -> None:

@@ -183,7 +183,7 @@ def test_bad_samplers_are_named(method, side, values, message):
         (lambda: W2Amortized(conjugate="none"), "needs a conjugate solver"),
         (lambda: W2Amortized(conjugate="newton"), "one of lbfgs"),
         (lambda: W2Amortized(amortization="both"), "one of regression"),
-        (lambda: ENOT(potential="conv"), "one of quadratic, mlp, icnn"),
+        (lambda: ENOT(potential="unet"), "one of quadratic, mlp, icnn"),
         (lambda: ENOT(start="bures"), "for potential=icnn"),
         (lambda: ENOT(bound=0.0), "bound > 0"),
         (lambda: Linear(sample=1), "at least 2"),

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from .checkpoints import Arrays, Digest, check_tensors, read_tensors
-from .conv import ImageShape, as_images, covering, strided
+from .conv import ImageShape, as_images, covering, cut, strided
 
 STRONG_CONVEXITY = 1e-2
 """Default of the release's class; not in the files."""
@@ -21,8 +21,8 @@ CELU_ALPHA = 0.2
 REDUCTION = 16
 """How many times smaller than the image the units are that the last kernel covers."""
 
-FEATURES = (1, 4, 7)
-"""Places of the deeper convolutions in the release's sequence of layers."""
+PLACES = tuple(f"pos_features.{place}" for place in (1, 4, 7))
+"""The deeper convolutions, by their places in the release's sequence of layers."""
 
 
 class Skip(NamedTuple):
@@ -30,9 +30,9 @@ class Skip(NamedTuple):
 
     Attributes
     ----------
-    factors : Array, shape (a, a, c, k r)
-        The r kernels of a unit lie side by side.
-    linear : Array, shape (a, a, c, k)
+    factors : Array, shape (4 stride^2 c, k r)
+        The r kernels of a unit lie side by side; made by `cut`, as ``linear`` is.
+    linear : Array, shape (4 stride^2 c, k)
     stride, padding : int
     """
 
@@ -67,7 +67,7 @@ class ConvICNN(NamedTuple):
         Channels, height and width.
     skips : tuple of Skip
     inner : tuple of (Array, Array)
-        Kernel (4, 4, k, l) and bias (l,) of each convolution but the last.
+        Kernel, made by `cut`, and bias of each convolution but the last.
     last : (Array, Array)
         Kernel (a, a, l, 1), as large as what is left of the image, and bias (1,).
     """
@@ -130,14 +130,14 @@ def read_conv_icnn(file: Path, shape: ImageShape, check: Digest | None = None) -
     def skip(k: int, stride: int, padding: int) -> Skip:
         parts = ("quadratic_decomposed", "linear")
         kernels = [kernel_of(arrays[f"quadratic_layers.{k}.{part}.weight"]) for part in parts]
-        return Skip(kernels[0], kernels[1], stride, padding)
+        return Skip(cut(kernels[0], stride), cut(kernels[1], stride), stride, padding)
 
-    features = [layer(f"pos_features.{place}") for place in FEATURES]
+    *inner, last = (layer(name) for name in ("convex_layers.0", *PLACES))
     return ConvICNN(
         shape,
         (skip(0, 2, 1), skip(1, 4, 2)),
-        (layer("convex_layers.0"), *features[:-1]),
-        features[-1],
+        tuple((cut(kernel, 2), bias) for kernel, bias in inner),
+        last,
     )
 
 
@@ -153,8 +153,7 @@ def _expected_shapes(arrays: Arrays, shape: ImageShape) -> dict[str, tuple[int, 
     """
     linear = [f"quadratic_layers.{k}.linear.weight" for k in (0, 1)]
     factors = "quadratic_layers.{}.quadratic_decomposed.weight"
-    features = [f"pos_features.{place}" for place in FEATURES]
-    tell_widths = [*linear, factors.format(0), *(f"{name}.weight" for name in features)]
+    tell_widths = [*linear, factors.format(0), *(f"{name}.weight" for name in PLACES)]
     if not all(name in arrays and arrays[name].ndim == 4 for name in tell_widths):
         return {}
     first, second, kernels, third, fourth, _ = (len(arrays[name]) for name in tell_widths)
@@ -168,9 +167,9 @@ def _expected_shapes(arrays: Arrays, shape: ImageShape) -> dict[str, tuple[int, 
         factors.format(1): (rank * second, colours, 7, 7),
         "convex_layers.0.weight": (second, first, 4, 4),
         "convex_layers.0.bias": (second,),
-        f"{features[0]}.weight": (third, second, 4, 4),
-        f"{features[1]}.weight": (fourth, third, 4, 4),
-        f"{features[2]}.weight": (1, fourth, *ends),
+        f"{PLACES[0]}.weight": (third, second, 4, 4),
+        f"{PLACES[1]}.weight": (fourth, third, 4, 4),
+        f"{PLACES[2]}.weight": (1, fourth, *ends),
     }
     widths = (third, fourth, 1)
-    return shapes | {f"{name}.bias": (n,) for name, n in zip(features, widths, strict=True)}
+    return shapes | {f"{name}.bias": (n,) for name, n in zip(PLACES, widths, strict=True)}
