@@ -83,6 +83,11 @@ def problems_of(tmp_path: Path, body: str) -> dict[str, str]:
         ("    def pull(self, y):\n        return y / 0\n", "pulls", "not finite"),
         ("    def dual_value(self, x, y):\n        return None\n", "values the dual", "None"),
         (
+            "    def potential_value(self, x):\n        return x\n",
+            "values the potential",
+            "(64, 2)",
+        ),
+        (
             PUSH + "        return x + torch.rand(1)\n",
             "is deterministic",
             "in their points",

@@ -158,10 +158,10 @@ class SinkhornCost(BetweenSamples):
               C_{ij} = \|x_i - y_j\|^2
 
     with OTT-JAX 0.6's default: epsilon is 0.05 times the standard deviation of the costs
-    themselves, so that it is larger for points that are farther off. What Amos 2023 scores in the
-    plane (release), with an older default there. It is not 0 for two samples of one law: the
-    sample's noise and the entropy leave a floor, which is ``w2-reference[floor,of=sinkhorn]``, or
-    ``[source-floor,of=sinkhorn]`` for the inverse. In many dimensions the floor is most of it.
+    themselves, so that it is larger for points that are farther off. What the release of Amos 2023
+    scores in the plane, with the default of the OTT-JAX of its day. It is not 0 for two samples of
+    one law: the sample's noise and the entropy leave a floor, which is
+    ``w2-reference[floor,of=sinkhorn]``, or ``[source-floor,of=sinkhorn]`` for the inverse.
 
     Parameters
     ----------

@@ -20,6 +20,7 @@ from otbench.interface import (
 from otbench.metrics.base import ScoreContext
 from otbench.tasks import transport
 from otbench.tasks.barycenter import drawn_barycenters, draws_barycenters, grid_weights
+from otbench.tasks.base import BadOutput
 
 IMAGES = 8
 PATHS = 4
@@ -66,16 +67,23 @@ def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: Score
 
 
 def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dict[str, np.ndarray]:
-    """Return what the map makes of a grid over most of the source, points (n, 2)."""
+    """Return what the map makes of a grid over most of the source, points (n, 2), if anything."""
     # A few points far off would stretch the grid over places that no training has seen.
     ends = torch.quantile(source, torch.tensor([GRID_TAIL, 1 - GRID_TAIL]), dim=0)
     axes = [torch.linspace(low, high, GRID) for low, high in ends.T.tolist()]
     grid = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=2)
     points = grid.flatten(0, 1).to(ctx.device)
-    arrays = {"grid": grid, "warped": transport.carried(method, points, ctx).view(grid.shape)}
+    try:
+        warped = transport.carried(method, points, ctx).view(grid.shape)
+    except BadOutput:
+        # Where there are no points to carry, a map owes nothing: there is only no picture.
+        return {}
+    arrays = {"grid": grid, "warped": warped}
     if transport.offers(method, "potential_value"):
         with torch.no_grad():
-            arrays["potential"] = method.potential_value(points).view(GRID, GRID)
+            values = method.potential_value(points).view(GRID, GRID)
+        if torch.isfinite(values).all():
+            arrays["potential"] = values
     return {name: array.numpy(force=True) for name, array in arrays.items()}
 
 

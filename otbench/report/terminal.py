@@ -148,11 +148,13 @@ def _table(part: pd.DataFrame, methods: list[str]) -> Table:
 
 def divergences(results: pd.DataFrame, averages: pd.DataFrame) -> list[str]:
     """Say which maps diverged in how many seeds, with the median of those that have a score."""
-    lines = []
+    lines: list[str] = []
+    if not of_maps(results):
+        return lines
     uvp = averages[averages["metric"] == UVP_METRIC]
     scored = {str(row["method"]): row for _, row in uvp.iterrows()}
     for method, rows in results.groupby("method", sort=False):
-        share = diverged(rows) if of_maps(results) else 0.0
+        share = diverged(rows)
         if not share > 0:
             continue
         line = f"{method}: diverged in {share:.0%} of its seeds (failed, or {UVP_METRIC} above 100)"

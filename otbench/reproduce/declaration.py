@@ -54,7 +54,8 @@ class Run:
 class Quantity:
     """A number that is measured in every run: a metric of a task, as text.
 
-    ``task`` is ``cell`` for the columns of a cell itself, such as ``fit_seconds``.
+    ``task`` is ``cell`` for the columns of a cell itself, such as ``fit_seconds``, and for
+    ``cell/diverged``, whose mean over seeds is the share that diverged.
     """
 
     name: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -12,11 +13,14 @@ from otbench.plan import Grid
 from otbench.presets import DEFAULT, get_preset
 from otbench.reproduce.declaration import Quantity, Reproduction, Run
 from otbench.reproduce.expression import Address
-from otbench.results import published_number
+from otbench.results import diverged, published_number, table
 from otbench.runner import Outcome
 
 OF_CELL = "cell"
 """In place of a task: a quantity that stands in the record itself, such as ``fit_seconds``."""
+
+DIVERGED = "diverged"
+"""A quantity of a cell, 1 or 0, also of one that failed; see `otbench.results.diverged`."""
 
 
 @dataclass
@@ -131,7 +135,11 @@ def _add(one: Measured, quantity: Quantity, job: Job) -> None:
     if record is None:
         one.reason = "the cell left no record"
         return
-    if quantity.task == OF_CELL:
+    if quantity.task == OF_CELL and quantity.metric == DIVERGED:
+        share = diverged(table([record]))
+        value = None if math.isnan(share) else share
+        row = {"value": value, "reason": record["reason"], "direction": "lower"}
+    elif quantity.task == OF_CELL:
         value = record.get(quantity.metric)
         row = {"value": value, "reason": record["reason"], "direction": "neutral"}
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from otbench.conformance import TinyPair
-from otbench.interface import Dataset, MethodCard, TransportMap, parameter
+from otbench.interface import Dataset, MeasurePair, MethodCard, TransportMap, parameter
 
 
 class Lopsided(TinyPair):
@@ -44,7 +44,7 @@ class UndefinedPair(Dataset):
 
 @dataclass
 class Follower(TransportMap):
-    """Comes nearer to the true map of `TinyPair` with every step."""
+    """Comes nearer to the true map of `Doubled` with every step."""
 
     lost: bool = parameter(False, "whether it ends in an error")
     card = MethodCard("follower", "nobody")
@@ -58,7 +58,7 @@ class Follower(TransportMap):
             raise RuntimeError("lost")
 
     def push(self, x, generator=None):
-        return (1 - self.share_) * x + self.share_ * TinyPair().true_map(x)
+        return x + self.share_ * x
 
     def save(self, folder):
         content = {"parameters": self.parameters(), "share": self.share_}
@@ -72,9 +72,22 @@ class Follower(TransportMap):
         return method
 
 
+class Doubled(MeasurePair):
+    name, variant, sha256, dimension = "doubled", "default", "0" * 64, 3
+
+    def source(self, n, generator):
+        return torch.randn(n, 3, generator=generator)
+
+    def target(self, n, generator):
+        return 2 * self.source(n, generator)
+
+    def true_map(self, x):
+        return 2 * x
+
+
 @dataclass
-class Tiny(Dataset):
-    title = "two Gaussians in the plane"
+class DoubledPair(Dataset):
+    title = "two Gaussians in space"
 
     def load(self):
-        return TinyPair()
+        return Doubled()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from otbench.conformance import TinyPair
 from otbench.context import Budget, FitContext
@@ -18,6 +19,19 @@ from otbench.report.pictures import pyplot
 from otbench_methods.linear_map import Constant, Linear
 
 PAIR = TinyPair()
+
+
+class Cross(TinyPair):
+    """Its source lies along the two axes, its grid has corners."""
+
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        points = 3 * torch.randn(n, 2, generator=generator)
+        points[::2, 0] /= 100
+        points[1::2, 1] /= 100
+        return points
+
+
+NARROW = Cross()
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +62,26 @@ def test_the_grid_and_the_potential_are_the_map_s(galleries: dict[str, Path]) ->
     np.testing.assert_allclose(gradient[inner], warped[inner], atol=2e-2)
     with np.load(galleries["Constant"]) as arrays:
         assert "potential" not in arrays.files
+
+
+def test_a_map_that_knows_its_source_alone_has_no_grid(tmp_path: Path) -> None:
+    class Local(Linear):
+        def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+            return super().push(x) / (x.abs().amin(1, keepdim=True) < 2)
+
+        def potential_value(self, x: Tensor) -> Tensor:
+            return x[:, 0] / (x[:, 0] < 2)
+
+    class Steep(Local):
+        push = Linear.push
+
+    ctx = ScoreContext(torch.device("cpu"), 0, NARROW)
+    for kind, wanted in ((Local, {"pushed"}), (Steep, {"pushed", "grid", "warped"})):
+        method = kind()
+        method.fit(NARROW, FitContext(Budget(1)))
+        write_gallery(tmp_path / "gallery.npz", method, NARROW, ctx)
+        with np.load(tmp_path / "gallery.npz") as arrays:
+            assert set(arrays) == {"source", "target"} | wanted
 
 
 @pytest.mark.parametrize(("kind", "panels"), [("transport", 4), ("grid", 3), ("levels", 1)])

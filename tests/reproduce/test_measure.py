@@ -191,3 +191,47 @@ def test_pictures_of_maps(outcome, tmp_path, kind):
     picture = present(one, outcome, 5, tmp_path, "quick").written[0]
     assert picture.suffix == ".png"
     assert picture.stat().st_size > 5000
+
+
+def test_a_cell_that_failed_has_diverged_and_claims_can_say_so(tmp_path):
+    text = """
+paper = "Somebody 2020"
+[fig1]
+title = "A figure"
+methods = { shaky = "w2-amortized", steady = "enot", late = "linear" }
+runs = [{ name = "pair", dataset = "gaussian" }]
+quantities = { off = "cell/diverged" }
+picture = { kind = "dots", quantities = ["off"] }
+[[fig1.claims]]
+says = "one does not train, the other does"
+check = "pair.off.shaky > 0.5 and pair.off.steady <= 0"
+"""
+    one = parse_paper("somebody2020", text)["somebody2020/fig1"]
+
+    def job(seed, status, uvp=None):
+        made = FakeJob(tmp_path, "w2-amortized", seed, 0.0, 1.0)
+        row = {"task": "transport", "metric": "uvp[forward]", "status": "ok", "value": uvp}
+        cell = dict.fromkeys(
+            ("track", "dataset", "variant", "preset", "code_sha256", "data_sha256", "protocol"), ""
+        )
+        plugin = {"file": None, "distribution": "d", "version": "1"}
+        made.content = {
+            "key": "k", "device": "cpu", "provenance": {}, "status": status, "reason": status,
+            "cell": cell | {"method": "m", "seed": seed, "parameters": {}, "plugin": plugin},
+            "rows": [] if uvp is None else [row],
+        }  # fmt: skip
+        made.content |= dict.fromkeys(
+            ("fit_seconds", "score_seconds", "peak_rss_mb", "started_at"), None
+        )
+        return made
+
+    asked = {
+        0: [job(0, "failed"), job(1, "ok", 300.0)],
+        1: [job(0, "ok", 2.0), job(1, "ok", 3.0)],
+        2: [job(0, "timeout")],
+    }
+    numbers = measured(one, Outcome([], asked, 0), 0)
+    assert find(numbers, "pair", "off", "shaky").values == {0: 1.0, 1: 1.0}
+    assert find(numbers, "pair", "off", "steady").values == {0: 0.0, 1: 0.0}
+    assert find(numbers, "pair", "off", "late").reason == "timeout"
+    assert judge(one.claims[0], numbers).status == "holds"
