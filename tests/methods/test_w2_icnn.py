@@ -46,7 +46,7 @@ def test_decode_of_encode_is_the_backbone_s_reconstruction(method, blobs):
 
 def test_the_map_trains_away_from_its_start(method, blobs):
     """Its parameters move, and codes keep mean 0 and variance 1 on the data it was made from."""
-    potential = method.map_.parameters.potential
+    potential = method.map_.map.parameters.potential
     assert float(abs(potential["log_curvature"]).max()) > 1e-3
     assert float(potential["output_norms"].max()) > 0
     codes = method.encode(blobs.train.images)

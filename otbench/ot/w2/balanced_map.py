@@ -93,6 +93,10 @@ class BalancedMap:
         self.map.parameters = self.loss.init(jax.random.key(seed % SEEDS), sample)
 
     def _on(self, x: Tensor) -> list[Tensor]:
+        """Return the coordinates on the device of points, which are checked."""
+        n = len(self.coordinates.spread)
+        if x.ndim != 2 or x.shape[1] != n or not len(x):
+            raise ValueError(f"points must have shape (m, {n}) with m >= 1, got {tuple(x.shape)}")
         return [tensor.to(x.device) for tensor in self._tensors]
 
     def _balanced(self, x: Tensor) -> Tensor:
