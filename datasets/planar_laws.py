@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from otbench_datasets.planar_images import disc_in_ring, flower, image_law
+
 Law = Callable[[Any, Any, Any], Any]
 """From an array library (NumPy or JAX's), u and e to points."""
 
@@ -126,9 +128,11 @@ TASKS: dict[str, tuple[Law, Law]] = {
     "bent-moon": (bent_moon, normal),
     "rings": (rings, normal),
     "bent-moon-to-rings": (bent_moon, rings),
+    "images": (image_law(flower()), image_law(disc_in_ring())),
     "moons": (normal, moons),
     "gauss-to-swiss": (normal, swiss_roll),
     "checkerboard": (normal, checkerboard),
     "spirals": (normal, spirals),
 }
-"""Source and target by name: first nine tasks of the release of Amos 2023, then four of our own."""
+"""Source and target by name: first ten tasks of the release of Amos 2023, whose tenth has
+images of our own, then four of our own."""

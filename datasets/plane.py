@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,26 +13,33 @@ from torch import Tensor
 from otbench.errors import UsageError
 from otbench.interface import Dataset, JaxSampler, MeasurePair, parameter
 from otbench.registry import unknown_name
-from otbench_datasets.known_map import definition_digest
+from otbench_datasets.known_map import check_range, definition_digest
+from otbench_datasets.planar_images import image_law, read_brightness
 from otbench_datasets.planar_laws import NORMALS, TASKS, UNIFORMS, Law
 
 VERSION = 1
 
 
+SMALLEST, LARGEST = 4, 512
+"""Sides, in pixels, that the user's own images may be resized to."""
+
+
 class PlanarPair(MeasurePair):
-    """Two laws of `otbench_datasets.planar_laws`.
+    """Two laws in the plane.
 
     Parameters
     ----------
-    task : str
-        One of `otbench_datasets.planar_laws.TASKS`.
+    laws : tuple of Law
+        Of source and target.
+    **definition
+        What tells this pair from others, plain values.
     """
 
     name, variant, dimension = "plane", "default", 2
 
-    def __init__(self, task: str) -> None:
-        self.sha256 = definition_digest("plane", VERSION, task=task)
-        self._laws = TASKS[task]
+    def __init__(self, laws: tuple[Law, Law], **definition: Any) -> None:
+        self.sha256 = definition_digest("plane", VERSION, **definition)
+        self._laws = laws
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw n points of the first law."""
@@ -68,22 +76,39 @@ def _jax_sampler(law: Law) -> JaxSampler:
 class Plane(Dataset):
     """Two distributions in the plane, by the name of the task.
 
-    Nine tasks of the release of Amos 2023 (its tenth needs two photographs): ``eight`` (a Gaussian
-    to eight), ``squares`` (five Gaussians to four), ``circles``, ``moon-to-moon``, ``s-curve``,
-    ``swiss``, ``bent-moon`` and ``rings`` (each to a Gaussian), ``bent-moon-to-rings``. The
-    noise of moons, S curve and Swiss roll is chosen here. Four more lead from a Gaussian to
-    ``moons`` (both), ``gauss-to-swiss``, ``checkerboard`` and ``spirals``.
+    Ten tasks of the release of Amos 2023: ``eight`` (a Gaussian to eight), ``squares`` (five
+    Gaussians to four), ``circles``, ``moon-to-moon``, ``s-curve``, ``swiss``, ``bent-moon`` and
+    ``rings`` (each to a Gaussian), ``bent-moon-to-rings``, and ``images``: points drawn where an
+    image is bright, from one image to another. The noise of moons, S curve and Swiss roll and the
+    two images, a flower and a disc in a ring, are chosen here; ``first`` and ``second`` put files
+    of your own in their place. Four more lead from a Gaussian to ``moons`` (both),
+    ``gauss-to-swiss``, ``checkerboard`` and ``spirals``.
     """
 
     name: str = parameter("moons", f"one of {', '.join(TASKS)}")
+    first: str = parameter("", "images: a file to draw the source from, with second")
+    second: str = parameter("", "images: a file to draw the target from, with first")
+    side: int = parameter(
+        64, f"side that both files are resized to, in pixels, {SMALLEST} to {LARGEST}"
+    )
 
     title: ClassVar[str] = "Tasks in the plane: plane:moons, plane:eight, plane:checkerboard, ..."
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check the name, and that files are given where they serve, and both."""
         if self.name not in TASKS:
             raise UsageError(f"plane: {unknown_name('name', self.name, TASKS)}")
+        if bool(self.first) != bool(self.second):
+            raise UsageError("plane: give both files, first and second, or neither")
+        if self.first and self.name != "images":
+            raise UsageError(f"plane: first and second are for images, not for {self.name}")
+        check_range("plane", "side", self.side, SMALLEST, LARGEST)
 
     def load(self) -> MeasurePair:
         """Set the pair up; see `otbench.interface.Dataset.load`."""
-        return PlanarPair(self.name)
+        if not self.first:
+            return PlanarPair(TASKS[self.name], task=self.name)
+        images = [read_brightness(file, self.side) for file in (self.first, self.second)]
+        pixels = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+        source, target = (image_law(image) for image in images)
+        return PlanarPair((source, target), task=self.name, pixels=pixels)

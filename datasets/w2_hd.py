@@ -2,41 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import ClassVar
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 from otbench.errors import UsageError
 from otbench.interface import Dataset, MeasurePair, parameter
 from otbench_datasets.known_map import KnownMap, definition_digest
 from otbench_datasets.release import read_release
 
+if TYPE_CHECKING:
+    from otbench.ot.w2.benchmark_pairs import Moments
+
 VERSION = 1
 DIMENSIONS = (2, 4, 8, 16, 32, 64, 128, 256)
-
-RELEASED = {
-    "2_v1.pt": "12fbf72953af1371002cb4a0b67757bd63b335e923fc5f7d4076fbeb81ee72b5",
-    "2_v2.pt": "28d161bf7b352d678fb77f512b51266574da06455d3eabf9173695813efc1716",
-    "4_v1.pt": "edbe9ff24297c685d070811930f2d17b63f0fd299cba0f792617798211e1bbc2",
-    "4_v2.pt": "ec2a061e00be682b5212cfd9801d6d874768bd8b7ba3c2a80e2dc48d5a473425",
-    "16_v1.pt": "d50a23710ca3b71a01007cd53c6b578de087c9879e0506866bac9196357e1891",
-    "16_v2.pt": "722088932a1a0dbbf9cc1e90a6b9d86df0536f4520caf205b33161c74c0dd574",
-    "64_v1.pt": "ea8778313115151315cdc4a60198fea41e18800295559391c97e9a49b5b8f56c",
-    "64_v2.pt": "2bbc6d8e5c7f29a6e188e23ea10b811e1b07b1bd0f355cc8916356eed2e7428b",
-}
-"""sha256 of the release's files, as far as they are known here."""
+RELEASE = "Wasserstein2Benchmark, benchmarks/Mix3toMix10"
 
 
 @dataclass
 class W2HD(Dataset):
     """Mixtures of three Gaussians under the mean of two trained potentials (Korotin et al. 2021).
 
-    The checkpoints ``N_v1.pt`` and ``N_v2.pt`` lie in the folder ``benchmarks/Mix3toMix10`` of the
-    release, Wasserstein2Benchmark (MIT); they are in no catalogue of `otbench data` yet, so the
-    folder has to be named. Files whose digest is known must have it.
+    The checkpoints ``N_v1.pt`` and ``N_v2.pt`` are the assets ``w2-hd-2``, ``-4``, ``-16`` and
+    ``-64`` of `otbench data`; files of the other dimensions, whose digests are not known here, are
+    read from ``folder`` or from ``w2-hd`` in a folder of the user's own (OTBENCH_DATA_DIR, or
+    ``manual`` in the cache). Files whose digest is known must have it.
     """
 
     dim: int = parameter(2, "dimension: a power of two from 2 to 256", "Korotin et al. 2021")
-    folder: str = parameter("", "the folder with N_v1.pt and N_v2.pt; required")
+    folder: str = parameter("", "the folder with N_v1.pt and N_v2.pt; none: that of the asset")
 
     title: ClassVar[str] = "The Wasserstein-2 benchmark in 2 to 256 dimensions (your checkpoints)"
 
@@ -52,14 +48,62 @@ class W2HD(Dataset):
         """Read the checkpoints; see `otbench.interface.Dataset.load`."""
         from otbench.ot.w2.benchmark_pairs import checkpoint_pair
 
+        names = [f"{self.dim}_v{k}.pt" for k in (1, 2)]
+        released = self._released()
+        moments = frozen_moments(self.dim) if released else None
         pair, digests = read_release(
             "w2-hd",
             f"dim={self.dim}",
-            self.folder,
-            [f"{self.dim}_v{k}.pt" for k in (1, 2)],
+            self.folder or str(self._found(names)),
+            names,
             "benchmarks/Mix3toMix10",
-            lambda folder, check: checkpoint_pair(folder, self.dim, check),
-            RELEASED,
+            lambda folder, check: checkpoint_pair(folder, self.dim, check, moments),
+            released,
         )
         digest = definition_digest("w2-hd", VERSION, dim=self.dim, files=digests)
         return KnownMap("w2-hd", digest, pair)
+
+    def _released(self) -> dict[str, str]:
+        """Return the digests of the release's files, empty where they are not known here."""
+        from otbench.assets.catalogue import CATALOGUE
+
+        asset = CATALOGUE.get(f"w2-hd-{self.dim}")
+        return {file.name: file.sha256 for file in asset.files} if asset else {}
+
+    def _found(self, names: list[str]) -> Path:
+        """Return the folder of the asset, or where there is none one of the user's own."""
+        from otbench.assets.catalogue import CHECKPOINT_FOLDERS
+        from otbench.assets.sources import manual_folders
+        from otbench.assets.store import home, require
+
+        hint = f'name their folder: "w2-hd[dim={self.dim},folder=PATH]". w2-icnn-pair needs none.'
+        if self._released():
+            try:
+                return require(f"w2-hd-{self.dim}")
+            except DataError as error:
+                raise DataError(f"{error}\nOr {hint}") from error
+        own = manual_folders(home())
+        places = [base / place for base in own for place in (*CHECKPOINT_FOLDERS, "")]
+        for place in places:
+            if all((place / name).is_file() for name in names):
+                return place
+        raise DataError(
+            f"w2-hd: digests of {' and '.join(names)} are not known here, so they cannot be "
+            f"downloaded; put the release's ({RELEASE}) into {own[-1] / CHECKPOINT_FOLDERS[0]}, or "
+            f"{hint}"
+        )
+
+
+def frozen_moments(dimension: int) -> Moments:
+    """Return the moments of the release's pair in a dimension whose digests are known.
+
+    They were measured once by `otbench.ot.w2.benchmark_pairs.Moments.measured`, whose points take
+    15 seconds in 16 dimensions, and so are the same on every machine.
+    """
+    import jax.numpy as jnp
+
+    from otbench.ot.w2.benchmark_pairs import Moments
+
+    text = resources.files("otbench_datasets").joinpath("w2_hd_moments.json").read_text()
+    frozen = json.loads(text)[str(dimension)]
+    return Moments(jnp.asarray(frozen["mean"], jnp.float32), frozen["scale"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,9 +17,23 @@ from .potential_map import quiet_jax
 from .sampled_map import AT_ONCE, SampledMap, draw_both
 
 
+def scores(points: Tensor, sample: Tensor, potential: Tensor, epsilon: Tensor) -> Tensor:
+    """Return (potential - squared distance) / eps to a sample (m, d), for points (n, d): (n, m)."""
+    return (potential - torch.cdist(points, sample).square()) / epsilon
+
+
+def projected(points: Tensor, sample: Tensor, potential: Tensor, epsilon: Tensor) -> Tensor:
+    """Carry points (n, d) to means of a sample (m, d), weighted by the entropic plan."""
+    parts = [
+        scores(part, sample, potential, epsilon).softmax(dim=1) @ sample
+        for part in points.split(AT_ONCE)
+    ]
+    return torch.cat(parts)
+
+
 @dataclass
-class Entropic(SampledMap):
-    """The barycentric projection of the entropic plan, which extends to any point."""
+class EntropicPlans(SampledMap):
+    """What maps made of entropic plans between two samples share."""
 
     sample: int = parameter(
         1024, "points of each side, at least 2", "seconds of Sinkhorn on one core"
@@ -29,6 +44,47 @@ class Entropic(SampledMap):
     iterations: int = parameter(
         2000, "Sinkhorn iterations at most; it stops at a marginal error of 0.001", "OTT-JAX"
     )
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        if not self.epsilon > 0 or self.iterations < 1:
+            raise UsageError(
+                f"{type(self).__name__}: epsilon must be > 0 and iterations >= 1, got "
+                f"{self.epsilon} and {self.iterations}"
+            )
+
+    def _drawn(self, data: MeasurePair, ctx: FitContext) -> tuple[Tensor, Tensor, float]:
+        """Return a sample of each side, on the CPU, and their mean cost."""
+        x, y = draw_both(data, self.sample, ctx)
+        return x, y, float(torch.cdist(x.double(), y.double()).square().mean())
+
+    def _sinkhorn(self) -> Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor, float]]:
+        """Return what solves for both potentials and the regularised cost, compiled once."""
+        quiet_jax()
+        import jax
+        import jax.numpy as jnp
+
+        from otbench.ot.entropic import import_ott
+
+        PointCloud, LinearProblem, Sinkhorn = import_ott()
+        solver = Sinkhorn(max_iterations=self.iterations)
+
+        @jax.jit
+        def solve(x: Any, y: Any, epsilon: Any) -> tuple[Any, Any, Any]:
+            found = solver(LinearProblem(PointCloud(x, y, epsilon=epsilon)))
+            return found.f, found.g, found.reg_ot_cost
+
+        def solved(x: Tensor, y: Tensor, epsilon: float) -> tuple[Tensor, Tensor, float]:
+            f, g, cost = solve(jnp.asarray(x.numpy()), jnp.asarray(y.numpy()), epsilon)
+            return torch.from_numpy(np.array(f)), torch.from_numpy(np.array(g)), float(cost)
+
+        return solved
+
+
+@dataclass
+class Entropic(EntropicPlans):
+    """The barycentric projection of the entropic plan, which extends to any point."""
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Entropic map between samples",
@@ -47,69 +103,40 @@ class Entropic(SampledMap):
         relative_cost=0.1,
     )
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        super().__post_init__()
-        if not self.epsilon > 0 or self.iterations < 1:
-            raise UsageError(
-                f"Entropic: epsilon must be > 0 and iterations >= 1, got {self.epsilon} and "
-                f"{self.iterations}"
-            )
-
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
         """Run Sinkhorn between two samples."""
-        quiet_jax()
-        import jax
-        import jax.numpy as jnp
-
-        from otbench.ot.entropic import import_ott
-
-        PointCloud, LinearProblem, Sinkhorn = import_ott()
-        x, y = draw_both(data, self.sample, ctx)
-        mean_cost = torch.cdist(x.double(), y.double()).square().mean()
-        epsilon = self.epsilon * float(mean_cost)
-        solver = Sinkhorn(max_iterations=self.iterations)
-
-        @jax.jit
-        def solve(x: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-            found = solver(LinearProblem(PointCloud(x, y, epsilon=epsilon)))
-            return found.f, found.g, found.reg_ot_cost
-
-        f, g, cost = solve(jnp.asarray(x.numpy()), jnp.asarray(y.numpy()))
+        x, y, mean_cost = self._drawn(data, ctx)
+        epsilon = self.epsilon * mean_cost
+        f, g, cost = self._sinkhorn()(x, y, epsilon)
         self.state_ = {
             "source": x,
             "target": y,
-            "source_potential": torch.from_numpy(np.array(f)),
-            "target_potential": torch.from_numpy(np.array(g)),
+            "source_potential": f,
+            "target_potential": g,
             "epsilon": torch.tensor(epsilon),
         }
-        ctx.progress(ctx.budget.steps - 1, half_squared_w2=float(cost) / 2)
+        ctx.progress(ctx.budget.steps - 1, half_squared_w2=cost / 2)
 
-    def _scores(self, points: Tensor, side: str) -> Tensor:
-        """Return (potential - squared distance) / eps to the sample of a side, (n, sample)."""
+    def _plan(self, points: Tensor, side: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the sample and the potential of a side, and eps, where the points are."""
         sample, potential, epsilon = (
             self.state_[name].to(points) for name in (side, f"{side}_potential", "epsilon")
         )
-        return (potential - torch.cdist(points, sample).square()) / epsilon
-
-    def _projected(self, points: Tensor, side: str) -> Tensor:
-        sample = self.state_[side].to(points)
-        parts = [self._scores(part, side).softmax(dim=1) @ sample for part in points.split(AT_ONCE)]
-        return torch.cat(parts)
+        return sample, potential, epsilon
 
     def _extended(self, points: Tensor, side: str) -> Tensor:
         """Return the other side's potential at points, from the potential of a side."""
-        parts = [self._scores(part, side).logsumexp(dim=1) for part in points.split(AT_ONCE)]
-        epsilon = self.state_["epsilon"].to(points)
-        return -epsilon * torch.cat(parts)
+        plan = self._plan(points, side)
+        parts = [scores(part, *plan).logsumexp(dim=1) for part in points.split(AT_ONCE)]
+        return -plan[-1] * torch.cat(parts)
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Carry source points to means of the sampled target, (n, d) to (n, d)."""
-        return self._projected(x, "target")
+        return projected(x, *self._plan(x, "target"))
 
     def pull(self, y: Tensor) -> Tensor:
         """Carry target points to means of the sampled source, (n, d) to (n, d)."""
-        return self._projected(y, "source")
+        return projected(y, *self._plan(y, "source"))
 
     def dual_value(self, x: Tensor, y: Tensor) -> float:
         """Estimate half the squared distance by both potentials, extended to new points."""

