@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from otbench.errors import UsageError
+from otbench.errors import DataError, UsageError
 from otbench.interface import Dataset, MeasurePair, parameter
 from otbench_datasets.known_map import KnownMap, definition_digest
 from otbench_datasets.release import read_release
