@@ -7,7 +7,8 @@ import torch
 
 from otbench.errors import UsageError
 from otbench.interface import Budget, Diverged, FitContext
-from otbench_methods.not_ae import BLOW_UP, NOTAE, transport_cost
+from otbench_methods.not_ae import BLOW_UP, NOTAE
+from otbench_methods.not_ae_costs import transport_cost
 
 
 def context(steps: int, **kwargs) -> FitContext:
@@ -81,7 +82,7 @@ def test_the_potential_step_leaves_the_map_alone_and_descends(blobs):
 def test_the_map_step_leaves_the_potential_without_gradient(blobs):
     method = started(blobs)
     method.network_.scorer.requires_grad_(False)
-    loss, cost = method.map_loss(blobs.test.images[:4])
+    loss, cost, _ = method.map_loss(blobs.test.images[:4])
     loss.backward()
     assert all(p.grad is None for p in method.network_.scorer.parameters())
     assert all(p.grad is not None for p in method.network_.autoencoder_parameters())
