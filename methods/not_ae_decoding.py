@@ -36,7 +36,9 @@ class RandomAutoencoder(BackboneAutoencoder):
         1.0, "standard deviation of z", "Korotin et al. 2023 (kernel costs); 0.1 in the first paper"
     )
     noise_count: int = parameter(
-        4, "K: draws of z for each image in a step of T, >= 2", "Korotin et al. 2022"
+        4,
+        "K: draws of z for each image in a step of T, >= 2",
+        "Korotin et al. 2022, in the plane; 8 for images",
     )
     decode_mode: str = parameter(
         "mean",

@@ -5,9 +5,12 @@ import torch
 from safetensors.torch import save_file
 
 from otbench.assets import store
+from otbench.conformance import check_method, tiny_images
 from otbench.errors import UsageError
 from otbench.interface import Budget, FitContext
 from otbench.nn.perceptual import WEIGHTS, AlexNetTaps, load_taps
+from otbench.registry import Registry
+from otbench.selection import parse_one
 from otbench_methods.not_ae import NOTAE
 from otbench_methods.not_ae_costs import (
     FEATURE_SCALE,
@@ -209,8 +212,6 @@ def test_gamma_rises_over_the_first_quarter_of_the_potentials_steps():
     method = NOTAE(**WEAK, inner_steps=2, warmup=0.5)
     inner = method.map_loss
     method.map_loss = lambda x, z, g: used.append(g) or inner(x, z, g)
-    from otbench.conformance import tiny_images
-
     method.fit(tiny_images((16, 8, 8)), context(8))
     assert used == pytest.approx([0, 0, 0.33, 0.33, 0.66, 0.66, 0.66, 0.66])
 
@@ -305,3 +306,10 @@ def test_a_strong_map_has_no_noise(blobs, images):
     z = method.encode(images)
     for mode in ("mean", "sample", "zero"):
         assert torch.equal(method.decode(z, mode), method.decode(z))
+
+
+def test_the_random_decoder_passes_the_checks_of_every_method():
+    (spec,) = parse_one("not-ae[gamma=0.5,noise_count=2,decode_mode=sample]")
+    results = list(check_method(Registry("methods").get("not-ae"), spec))
+    assert [result for result in results if result.problem] == []
+    assert len(results) == 10
