@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
-from otbench_datasets.drawn_faces import HAIRS, SKINS, Drawer, DrawnFaces, Faces, face_mask, palette
+from otbench_datasets.drawn_faces import HAIRS, SKINS, Drawer, DrawnFaces, Faces, draw, palette
 from otbench_datasets.face_factors import draw_factors
-from otbench_datasets.face_geometry import coverage
 
 
 def cartoon_faces(n: int, size: int, seed: int) -> Faces:
@@ -25,9 +25,12 @@ def cartoon_faces(n: int, size: int, seed: int) -> Faces:
     """
     factors = draw_factors(n, torch.Generator().manual_seed(seed))
     skin, hair = SKINS[factors.skin], HAIRS[factors.hair_colour]
-    shares = coverage(factors, size)
-    images = torch.einsum("nmhw,nmc->nchw", shares, palette(factors, skin, hair)).clamp(0, 1)
-    return Faces(images, factors, skin, hair, face_mask(shares))
+    colours = palette(factors, skin, hair)
+
+    def paint(rows: slice, shares: Tensor) -> Tensor:
+        return torch.einsum("nmhw,nmc->nchw", shares, colours[rows])
+
+    return draw(factors, size, skin, hair, paint)
 
 
 @dataclass

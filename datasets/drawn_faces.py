@@ -12,10 +12,13 @@ from torch import Tensor
 from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Split, parameter
 from otbench_datasets.face_factors import HAIR_STYLES, Factors
-from otbench_datasets.face_geometry import FACE, Material
+from otbench_datasets.face_geometry import FACE, Material, coverage
 from otbench_datasets.splits import tensor_digest
 
 SIZES = (16, 32, 64)
+
+PART = 256
+"""Faces drawn at once."""
 
 
 def rgb(code: str) -> tuple[float, float, float]:
@@ -65,9 +68,30 @@ Drawer = Callable[[int, int, int], Faces]
 """From a number of faces, a size in pixels and a seed."""
 
 
-def face_mask(shares: Tensor) -> Tensor:
-    """Return the share of each pixel that is skin of the face, from `coverage`, (n, h, w)."""
-    return shares[:, list(FACE)].sum(1)
+Paint = Callable[[slice, Tensor], Tensor]
+"""From which faces, and the shares of their pixels, to their images."""
+
+
+def draw(factors: Factors, size: int, skin: Tensor, hair: Tensor, paint: Paint) -> Faces:
+    """Draw faces a part at a time: the shares of all materials take 13 planes an image.
+
+    Parameters
+    ----------
+    factors : Factors
+    size : int
+        Pixels along a side.
+    skin, hair : Tensor, shape (n, 3)
+    paint : callable
+        Called in order, each time with the next faces.
+    """
+    n = len(factors)
+    images, masks = torch.empty(n, 3, size, size), torch.empty(n, size, size)
+    for start in range(0, n, PART):
+        rows = slice(start, min(start + PART, n))
+        shares = coverage(factors.part(rows), size)
+        masks[rows] = shares[:, list(FACE)].sum(1)
+        images[rows] = paint(rows, shares).clamp_(0, 1)
+    return Faces(images, factors, skin, hair, masks)
 
 
 def palette(factors: Factors, skin: Tensor, hair: Tensor) -> Tensor:

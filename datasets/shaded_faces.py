@@ -16,19 +16,17 @@ from otbench_datasets.drawn_faces import (
     Drawer,
     DrawnFaces,
     Faces,
-    face_mask,
+    draw,
     palette,
 )
 from otbench_datasets.face_factors import Factors, draw_factors
-from otbench_datasets.face_geometry import CENTRE, HALF_HEIGHT, Material, coverage
+from otbench_datasets.face_geometry import CENTRE, HALF_HEIGHT, Material
 
 BLUR, NOISE = 0.7, 0.03
 """Standard deviations of the lens, in pixels of an image of 32, and of the sensor."""
 
 AMBIENT = 0.4
 """Share of the light that comes from all sides."""
-
-CHUNK = 512
 
 
 def random_field(n: int, size: int, length: float, generator: torch.Generator) -> Tensor:
@@ -136,14 +134,12 @@ def shaded_faces(n: int, size: int, seed: int) -> Faces:
     skin = between(SKINS, factors.skin, generator)
     hair = between(HAIRS, factors.hair_colour, generator)
     light = draw_light(n, generator)
-    images, masks = torch.empty(n, 3, size, size), torch.empty(n, size, size)
-    for start in range(0, n, CHUNK):
-        rows = slice(start, start + CHUNK)
-        part = factors.part(rows)
-        shares = coverage(part, size)
-        masks[rows] = face_mask(shares)
-        images[rows] = _photograph(part, shares, skin[rows], hair[rows], light[rows], generator)
-    return Faces(images, factors, skin, hair, masks)
+
+    def paint(rows: slice, shares: Tensor) -> Tensor:
+        some = factors.part(rows), shares, skin[rows], hair[rows], light[rows]
+        return _photograph(*some, generator)
+
+    return draw(factors, size, skin, hair, paint)
 
 
 def _photograph(
@@ -169,7 +165,7 @@ def _photograph(
     picture += backdrop.unsqueeze(1) * (base + 0.07 * fields)
     picture = blurred(picture, BLUR * size / 32)
     picture += NOISE * torch.randn(picture.shape, generator=generator)
-    return picture.clamp(0, 1)
+    return picture
 
 
 @dataclass
