@@ -152,7 +152,6 @@ def _photograph(
 ) -> Tensor:
     n, _, size, _ = shares.shape
     lit = lambert(factors, size, light)
-    # No light is lost where the head faces the lamp, whatever the tilt.
     colours = palette(factors, skin, hair)
     backdrop = shares[:, Material.BACKGROUND]
     shares = shares.clone()
