@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import (
     Diverged,
     FitContext,
@@ -19,16 +18,16 @@ from otbench.interface import (
     PaperSettings,
     parameter,
 )
-from otbench.nn.scorer import ScoredBackbone
+from otbench.nn.perceptual import SMALLEST
 from otbench.nn.training import Optimiser
 
-from .matched import BackboneAutoencoder
+from .not_ae_costs import COSTS, QUADRATIC, Cost, mean_variance
+from .not_ae_decoding import RandomAutoencoder
+from .not_ae_network import TransportBackbone
 
 BLOW_UP = 1e3
 """Largest |L_f| that still counts as training. Costs are means over pixels on [-1, 1], below 8,
 and a potential that is in balance with them stays of that order; nothing bounds one that is not."""
-
-GRADIENT_CLIP = 10.0
 
 SWEEP = (
     "MNIST, 500 steps of 64, seed 0, validation split; (K_T, rate): MSE, Laplacian energy over the "
@@ -38,70 +37,46 @@ SWEEP = (
 )
 """Origin of K_T and of the potential's rate."""
 
-COSTS = {
-    "l2": lambda x, y: ((x - y) ** 2).flatten(1).mean(dim=1),
-    "l1": lambda x, y: (x - y).abs().flatten(1).mean(dim=1),
-}
 
+class MapLoss(NamedTuple):
+    """L_T, the transport cost in it, and Var(T(x, .)) / d, None where nothing is random.
 
-def transport_cost(x: Tensor, y: Tensor, cost: str) -> Tensor:
-    """Cost of carrying each image x to y, a mean over its d = c h w numbers.
-
-    Parameters
-    ----------
-    x, y : Tensor, shape (n, c, h, w)
-        On [-1, 1].
-    cost : {"l2", "l1"}
-        ``l2``: |x - y|^2 / d, which is 2 / d times the strong quadratic cost |x - y|^2 / 2;
-        ``l1``: |x - y|_1 / d.
-
-    Returns
-    -------
-    Tensor, shape (n,)
-    """
-    return COSTS[cost](x, y)
-
-
-class TransportBackbone(ScoredBackbone):
-    """The backbone as a map of images on [-1, 1], with its potential.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-    squash : bool
-        Bound the decoder's output o by 1.7159 tanh(2 o / 3) (LeCun et al. 1998, Efficient
-        BackProp, section 4.4): -1 and 1 go to themselves and lie where the slope is still 0.75.
+    All are means over the batch; the variance, of pixels on [-1, 1], carries no gradient.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], squash: bool) -> None:
-        super().__init__(image_shape, "gaussian")
-        self.squash = squash
-
-    def output(self, z: Tensor) -> Tensor:
-        """Map flat codes (n, d) to images on [-1, 1], not clipped to it."""
-        o = super().output(z)
-        return 1.7159 * torch.tanh(2 * o / 3) if self.squash else o
+    total: Tensor
+    cost: Tensor
+    variance: Tensor | None
 
 
 @dataclass
-class NOTAE(BackboneAutoencoder):
-    """Neural optimal transport autoencoder with a strong cost."""
+class NOTAE(RandomAutoencoder):
+    """Neural optimal transport autoencoder: strong cost, or weak with a random decoder."""
 
     card: ClassVar[MethodCard] = MethodCard(
-        title="Neural optimal transport autoencoder, strong cost",
+        title="Neural optimal transport autoencoder",
         source="Lagutin 2022, Neural optimal transport auto-encoders; algorithm of Korotin, "
         "Selikhanovych & Burnaev 2022, Neural optimal transport, arXiv 2201.12220 (algorithm 1)",
         equations=(
             "T = D o E carries the images' law to itself through the bottleneck",
             "L_T = mean of c(x, T(x)) - f(T(x)), minimised over T",
             "L_f = mean of f(T(x)) - mean of f(x'), minimised over f; x' an independent batch",
-            "c = |x - y|^2 / d or |x - y|_1 / d on [-1, 1], d = c h w; f has no constraint",
+            "c = |x - y|^2 / d or |x - y|_1 / d on [-1, 1], d = c h w, or |phi(x) - phi(y)|^2 / m "
+            "between m features; f has no constraint",
+            "gamma > 0: T(x, z) = D(E(x), z), z ~ N(0, s^2 I), and c is the weak cost "
+            "(|x - m|^2 + (1 - gamma) Var) / d, m and Var the mean and variance of T(x, z) over z, "
+            "estimated without bias from K draws",
         ),
         deviations=(
             "the potential is trained: at the release's last commit its backward call sits behind "
             "a test that is never true (freeze_potential=true shows what that gives)",
-            "T is the matched backbone, with no batch normalisation and a linear code of 16x4x4, "
-            "where the release has a U-Net without skips and a rectified code",
+            "T is the matched backbone, with no batch normalisation and a linear code of 16x4x4 "
+            "(latent=4: the 64 numbers of the slides), where the release has a U-Net without skips "
+            "and a rectified code",
+            "cost=perceptual takes features of AlexNet, whose weights are an asset here, of images "
+            "normalised as in its training; the slides take VGG11's after the second convolution, "
+            "of images on [-1, 1]",
+            "the release has strong costs only; z enters the decoder as channels beside the code",
             "the decoder's output is bounded by 1.7159 tanh(2 o / 3) and clipped to [-1, 1] only "
             "when images are asked for; the release's is linear (squash=false). A tanh or sigmoid "
             "with its asymptotes at black and white stayed at the constant image on MNIST",
@@ -118,6 +93,7 @@ class NOTAE(BackboneAutoencoder):
                 "potential_rate": 1e-4,
                 "inner_steps": 10,
                 "cost": "l2",
+                "latent": 4,
             },
             steps=50_000,
             batch_size=128,
@@ -125,7 +101,12 @@ class NOTAE(BackboneAutoencoder):
         relative_cost=1.7,
     )
 
-    cost: str = parameter("l2", "l2 or l1, a mean over pixels and colours", "Lagutin 2022")
+    cost: str = parameter(
+        "l2",
+        "l2 or l1, a mean over pixels and colours, or perceptual, l2 between shallow features of "
+        "AlexNet (asset lpips-alex)",
+        "Lagutin 2022; its features are VGG11's",
+    )
     inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1", SWEEP)
     potential_rate: float = parameter(
         3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP
@@ -136,34 +117,108 @@ class NOTAE(BackboneAutoencoder):
     freeze_potential: bool = parameter(
         False, "ablation: keep the potential at its random start", "the release's last commit"
     )
+    potential: bool = parameter(
+        True,
+        "false: f = 0, the plain autoencoder under the same cost (the release's baseline)",
+        "Lagutin 2022",
+    )
+    latent: int = parameter(
+        16, "channels of the code, on a grid of h/8 x w/8; 4 gives 64 numbers at 32x32", "ACAI"
+    )
+    clip: float = parameter(
+        10.0, "largest norm of each gradient, T's and the potential's; 0: no clipping", "release"
+    )
+    warmup: float = parameter(
+        0.25,
+        "share of the potential's steps over which gamma rises from 0, in [0, 1]",
+        "Korotin et al. 2022: 25,000 of 100,000",
+    )
 
-    def __post_init__(self) -> None:
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the parameters."""
         if self.cost not in COSTS:
-            raise UsageError(f"cost must be one of {', '.join(COSTS)}, got {self.cost!r}")
-        if self.inner_steps < 1:
-            raise UsageError(f"inner_steps must be at least 1, got {self.inner_steps}")
+            yield f"cost must be one of {', '.join(COSTS)}, got {self.cost!r}"
+        for name in ("inner_steps", "latent"):
+            if getattr(self, name) < 1:
+                yield f"{name} must be at least 1, got {getattr(self, name)}"
+        if self.clip < 0:
+            yield f"clip must be positive, or 0 for none, got {self.clip}"
+        if self.freeze_potential and not self.potential:
+            yield "freeze_potential=true keeps a potential, and potential=false has none"
+        if self.gamma > 0 and self.cost not in QUADRATIC:
+            yield f"the weak cost is quadratic: gamma > 0 needs cost={' or '.join(QUADRATIC)}"
+        if self.gamma > 1 and not self.squash:
+            yield (
+                "gamma above 1 rewards noise without bound: gamma must be at most 1, or the map "
+                f"bounded by squash=true; got {self.gamma}"
+            )
+        if not 0 <= self.warmup <= 1:
+            yield f"warmup is a share, in [0, 1], got {self.warmup}"
+        yield from super().faults()
+
+    def skip(self, data: ImageDataset) -> str | None:
+        """Refuse images that the backbone or, for the perceptual cost, AlexNet cannot read."""
+        channels, *sides = data.image_shape
+        if self.cost == "perceptual" and (channels not in (1, 3) or min(sides) < SMALLEST):
+            size = f"{channels}x{sides[0]}x{sides[1]}"
+            return f"AlexNet reads gray or RGB with sides from {SMALLEST}, got {size}"
+        return super().skip(data)
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> TransportBackbone:
         """Make the network with its potential, not yet started."""
-        return TransportBackbone(image_shape, self.squash)
+        noise_size = self.noise_size if self.stochastic else 0
+        return TransportBackbone(image_shape, self.squash, self.latent, noise_size)
 
-    def transport(self, x: Tensor) -> Tensor:
-        """Carry images x in [0, 1], (n, c, h, w), to T(x) on [-1, 1], not clipped to it."""
-        return self.network_.output(self.network_.encode(x))
+    def transport(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Carry images to T(x, z) on [-1, 1], not clipped to it.
 
-    def map_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return L_T and the mean transport cost in it, for images x in [0, 1]."""
-        y = self.transport(x)
-        cost = transport_cost(2 * x - 1, y, self.cost).mean()
-        return cost - self.network_.score(y).mean(), cost
+        Parameters
+        ----------
+        x : Tensor, shape (n, c, h, w)
+            In [0, 1].
+        noise : Tensor, shape (n, k, noise_size), or None
+            k draws of z for each image; None without noise.
 
-    def potential_loss(self, x: Tensor, independent: Tensor) -> Tensor:
-        """Return L_f for two independent batches of images in [0, 1]; T is held fixed."""
+        Returns
+        -------
+        Tensor, shape (n, c, h, w), or (n, k, c, h, w) with noise
+        """
+        z = self.network_.encode(x)
+        if noise is None:
+            return self.network_.output(z)
+        n, k = noise.shape[:2]
+        y = self.network_.output(z.repeat_interleave(k, 0), noise.flatten(0, 1))
+        return y.unflatten(0, (n, k))
+
+    def map_loss(self, x: Tensor, noise: Tensor | None = None, gamma: float = 0.0) -> MapLoss:
+        """Return L_T for images x in [0, 1] and k draws of z for each, (n, k, noise_size)."""
+        y = self.transport(x, noise)
+        if noise is None:
+            cost, variance = self.cost_.strong(2 * x - 1, y).mean(), None
+        else:
+            cost = self.cost_.weak(2 * x - 1, y, gamma).mean()
+            variance = mean_variance(y.detach()).mean()
+            y = y.flatten(0, 1)
+        if not self.potential:
+            return MapLoss(cost, cost, variance)
+        return MapLoss(cost - self.network_.score(y).mean(), cost, variance)
+
+    def potential_loss(self, x: Tensor, independent: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return L_f for two independent batches of images in [0, 1]; T is held fixed.
+
+        ``noise``, where there is any, has shape (n, 1, noise_size): one z an image.
+        """
         with torch.no_grad():
-            y = self.transport(x)
+            y = self.transport(x, noise)
+            y = y if noise is None else y.flatten(0, 1)
         both = torch.cat([y, 2 * independent - 1])
         score_mapped, score_real = self.network_.score(both).chunk(2)
         return score_mapped.mean() - score_real.mean()
+
+    def gamma_at(self, outer: int, total: int) -> float:
+        """Return gamma after ``outer`` of ``total`` steps of the potential: up from 0, linearly."""
+        rise = self.warmup * total
+        return self.gamma if outer >= rise else self.gamma * outer / rise
 
     def potential_optimiser(self, ctx: FitContext) -> Optimiser:
         """Make the potential's optimiser, its schedule stretched over its own fewer steps."""
@@ -173,11 +228,15 @@ class NOTAE(BackboneAutoencoder):
             replace(ctx.budget, steps=steps),
             self.potential_rate,
             self.schedule,
-            clip=GRADIENT_CLIP,
+            clip=self.clip or None,
         )
 
     def potential_step(
-        self, optimiser: Optimiser, source: Iterator[Tensor], target: Iterator[Tensor]
+        self,
+        optimiser: Optimiser,
+        source: Iterator[Tensor],
+        target: Iterator[Tensor],
+        draws: torch.Generator | None = None,
     ) -> Tensor:
         """Move the potential once, on fresh batches of both laws; return L_f.
 
@@ -187,7 +246,9 @@ class NOTAE(BackboneAutoencoder):
             If L_f is not finite or beyond `BLOW_UP`.
         """
         scorer = self.network_.scorer.requires_grad_(True)
-        loss = self.potential_loss(next(source), next(target))
+        x = next(source)
+        noise = None if draws is None else self.draw_noise(len(x), 1, draws)
+        loss = self.potential_loss(x, next(target), noise)
         optimiser.step(loss)
         scorer.requires_grad_(False)
         value = float(loss.detach())
@@ -198,17 +259,34 @@ class NOTAE(BackboneAutoencoder):
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
         """Alternate ``inner_steps`` updates of T with one of the potential."""
         network = self.network_
+        self.cost_ = Cost(self.cost, ctx.device)
+        network.draw_bank(ctx.generator("decode-noise", ctx.device), self.noise_scale)
         optimiser = Optimiser(
-            network.autoencoder_parameters(), ctx.budget, self.rate, self.schedule, GRADIENT_CLIP
+            network.autoencoder_parameters(),
+            ctx.budget,
+            self.rate,
+            self.schedule,
+            self.clip or None,
         )
         potential_optimiser = self.potential_optimiser(ctx)
         source = ctx.stream(data.train.images)
         target = ctx.stream(data.train.images, axis="potential")
+        draws = ctx.generator("noise", ctx.device)
+        learns = self.potential and not self.freeze_potential
+        outer_steps = math.ceil(ctx.budget.steps / self.inner_steps)
         network.scorer.requires_grad_(False)
         for step in ctx.steps():
-            loss, cost = self.map_loss(next(source))
+            x = next(source)
+            gamma = self.gamma_at(step // self.inner_steps, outer_steps)
+            loss, cost, variance = self.map_loss(
+                x, self.draw_noise(len(x), self.noise_count, draws), gamma
+            )
             optimiser.step(loss)
             losses = {"map": loss, "cost": cost}
-            if not self.freeze_potential and (step + 1) % self.inner_steps == 0:
-                losses["potential"] = self.potential_step(potential_optimiser, source, target)
+            if variance is not None:
+                losses["variance"] = variance
+            if learns and (step + 1) % self.inner_steps == 0:
+                losses["potential"] = self.potential_step(
+                    potential_optimiser, source, target, draws
+                )
             ctx.progress(step, **losses)

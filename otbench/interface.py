@@ -345,11 +345,23 @@ class Autoencoder(Interpolator):
         """Draw n images from the model, shape (n, c, h, w)."""
         raise NotImplementedError(f"{type(self).__name__} has no prior to sample from")
 
-    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Decode the straight line between the two codes."""
+    def decode_samples(self, z: Tensor, n: int, generator: torch.Generator) -> Tensor | None:
+        """Draw n images for each code (m, d), shape (m, n, c, h, w), from a random decoder.
+
+        None where decoding is deterministic, as it is by default. `decode` is deterministic in
+        either case.
+        """
+        return None
+
+    def code_path(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Return the straight line between the codes of images (n, c, h, w), shape (n, k, d)."""
         z0, z1 = self.encode(x0), self.encode(x1)
         time = t.to(z0).view(1, -1, 1)
-        path = (1 - time) * z0.unsqueeze(1) + time * z1.unsqueeze(1)
+        return (1 - time) * z0.unsqueeze(1) + time * z1.unsqueeze(1)
+
+    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Decode the straight line between the two codes."""
+        path = self.code_path(x0, x1, t)
         return self.decode(path.flatten(0, 1)).unflatten(0, path.shape[:2])
 
     def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:

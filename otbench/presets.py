@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from otbench.errors import UsageError
 from otbench.registry import unknown_name
 
-_RECONSTRUCTION = ("mse", "psnr", "ssim", "lpips", "fid[lenet]")
+_RECONSTRUCTION = (
+    "mse",
+    "psnr",
+    "ssim",
+    "lpips",
+    "fid[lenet]",
+    "laplacian-ratio",
+    "variance-ratio",
+)
 _INTERPOLATION = (
     "path-energy",
     "fid[lenet]",

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from otbench.cell import read_json, slug
+from otbench.selection import parse_one
 
 MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
 ENDED = ("ok", "failed")
@@ -167,10 +168,15 @@ def published() -> pd.DataFrame:
 
 
 @cache
-def _printed() -> dict[tuple[str, ...], Printed]:
-    keys = ("dataset", "method", "task", "metric")
-    rows = published().to_dict("records")
-    return {tuple(row[k] for k in keys): (float(row["value"]), row["source"]) for row in rows}
+def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], Printed]]]:
+    """Return, by data set, method's name, task and metric, parameters with what is printed."""
+    found: dict[tuple[str, ...], list[tuple[set[Any], Printed]]] = {}
+    for row in published().to_dict("records"):
+        (spec,) = parse_one(row["method"])
+        key = (row["dataset"], spec.name, row["task"], row["metric"])
+        number = (float(row["value"]), row["source"])
+        found.setdefault(key, []).append((set(spec.parameters), number))
+    return found
 
 
 def published_number(dataset: str, method: str, task: str, metric: str) -> Printed:
@@ -179,10 +185,18 @@ def published_number(dataset: str, method: str, task: str, metric: str) -> Print
     Parameters
     ----------
     dataset, method : str
-        Labels; a method's parameters do not matter.
+        Labels. Printed under a name alone, a number stands for all parameters; under a name with
+        parameters, for the methods that have these. The one with the most parameters counts.
     task, metric : str
     """
-    return _printed().get((dataset, method.partition("[")[0], task, metric), (None, None))
+    printed = _printed()
+    name = method.partition("[")[0]
+    if (dataset, name, task, metric) not in printed:
+        return None, None
+    (spec,) = parse_one(method)
+    rows = printed[dataset, name, task, metric]
+    fitting = [(len(asked), number) for asked, number in rows if asked <= set(spec.parameters)]
+    return max(fitting, key=lambda one: one[0])[1] if fitting else (None, None)
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:

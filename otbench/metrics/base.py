@@ -137,7 +137,10 @@ def image_fault(images: Tensor) -> str | None:
     bad = int((~torch.isfinite(images)).sum())
     if bad:
         return f"has {bad} values that are not finite"
-    return f"has values from {low:.4g} to {high:.4g}, wanted [0, 1]"
+    hint = ""
+    if -1 - TOLERANCE <= low < 0 and high <= 1 + TOLERANCE:
+        hint = "; images on [-1, 1] are brought there by (x + 1) / 2"
+    return f"has values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"
 
 
 def check_images(**stacks: Tensor) -> None:

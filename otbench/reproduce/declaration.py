@@ -14,7 +14,7 @@ from otbench.registry import unknown_name
 from otbench.reproduce.expression import Expression
 
 PICTURES = (
-    *("paths", "barycenters", "curves", "dots"),
+    *("paths", "images", "barycenters", "curves", "dots"),
     *("transport", "grid", "levels", "flows", "curve"),
 )
 """Kinds: the second line is of maps, ``curve`` being the error over seconds of training."""

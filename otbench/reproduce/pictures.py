@@ -26,6 +26,9 @@ STRIP_STEPS = 10
 WALLS = (70, 90, 130)
 """Colour of walls, which are black in the images themselves."""
 
+_Labelled = tuple[str, str, np.ndarray, str]
+"""A strip (c, h, w) with the title above it, the label to its left, the text to its right."""
+
 Galleries = dict[tuple[str, str], Path]
 """By run and method, the pictures of the cell of the first seed."""
 
@@ -130,7 +133,7 @@ def _strip(file: Path, pair: int) -> np.ndarray | None:
 
 def _paths(sheet: _Sheet) -> Any:
     pairs = sheet.reproduction.picture.pairs
-    strips: list[tuple[str, str, np.ndarray, str]] = []
+    strips: list[_Labelled] = []
     for run in sheet.runs:
         for pair in pairs:
             title = run.name if len(pairs) == 1 else f"{run.name}, {pair + 1}"
@@ -143,6 +146,29 @@ def _paths(sheet: _Sheet) -> Any:
                     scores = sheet.scores(run, method) if first else ""
                     strips.append((title, method, strip, scores))
                     title = ""
+    return _stacked(strips)
+
+
+def _images(sheet: _Sheet) -> Any:
+    """Put a few images of each run above what each method makes of them."""
+    strips: list[_Labelled] = []
+    for run in sheet.runs:
+        title = run.name
+        for method in run.methods:
+            file = sheet.galleries.get((run.name, method))
+            for name in ("images", "reconstructions") if title else ("reconstructions",):
+                stack = _stack(file, name) if file else None
+                if stack is not None:
+                    of_method = name == "reconstructions"
+                    scores = sheet.scores(run, method) if of_method else ""
+                    strip = np.concatenate(list(stack), 2)
+                    strips.append((title, method if of_method else "data", strip, scores))
+                    title = ""
+    return _stacked(strips)
+
+
+def _stacked(strips: list[_Labelled]) -> Any:
+    """Draw strips below each other, or nothing where there are none."""
     if not strips:
         return None
     widest = max(strip.shape[2] for *_, strip, _ in strips)
@@ -265,6 +291,7 @@ def _curve(sheet: _Sheet) -> Any:
 
 DRAWERS: dict[str, Callable[[_Sheet], Any]] = {
     "paths": _paths,
+    "images": _images,
     "barycenters": _barycenters,
     "curves": _curves,
     "dots": _dots,

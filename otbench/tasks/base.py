@@ -24,12 +24,22 @@ class ImagePairs:
         In [0, 1], on the CPU or the device; ``generated[i]`` belongs to ``real[i]`` unless
         ``paired`` is False.
     paired : bool
+    samples : Tensor, shape (m, k, c, h, w), or None
+        For the first m of the real images, k draws from the method's random decoder; None where
+        decoding is deterministic.
+    code_dimension : int or None
+        Numbers in the code that each image was generated from, where there is one.
     """
 
     real: Tensor
     generated: Tensor
     paired: bool = True
+    samples: Tensor | None = None
+    code_dimension: int | None = None
 
+
+SAMPLE_SEED = 20_220_621
+"""Fixes what a random decoder draws, whatever the seed of the training."""
 
 PATH_TASKS = ("interpolation", "geodesic", "obstacles", "limited-data")
 """The tasks that hand `Paths` to their metrics."""
@@ -271,6 +281,28 @@ def decoded(method: Autoencoder, codes: Tensor, data: ImageDataset, ctx: ScoreCo
         return checked_images(method.decode(z), shape, call).to(ctx.device)
 
     return ctx.batched(decode, codes)
+
+
+def decoded_samples(
+    method: Autoencoder, codes: Tensor, n: int, data: ImageDataset, ctx: ScoreContext
+) -> Tensor | None:
+    """Draw n images for each code from a random decoder; None where decoding is deterministic.
+
+    Raises
+    ------
+    BadOutput
+        If they are of the wrong type, shape, dtype or range.
+    """
+    call = f"{type(method).__name__}.decode_samples"
+    generator = torch.Generator(ctx.device).manual_seed(SAMPLE_SEED)
+    parts = []
+    for z in codes.split(max(1, ctx.batch_size // n)):
+        with torch.no_grad():
+            images = method.decode_samples(z, n, generator)
+        if images is None:
+            return None
+        parts.append(checked_images(images, (len(z), n, *data.image_shape), call).to(ctx.device))
+    return torch.cat(parts)
 
 
 def scored_images(data: ImageDataset, ctx: ScoreContext) -> Tensor:

@@ -10,10 +10,14 @@ from otbench.tasks.base import (
     ImagePairs,
     Task,
     decoded,
+    decoded_samples,
     missing_codes,
     scored_codes,
     scored_images,
 )
+
+SAMPLED, DRAWS = 512, 8
+"""Test images that a random decoder draws several times, and how often."""
 
 
 class Reconstruction(Task):
@@ -28,5 +32,10 @@ class Reconstruction(Task):
 
     def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> ImagePairs:
         """Return the test images to score with their reconstructions."""
-        real = scored_images(data, ctx)
-        return ImagePairs(real, decoded(method, scored_codes(method, data, ctx), data, ctx))
+        real, codes = scored_images(data, ctx), scored_codes(method, data, ctx)
+        return ImagePairs(
+            real,
+            decoded(method, codes, data, ctx),
+            samples=decoded_samples(method, codes[:SAMPLED], DRAWS, data, ctx),
+            code_dimension=codes.shape[1],
+        )

@@ -7,7 +7,8 @@ import torch
 
 from otbench.errors import UsageError
 from otbench.interface import Budget, Diverged, FitContext
-from otbench_methods.not_ae import BLOW_UP, NOTAE, transport_cost
+from otbench_methods.not_ae import BLOW_UP, NOTAE
+from otbench_methods.not_ae_costs import transport_cost
 
 
 def context(steps: int, **kwargs) -> FitContext:
@@ -81,7 +82,7 @@ def test_the_potential_step_leaves_the_map_alone_and_descends(blobs):
 def test_the_map_step_leaves_the_potential_without_gradient(blobs):
     method = started(blobs)
     method.network_.scorer.requires_grad_(False)
-    loss, cost = method.map_loss(blobs.test.images[:4])
+    loss, cost, _ = method.map_loss(blobs.test.images[:4])
     loss.backward()
     assert all(p.grad is None for p in method.network_.scorer.parameters())
     assert all(p.grad is not None for p in method.network_.autoencoder_parameters())
@@ -117,7 +118,7 @@ def test_the_two_laws_come_from_independent_batches(blobs):
     seen = []
     method = NOTAE(inner_steps=1)
     loss = method.potential_loss
-    method.potential_loss = lambda x, y: seen.append((x, y)) or loss(x, y)
+    method.potential_loss = lambda x, y, z: seen.append((x, y)) or loss(x, y, z)
     method.fit(blobs, context(1))
     ((x, independent),) = seen
     assert torch.equal(independent, target[0])
@@ -154,8 +155,71 @@ def test_the_squashing_sends_black_and_white_to_themselves(blobs):
         torch.testing.assert_close(y, torch.full_like(y, value), rtol=1e-4, atol=0)
 
 
-def test_bad_parameters_are_refused():
-    with pytest.raises(UsageError, match="cost must be one of l2, l1"):
-        NOTAE(cost="l3")
-    with pytest.raises(UsageError, match="inner_steps must be at least 1"):
-        NOTAE(inner_steps=0)
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"cost": "l3"}, "cost must be one of l2, l1, perceptual"),
+        ({"inner_steps": 0}, "inner_steps must be at least 1"),
+        ({"latent": 0}, "latent must be at least 1"),
+        ({"clip": -1.0}, "clip must be positive, or 0"),
+        ({"potential": False, "freeze_potential": True}, "potential=false has none"),
+        ({"warmup": 1.5}, "warmup is a share"),
+    ],
+)
+def test_bad_parameters_are_refused(parameters, message):
+    with pytest.raises(UsageError, match=message):
+        NOTAE(**parameters)
+
+
+@pytest.mark.parametrize("cost", ["l2", "l1"])
+def test_without_potential_it_is_the_autoencoder_of_its_cost(blobs, cost):
+    """The same start, batches and plain descent on the cost, written out."""
+    method = fitted(blobs, 4, cost=cost, potential=False, schedule="constant", clip=0.0)
+    ctx = context(4)
+    plain = NOTAE(cost=cost)
+    plain.network_ = plain.bare_network(blobs.image_shape)
+    plain.place(plain.network_, ctx, "init")
+    adam = torch.optim.Adam(plain.network_.autoencoder_parameters(), lr=plain.rate)
+    for x, _ in zip(ctx.stream(blobs.train.images), range(4), strict=False):
+        gap = plain.transport(x) - (2 * x - 1)
+        adam.zero_grad()
+        (gap.square() if cost == "l2" else gap.abs()).mean().backward()
+        adam.step()
+    x = blobs.test.images[:8]
+    with torch.no_grad():
+        wanted = plain.transport(x)
+    torch.testing.assert_close(method.transport(x), wanted, atol=1e-3, rtol=0)
+    start = weights(fitted(blobs, 0).network_.scorer)
+    assert all(map(torch.equal, start, weights(method.network_.scorer)))
+
+
+@pytest.mark.parametrize(("latent", "numbers"), [(4, 64), (16, 256)])
+def test_the_code_of_the_slides_has_64_numbers(blobs, latent, numbers):
+    method = fitted(blobs, 1, latent=latent)
+    code = method.encode(blobs.test.images[:3])
+    assert code.shape == (3, numbers)
+    # The bottleneck is real: nothing else of the image reaches the decoder.
+    assert method.decode(code).shape == (3, 1, 32, 32)
+    assert method.network_.decoder[0].in_channels == latent
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for(blobs):
+    """Adam forgets a gradient's size, so the first moment after one step tells it."""
+    norms = []
+    for clip in (0.0, 1e-3):
+        method = NOTAE(clip=clip, potential=False, schedule="constant")
+        seen = []
+        optimiser = "otbench_methods.not_ae.Optimiser"
+        with pytest.MonkeyPatch.context() as patch:
+            real = method.potential_optimiser.__globals__["Optimiser"]
+
+            def kept(*args, real=real, seen=seen, **kwargs):
+                seen.append(real(*args, **kwargs))
+                return seen[-1]
+
+            patch.setattr(optimiser, kept)
+            method.fit(blobs, context(1))
+        moments = [state["exp_avg"] for state in seen[0].adam.state.values()]
+        norms.append(float(sum(m.square().sum() for m in moments)) ** 0.5 / 0.1)
+    assert norms[0] > 2e-3
+    assert norms[1] == pytest.approx(1e-3, rel=1e-3)

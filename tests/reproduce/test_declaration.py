@@ -6,7 +6,7 @@ from otbench.errors import UsageError
 from otbench.registry import Registry
 from otbench.reproduce.declaration import parse_paper, reproductions, select
 from otbench.reproduce.measure import OF_CELL, asked_by, grids
-from otbench.results import published
+from otbench.results import published, published_number
 from otbench.scoring import make_metrics
 from otbench.selection import parse
 
@@ -113,3 +113,25 @@ def test_what_is_declared_exists(one):
 def test_published_numbers_name_their_source():
     assert published()["source"].notna().all()
     assert not published().duplicated(["dataset", "method", "task", "metric"]).any()
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [
+        ("not-ae", 0.14),
+        ("not-ae[latent=4]", 0.14),
+        ("not-ae[potential=false,latent=4]", 0.23),
+        ("not-ae[cost=l1,latent=4]", 0.22),
+        ("not-ae[cost=l1,potential=false,latent=4]", 0.21),
+        ("ae", None),
+    ],
+)
+def test_published_numbers_of_one_method_under_several_parameters(method, value):
+    found, source = published_number("cartoon-faces", method, "reconstruction", "lpips[alex]")
+    assert found == value
+    assert (source is None) == (value is None)
+
+
+def test_a_number_under_a_name_alone_is_for_all_parameters():
+    of = ("mnist", "path-energy[alpha=2]", "classification", "probe_acc[logistic]")
+    assert published_number(*of)[0] == 0.97

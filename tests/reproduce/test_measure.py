@@ -145,6 +145,22 @@ def test_pictures_of_each_kind(outcome, tmp_path, kind, quantities):
     assert result.written[0].stat().st_size > 1000
 
 
+def test_reconstructions_stand_below_their_images(outcome, tmp_path):
+    text = TEXT.replace('kind = "dots"', 'kind = "images"')
+    one = parse_paper("somebody2020", text)["somebody2020/fig1"]
+    without = present(one, outcome, 5, tmp_path, "quick")
+    assert [path.suffix for path in without.written] == [".csv", ".json"]
+    stack = np.zeros((8, 3, 32, 32), np.uint8)
+    np.savez(tmp_path / "gallery.npz", images=stack, reconstructions=stack)
+    from PIL import Image
+
+    with Image.open(present(one, outcome, 5, tmp_path, "quick").written[0]) as both:
+        height = both.height
+    np.savez(tmp_path / "gallery.npz", reconstructions=stack)
+    with Image.open(present(one, outcome, 5, tmp_path, "quick").written[0]) as bare:
+        assert height > bare.height + 100, "the data have a row of their own"
+
+
 def test_barycentres_are_drawn_where_there_are_some(outcome, tmp_path):
     text = TEXT.replace('kind = "dots"', 'kind = "barycenters"')
     one = parse_paper("somebody2020", text)["somebody2020/fig1"]

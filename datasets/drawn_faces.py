@@ -1,0 +1,160 @@
+"""What cartoon and shaded faces share: colours, labels, splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import Dataset, ImageDataset, Split, parameter
+from otbench_datasets.face_factors import HAIR_STYLES, Factors
+from otbench_datasets.face_geometry import FACE, Material, coverage
+from otbench_datasets.splits import tensor_digest
+
+SIZES = (16, 32, 64)
+
+PART = 256
+"""Faces drawn at once."""
+
+
+def rgb(code: str) -> tuple[float, float, float]:
+    """Turn a colour ``#rrggbb`` into numbers in [0, 1]."""
+    red, green, blue = (int(code[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return red, green, blue
+
+
+BACKGROUNDS = torch.tensor([rgb(c) for c in ("#8ecae6", "#f28482", "#b7e4c7", "#cdb4db")])
+SKINS = torch.tensor([rgb(c) for c in ("#ffdfc4", "#f0c08e", "#d39972", "#a56b46", "#6b4028")])
+HAIRS = torch.tensor([rgb(c) for c in ("#2b2024", "#6d3f22", "#b5541c", "#f2cf63", "#9aa3ad")])
+SHIRTS = torch.tensor([rgb(c) for c in ("#e76f51", "#2a6f97", "#6a4c93", "#2a9d8f")])
+"""One for each background."""
+
+FIXED = {
+    Material.WHITE: rgb("#ffffff"),
+    Material.DARK: rgb("#241c1f"),
+    Material.LIPS: rgb("#a3243b"),
+    Material.TEETH: rgb("#ffffff"),
+    Material.FRAME: rgb("#22223b"),
+}
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Drawn faces with everything that is known of them.
+
+    Attributes
+    ----------
+    images : Tensor, shape (n, 3, size, size)
+        float32 in [0, 1].
+    factors : Factors
+    skin, hair : Tensor, shape (n, 3)
+        Colours of skin and hair, RGB in [0, 1], before light falls on them.
+    face : Tensor, shape (n, size, size)
+        The share of each pixel that is skin of the face.
+    """
+
+    images: Tensor
+    factors: Factors
+    skin: Tensor
+    hair: Tensor
+    face: Tensor
+
+
+Drawer = Callable[[int, int, int], Faces]
+"""From a number of faces, a size in pixels and a seed."""
+
+
+Paint = Callable[[slice, Tensor], Tensor]
+"""From which faces, and the shares of their pixels, to their images."""
+
+
+def draw(factors: Factors, size: int, skin: Tensor, hair: Tensor, paint: Paint) -> Faces:
+    """Draw faces a part at a time: the shares of all materials take 13 planes an image.
+
+    Parameters
+    ----------
+    factors : Factors
+    size : int
+        Pixels along a side.
+    skin, hair : Tensor, shape (n, 3)
+    paint : callable
+        Called in order, each time with the next faces.
+    """
+    n = len(factors)
+    images, masks = torch.empty(n, 3, size, size), torch.empty(n, size, size)
+    for start in range(0, n, PART):
+        rows = slice(start, min(start + PART, n))
+        shares = coverage(factors.part(rows), size)
+        masks[rows] = shares[:, list(FACE)].sum(1)
+        images[rows] = paint(rows, shares).clamp_(0, 1)
+    return Faces(images, factors, skin, hair, masks)
+
+
+def palette(factors: Factors, skin: Tensor, hair: Tensor) -> Tensor:
+    """Return the colour of each material, shape (n, 13, 3), from those of skin and hair, (n, 3)."""
+    colours = torch.zeros(len(factors), len(Material), 3)
+    colours[:, Material.BACKGROUND] = BACKGROUNDS[factors.background]
+    colours[:, Material.SHIRT] = SHIRTS[factors.background]
+    colours[:, Material.SKIN] = skin
+    colours[:, Material.NECK] = 0.86 * skin
+    colours[:, Material.NOSE] = 0.8 * skin
+    colours[:, Material.BLUSH] = 0.72 * skin + 0.28 * torch.tensor(rgb("#f0566a"))
+    colours[:, Material.HAIR] = hair
+    colours[:, Material.BROW] = 0.6 * hair
+    for material, colour in FIXED.items():
+        colours[:, material] = torch.tensor(colour)
+    return colours
+
+
+@dataclass
+class DrawnFaces(Dataset):
+    """What the data sets of drawn faces share: sizes, labels, splits."""
+
+    size: int = parameter(32, "pixels along a side: 16, 32 or 64")
+    labels: str = parameter("hair", "hair (style, 4 classes) or mode (hair, mouth, glasses: 24)")
+    train: int = parameter(10_000, "training images")
+    validation: int = parameter(1_000, "validation images")
+    test: int = parameter(2_000, "test images")
+    seed: int = parameter(0, "fixes what is drawn")
+
+    drawer: ClassVar[Drawer]
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        if self.size not in SIZES:
+            raise UsageError(
+                f"{self.name}: size must be one of {', '.join(map(str, SIZES))}, got {self.size}"
+            )
+        if self.labels not in ("hair", "mode"):
+            raise UsageError(f"{self.name}: labels must be hair or mode, got {self.labels!r}")
+        if min(self.train, self.validation, self.test) < 1:
+            raise UsageError(f"{self.name} needs at least one image in each split")
+
+    def load(self) -> ImageDataset:
+        """Draw the images; see `otbench.interface.Dataset.load`."""
+        sizes = (self.train, self.validation, self.test)
+        faces = type(self).drawer(sum(sizes), self.size, self.seed)
+        labels = faces.factors.hair_style if self.labels == "hair" else faces.factors.mode
+        splits = map(Split, faces.images.split(sizes), labels.split(sizes))
+        return ImageDataset(
+            self.name,
+            self._variant(),
+            *splits,
+            sha256=tensor_digest(faces.images, labels),
+            classes=len(HAIR_STYLES) if self.labels == "hair" else 24,
+        )
+
+    def _variant(self) -> str:
+        """Return the size, then whatever else is not at its default."""
+        known = {f.name: f.default for f in fields(self)}
+        other = [
+            f"{name}{getattr(self, name)}"
+            for name in ("labels", "train", "validation", "test", "seed")
+            if getattr(self, name) != known[name]
+        ]
+        return "-".join([str(self.size), *other])

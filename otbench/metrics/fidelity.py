@@ -1,0 +1,203 @@
+"""How much of the images' detail and spread survives reconstruction.
+
+A reconstruction of least squared error is an average over what the code leaves open: it is smooth,
+and varies less than the data. These ratios show that, where the error itself rewards it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from otbench.metrics.base import (
+    Direction,
+    Metric,
+    ScoreContext,
+    Undefined,
+    Value,
+    check_images,
+    check_paired,
+)
+from otbench.metrics.pixel import squared_error
+from otbench.tasks.base import ImagePairs
+
+
+def laplacian_energy(images: Tensor) -> Tensor:
+    """Sum the squared five-point Laplacian over the inner pixels of each image, shape (n,).
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, c, h, w)
+        Sides of at least 3; the outermost pixels serve as neighbours only.
+    """
+    x = images.double()
+    middle = x[..., 1:-1, 1:-1]
+    around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
+    return (around - 4 * middle).square().flatten(1).sum(1)
+
+
+def ratio_of_means(above: Tensor, below: Tensor, nothing: str) -> Value:
+    """Return the mean of one quantity over that of another, both (n,), measured on the same items.
+
+    The standard error is that of the ratio to first order: of the mean of ``above - ratio *
+    below``, over the mean below.
+
+    Raises
+    ------
+    Undefined
+        If the mean below is not positive; ``nothing`` is the reason.
+    """
+    mean = float(below.double().mean()) if len(below) else 0.0
+    if not mean > 0:
+        raise Undefined(nothing)
+    ratio = float(above.double().mean()) / mean
+    spread = Value.of((above.double() - ratio * below.double()) / mean)
+    return Value(ratio, spread.stderr, spread.n)
+
+
+@dataclass(frozen=True)
+class LaplacianRatio(Metric):
+    """Sharpness: Laplacian energy of the reconstructions over that of the images; 1 is as sharp.
+
+    Totals over all images. Below 1 where edges are blurred; noise and ringing raise it as edges
+    do, so that a value above 1 is no praise.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf), 1 for the images themselves"
+    title: ClassVar[str] = "Laplacian energy over the images'"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "laplacian_ratio"
+
+    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+        """Compare totals; the standard error is over the images."""
+        check_paired(artefact)
+        real, generated = (
+            ctx.batched(laplacian_energy, images) for images in (artefact.real, artefact.generated)
+        )
+        return ratio_of_means(generated, real, "the images have no edges")
+
+
+@dataclass(frozen=True)
+class VarianceRatio(Metric):
+    """Spread: total variance of the reconstructions over that of the images; 1 is all of it.
+
+    The variance of each pixel over the images, summed over pixels and colours: the trace of the
+    covariance. What is lost is what the code does not tell.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf), 1 for the images themselves"
+    title: ClassVar[str] = "Variance of pixels over the images'"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "variance_ratio"
+
+    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+        """Compare traces; the standard error is over the images, their means taken as known."""
+        check_paired(artefact)
+        real, generated = (
+            squared_error(images, images.double().mean(0, keepdim=True))
+            for images in (artefact.real, artefact.generated)
+        )
+        return ratio_of_means(generated, real, "the images are all the same")
+
+
+def drawn(artefact: ImagePairs) -> tuple[Tensor, Tensor]:
+    """Return images (m, c, h, w) and the draws for them (m, k, c, h, w), both on [0, 1].
+
+    Raises
+    ------
+    Undefined
+        If the method decodes deterministically.
+    """
+    if artefact.samples is None:
+        raise Undefined("decoding is deterministic: there are no samples")
+    check_images(real=artefact.real, samples=artefact.samples)
+    return artefact.real[: len(artefact.samples)], artefact.samples
+
+
+def conditional_variance(samples: Tensor) -> Tensor:
+    """Average each image's unbiased variance over its draws, (m, k, c, h, w) to (m,)."""
+    return samples.double().var(1).flatten(1).mean(1)
+
+
+@dataclass(frozen=True)
+class ConditionalVariance(Metric):
+    """Variance of a pixel over draws from a random decoder for one and the same code."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, 1/2], squared intensity"
+    title: ClassVar[str] = "Conditional variance of the decoder"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "conditional_variance"
+
+    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+        """Average over images; the standard error is over them."""
+        _, samples = drawn(artefact)
+        return Value.of(conditional_variance(samples))
+
+
+@dataclass(frozen=True)
+class SampleMSERatio(Metric):
+    r"""Squared error of one draw of a random decoder over that of the mean of its draws.
+
+    With m and v the mean and variance of the draws for a code,
+    :math:`E|x - y|^2 / E|x - m|^2 = 1 + v / E|x - m|^2`: 1 where nothing is random, and exactly 2
+    where the draws follow the law of the images that share the code (posterior sampling), for then
+    x and y are independent draws of one law. Both parts are estimated without bias: the error of
+    the average of k draws is too large by v / k.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[1, inf), 2 for perfect posterior sampling"
+    title: ClassVar[str] = "Error of a sample over the error of the mean"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "sample_mse_ratio"
+
+    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+        """Compare means over images; the standard error is over them."""
+        real, samples = drawn(artefact)
+        variance = conditional_variance(samples)
+        of_mean = squared_error(real, samples.double().mean(1)) - variance / samples.shape[1]
+        nothing = "the mean of the draws has no error beyond that of its estimate"
+        return ratio_of_means(of_mean + variance, of_mean, nothing)
+
+
+@dataclass(frozen=True)
+class Compression(Metric):
+    """Numbers in an image for each number in its code."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "(0, inf)"
+    title: ClassVar[str] = "Numbers of an image over numbers of its code"
+
+    @property
+    def id(self) -> str:
+        """Name."""
+        return "compression"
+
+    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+        """Divide; n is the dimension of the code."""
+        if artefact.code_dimension is None:
+            raise Undefined("these images come from no code")
+        k = artefact.code_dimension
+        return Value(artefact.real[0].numel() / k, None, k)
