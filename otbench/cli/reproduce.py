@@ -49,14 +49,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
-    from otbench.reproduce.declaration import reproductions, select
+    from otbench.reproduce.declaration import select
 
     if options.list:
-        chosen = select(options.ids) if options.ids else list(reproductions().values())
-        return _list(chosen, options.out)
+        return _list(select(options.ids or ["all"], options.preset), options.out)
     if not options.ids:
         raise UsageError("name what to reproduce; otbench reproduce --list shows what there is")
-    return _reproduce(select(options.ids), options)
+    return _reproduce(select(options.ids, options.preset), options)
 
 
 def _list(chosen: list[Reproduction], out: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -39,6 +39,8 @@ class Run:
         ``dataset`` or ``steps`` at preset ``paper`` in place of the above.
     x : float or None
         Its place on the axis of curves.
+    only : str or None
+        The one preset at which it is run; None for all.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Run:
     seeds: int | None = None
     paper: Mapping[str, Any] | None = None
     x: float | None = None
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,15 @@ class Reproduction:
     picture: Picture
     note: str = ""
 
+    def at(self, preset: str) -> Reproduction:
+        """Leave out the runs that are for another preset, and the claims that are about them."""
+        runs = tuple(run for run in self.runs if run.only in (None, preset))
+        names = {run.name for run in runs}
+        claims = tuple(
+            claim for claim in self.claims if all(a[0] in names for a in claim.check.addresses)
+        )
+        return replace(self, runs=runs, claims=claims)
+
 
 @cache
 def reproductions() -> dict[str, Reproduction]:
@@ -129,8 +141,8 @@ def reproductions() -> dict[str, Reproduction]:
     return found
 
 
-def select(names: list[str]) -> list[Reproduction]:
-    """Choose reproductions by id, by paper, or ``all``.
+def select(names: list[str], preset: str) -> list[Reproduction]:
+    """Choose reproductions by id, by paper, or ``all``, as they are at a preset.
 
     Raises
     ------
@@ -148,7 +160,7 @@ def select(names: list[str]) -> list[Reproduction]:
         if not fitting:
             raise UsageError(unknown_name("reproduction", name, known))
         chosen |= fitting
-    return list(chosen.values())
+    return [reproduction.at(preset) for reproduction in chosen.values()]
 
 
 def parse_paper(paper: str, text: str) -> dict[str, Reproduction]:

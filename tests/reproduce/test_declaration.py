@@ -86,12 +86,12 @@ def test_a_malformed_declaration_is_named(old, new, message):
 
 
 def test_selecting():
-    assert [one.id for one in select(["feng2024/fig2"])] == ["feng2024/fig2"]
+    assert [one.id for one in select(["feng2024/fig2"], "quick")] == ["feng2024/fig2"]
     everything = list(reproductions().values())
-    assert select(["all"]) == everything
-    assert select(["feng2024"]) == [one for one in everything if one.id.startswith("feng2024/")]
+    assert select(["all"], "paper") == everything
+    assert select(["feng2024"], "quick") == [one for one in everything if one.id.startswith("feng2024/")]
     with pytest.raises(UsageError, match="did you mean feng2024/fig2"):
-        select(["feng2024/fig22"])
+        select(["feng2024/fig22"], "quick")
 
 
 @pytest.mark.parametrize("one", reproductions().values(), ids=lambda one: one.id)
