@@ -72,7 +72,9 @@ class Plane(Dataset):
     to eight), ``squares`` (five Gaussians to four), ``circles``, ``moon-to-moon``, ``s-curve``,
     ``swiss``, ``bent-moon`` and ``rings`` (each to a Gaussian), ``bent-moon-to-rings``. The
     noise of moons, S curve and Swiss roll is chosen here. Four more lead from a Gaussian to
-    ``moons`` (both), ``gauss-to-swiss``, ``checkerboard`` and ``spirals``.
+    ``moons`` (both), ``gauss-to-swiss``, ``checkerboard`` and ``spirals``. Three, with targets
+    whitened, are those of neural optimal transport: ``white-moons`` (noise 0.05), ``white-swiss``
+    (noise 0.8) and ``white-eight`` (radius 12).
     """
 
     name: str = parameter("moons", f"one of {', '.join(TASKS)}")
