@@ -15,6 +15,7 @@ from otbench.interface import (
     Interpolator,
     MeasurePair,
     Method,
+    StochasticMap,
     TransportMap,
 )
 from otbench.metrics.base import ScoreContext
@@ -25,6 +26,9 @@ IMAGES = 8
 PATHS = 4
 CLOUD = 2000
 """Points of each distribution."""
+
+ARROWS = 64
+"""Source points whose barycentric images are kept, the means of 256 draws."""
 
 SCENE_REFINEMENT = 2
 """Frames of a scene's path for each step that is scored: every other one is a scored frame."""
@@ -45,13 +49,24 @@ def write_gallery(path: Path, method: Method, data: Data, ctx: ScoreContext) -> 
 def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> None:
     """Write held-out points ``source`` and ``target`` and the ``pushed`` source points.
 
-    Each (n, 2), float32: of more than two coordinates the first two.
+    Each (n, 2), float32: of more than two coordinates the first two. Of a stochastic map also
+    ``barycentric``, where the first source points go in the mean, and the ``potential_losses`` of
+    its training, (steps,), where it has any.
     """
     source = transport.drawn(data, "source", CLOUD, transport.SOURCE_SEED)
     target = transport.drawn(data, "target", CLOUD, transport.TARGET_SEED)
     pushed, _ = transport.push(method, source.to(ctx.device), ctx)
     clouds = {"source": source, "target": target, "pushed": pushed}
+    losses = None
+    if isinstance(method, StochasticMap):
+        generator = torch.Generator(ctx.device).manual_seed(transport.PUSH_SEED)
+        with torch.no_grad():
+            few = source[:ARROWS].to(ctx.device)
+            clouds["barycentric"] = method.barycentric(few, 256, generator)
+        losses = method.potential_losses()
     arrays = {name: cloud[:, :2].numpy(force=True) for name, cloud in clouds.items()}
+    if losses is not None:
+        arrays["potential_losses"] = losses.numpy(force=True)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 

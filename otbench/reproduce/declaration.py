@@ -13,7 +13,7 @@ from otbench.errors import UsageError
 from otbench.registry import unknown_name
 from otbench.reproduce.expression import Expression
 
-PICTURES = ("paths", "barycenters", "curves", "dots")
+PICTURES = ("paths", "barycenters", "curves", "dots", "clouds")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from otbench.report.pictures import pyplot
 from otbench.report.terminal import number
+from otbench.reproduce.clouds import Panel, draw_clouds
 from otbench.reproduce.declaration import Reproduction, Run
 from otbench.reproduce.expression import Address
 from otbench.reproduce.measure import Measured, asked_by
@@ -76,7 +77,13 @@ def draw(
     runs = [run for run in reproduction.runs if not wanted or run.name in wanted]
     known = {one.address: one for one in numbers if one.values}
     sheet = _Sheet(reproduction, runs, known, _galleries(reproduction, outcome, first))
-    drawers = {"paths": _paths, "barycenters": _barycenters, "curves": _curves, "dots": _dots}
+    drawers = {
+        "paths": _paths,
+        "barycenters": _barycenters,
+        "curves": _curves,
+        "dots": _dots,
+        "clouds": _clouds,
+    }
     figure = drawers[reproduction.picture.kind](sheet)
     if figure is None:
         return None
@@ -236,3 +243,16 @@ def _dots(sheet: _Sheet) -> Any:
         axis.grid(axis="x", color="0.9")
         axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _clouds(sheet: _Sheet) -> Any:
+    rows = [
+        [
+            Panel(f"{run.name}: {method}", sheet.galleries[run.name, method], scores)
+            for method in run.methods
+            if (run.name, method) in sheet.galleries
+            for scores in [sheet.scores(run, method)]
+        ]
+        for run in sheet.runs
+    ]
+    return draw_clouds([row for row in rows if row])
