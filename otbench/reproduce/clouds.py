@@ -54,7 +54,7 @@ def draw_clouds(rows: Sequence[Sequence[Panel]]) -> Any:
     )
     for axis, panel in zip(axes.flat, panels, strict=False):
         _cloud(axis, panel)
-    for axis in axes.flat[len(panels) :]:
+    for axis in axes.flat[count:]:
         axis.set_visible(False)
     if curves:
         _losses(axes.flat[len(panels)], curves)
@@ -111,9 +111,9 @@ def _losses(axis: Any, curves: dict[str, np.ndarray]) -> None:
     for title, values in curves.items():
         steps = np.arange(1, len(values) + 1)
         axis.plot(steps, smoothed(values, SPAN), linewidth=1, label=title)
-    # The first steps are of another size.
-    tail = np.concatenate([smoothed(v, SPAN)[len(v) // 10 :] for v in curves.values()])
-    reach = 1.2 * max(float(np.abs(tail).max()), 1e-6)
+    # The first steps are of another size, and so are curves that do not settle.
+    late = [np.abs(smoothed(v, SPAN)[len(v) // 2 :]).max() for v in curves.values()]
+    reach = 3 * max(float(np.median(late)), 1e-6)
     axis.set_ylim(-reach, reach)
     axis.set_title(f"the potential's loss, smoothed over {SPAN} steps", loc="left", fontsize=9)
     axis.set_xlabel("step", fontsize=8)

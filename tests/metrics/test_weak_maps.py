@@ -21,6 +21,8 @@ from otbench.metrics.weak_structure import (
     SpreadRatio,
     smoothed,
 )
+from otbench.presets import MAP_METRICS
+from otbench.scoring import score
 from otbench.tasks.base import BadOutput
 from otbench.tasks.weak_transport import WeakTransport, WeakTransportation
 from otbench_datasets.plane import Plane
@@ -210,6 +212,15 @@ def test_losses_are_smoothed_as_pandas_smooths() -> None:
     assert spread == pytest.approx(losses[-180:].std(ddof=1))
     with pytest.raises(Undefined, match="recorded no loss"):
         PotentialLoss().compute(done(Identity(), gaussians(), 10), ctx)
+
+
+def test_every_metric_of_the_presets_has_a_value_for_a_stochastic_map() -> None:
+    data = gaussians()
+    wanted = {"weak-transport": list(MAP_METRICS["weak-transport"])}
+    method = Oracle(losses=torch.ones(30))
+    rows = list(score(method, data, context(data, 60), wanted))
+    assert len(rows) == len(wanted["weak-transport"])
+    assert {row["status"] for row in rows} == {"ok"}
 
 
 def test_faults_have_names() -> None:
