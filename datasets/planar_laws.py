@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
+
+import numpy as np
 
 from otbench_datasets.planar_images import disc_in_ring, flower, image_law
 
@@ -20,6 +23,9 @@ UNIFORMS, NORMALS = 3, 2
 
 SMALL = 0.25
 """Standard deviation of the components of mixtures (release of Amos 2023)."""
+
+WHITENING_SEED, WHITENING_SAMPLE = 20_220_112, 2**18
+"""What the moments of a whitened law are estimated from; 1,000 points in Korotin et al. 2022."""
 
 MIXTURE_SCALE = 5.0
 RING_RADII = (3.0, 2.25, 1.5, 0.75)
@@ -118,6 +124,40 @@ def spirals(xp: Any, u: Any, e: Any) -> Any:
     return _polar(xp, side * angle / 3, angle) + 0.1 * e
 
 
+def noisy_swiss_roll(xp: Any, u: Any, e: Any) -> Any:
+    """Return scikit-learn's Swiss roll without its depth, with noise 0.8 (Korotin et al. 2022)."""
+    t = 1.5 * math.pi * (1 + 2 * u[:, 0])
+    return xp.stack([t * xp.cos(t), t * xp.sin(t)], axis=1) + 0.8 * e
+
+
+def wide_eight(xp: Any, u: Any, e: Any) -> Any:
+    """Return eight standard normal laws on a circle of radius 12 (Korotin et al. 2022)."""
+    return 12 * xp.asarray(EIGHT, dtype=xp.float32)[_choice(xp, u[:, 0], 8)] + e
+
+
+@cache
+def _whitening(law: Law) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean (2,) of a law and the inverse root (2, 2) of its covariance."""
+    rng = np.random.default_rng(WHITENING_SEED)
+    u, e = rng.random((WHITENING_SAMPLE, UNIFORMS)), rng.normal(size=(WHITENING_SAMPLE, NORMALS))
+    points = np.asarray(law(np, u, e), np.float64)
+    values, vectors = np.linalg.eigh(np.cov(points.T))
+    return points.mean(0), (vectors / np.sqrt(values)) @ vectors.T
+
+
+def whitened(law: Law) -> Law:
+    """Return the law shifted and stretched along its principal axes to mean 0, covariance I.
+
+    By the moments of `WHITENING_SAMPLE` points of a fixed seed, computed when first drawn from.
+    """
+
+    def moved(xp: Any, u: Any, e: Any) -> Any:
+        mean, matrix = (xp.asarray(a, dtype=xp.float32) for a in _whitening(law))
+        return (law(xp, u, e) - mean) @ matrix
+
+    return moved
+
+
 TASKS: dict[str, tuple[Law, Law]] = {
     "eight": (mixture([(0.0, 0.0)]), mixture(EIGHT)),
     "squares": (mixture(CORNERS), mixture(AXES)),
@@ -133,6 +173,10 @@ TASKS: dict[str, tuple[Law, Law]] = {
     "gauss-to-swiss": (normal, swiss_roll),
     "checkerboard": (normal, checkerboard),
     "spirals": (normal, spirals),
+    "white-moons": (normal, whitened(moons)),
+    "white-swiss": (normal, whitened(noisy_swiss_roll)),
+    "white-eight": (normal, whitened(wide_eight)),
 }
 """Source and target by name: first ten tasks of the release of Amos 2023, whose tenth has
-images of our own, then four of our own."""
+images of our own, then four of our own, then three of neural optimal transport, whose targets are
+whitened (Korotin et al. 2022)."""

@@ -82,7 +82,9 @@ class Plane(Dataset):
     image is bright, from one image to another. The noise of moons, S curve and Swiss roll and the
     two images, a flower and a disc in a ring, are chosen here; ``first`` and ``second`` put files
     of your own in their place. Four more lead from a Gaussian to ``moons`` (both),
-    ``gauss-to-swiss``, ``checkerboard`` and ``spirals``.
+    ``gauss-to-swiss``, ``checkerboard`` and ``spirals``. Three, with targets whitened, are those of
+    neural optimal transport: ``white-moons`` (noise 0.05), ``white-swiss`` (noise 0.8) and
+    ``white-eight`` (radius 12).
     """
 
     name: str = parameter("moons", f"one of {', '.join(TASKS)}")

@@ -23,7 +23,7 @@ from otbench.errors import UsageError
 from otbench.interface import Diverged, FitContext, MeasurePair, TransportMap, parameter
 from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
 
-from .potential_map import _samplers, check_choice, quiet_jax
+from .potential_map import batch_samplers, check_choice, quiet_jax
 
 if TYPE_CHECKING:
     from otbench.ot.w2.learned_map import View
@@ -204,7 +204,7 @@ class OTTNeuralMap(TransportMap):
 
         modules = self._modules(data.dimension)
         key, *keys = jax.random.split(jax.random.key(ctx.seed_for("map") % SEEDS), 3)
-        samplers = _samplers(data, self.batch or ctx.budget.batch_size, ctx)
+        samplers = batch_samplers(data, self.batch or ctx.budget.batch_size, ctx)
         source, target = (batches(s, k, ctx) for s, k in zip(samplers, keys, strict=True))
         parameters = self._train(modules, data, key, (source, target), ctx)
         if not all(bool(jnp.isfinite(value).all()) for value in jax.tree.leaves(parameters)):

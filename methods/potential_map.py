@@ -215,7 +215,7 @@ class PotentialMap(TransportMap):
         key = jax.random.key(ctx.seed_for("map") % SEEDS)
         init_key, sample_key, *keys = jax.random.split(key, 4)
         batch = self.batch or ctx.budget.batch_size
-        samplers = _samplers(data, batch, ctx)
+        samplers = batch_samplers(data, batch, ctx)
         parameters = loss.init(init_key, self._first_points(data, samplers[0], sample_key))
         self.map_ = LearnedMap(view, parameters, self._solver())
         try:
@@ -337,7 +337,7 @@ class PotentialMap(TransportMap):
         return method
 
 
-def _samplers(
+def batch_samplers(
     data: MeasurePair, batch: int, ctx: FitContext
 ) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """Return samplers of batches, key to (batch, d), of source and target."""

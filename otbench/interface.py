@@ -11,12 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from otbench.context import Budget, Diverged, FitContext
+
+if TYPE_CHECKING:
+    from otbench.ot.weak import WeakAnswer
 
 __all__ = [
     "Autoencoder",
@@ -35,6 +38,7 @@ __all__ = [
     "PaperSettings",
     "Scene",
     "Split",
+    "StochasticMap",
     "TransportMap",
     "parameter",
 ]
@@ -161,6 +165,8 @@ class MeasurePair(ABC):
     image_shape : tuple of int, or None
         Channels, height and width where points are flattened images, in that order; their product
         is the dimension. None where points are just points.
+    gamma : float or None
+        Of the weak quadratic cost (see `otbench.ot.neural.costs`) that the pair is posed for.
     """
 
     name: str
@@ -168,6 +174,7 @@ class MeasurePair(ABC):
     sha256: str
     dimension: int
     image_shape: tuple[int, int, int] | None = None
+    gamma: float | None = None
 
     @abstractmethod
     def source(self, n: int, generator: torch.Generator) -> Tensor:
@@ -183,6 +190,10 @@ class MeasurePair(ABC):
 
     def squared_w2(self) -> float | None:
         """Return the squared 2-Wasserstein distance where it is known in closed form."""
+        return None
+
+    def weak_answer(self, gamma: float) -> WeakAnswer | None:
+        """Return what solves the gamma-weak problem in closed form, or None."""
         return None
 
     def jax_samplers(self) -> tuple[JaxSampler, JaxSampler] | None:
@@ -389,6 +400,30 @@ class TransportMap(Method):
     def potential_value(self, x: Tensor) -> Tensor:
         """Evaluate the potential f whose gradient ``push`` is, (n, d) to (n,); for pictures."""
         raise NotImplementedError(f"{type(self).__name__} has no potential")
+
+
+class StochasticMap(TransportMap):
+    """A map that carries a point to a law: ``push`` draws from it."""
+
+    @abstractmethod
+    def conditional(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n times where each point goes, (m, d) to (m, n, d).
+
+        Where noise drives the map, all points share the n draws of it, so that differences between
+        points are not the noise's.
+        """
+
+    def barycentric(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """Return the mean of where each point goes, (m, d) to (m, d), by n draws if need be."""
+        return self.conditional(x, n, generator).mean(dim=1)
+
+    def cost_gamma(self) -> float | None:
+        """Return gamma of the weak quadratic cost it minimises; None where it is another cost."""
+        return None
+
+    def potential_losses(self) -> Tensor | None:
+        """Return the potential's loss of every step of training, (steps,); None without one."""
+        return None
 
 
 class Dataset(ABC):

@@ -108,6 +108,17 @@ MAP_METRICS: dict[str, tuple[str, ...]] = {
         "monotonicity",
         "push-rate",
     ),
+    "weak-transport": (
+        "weak-uvp",
+        "weak-cost-gap",
+        "cond-var",
+        "cond-var[of=ratio]",
+        "bary-lipschitz",
+        "bary-monotonicity",
+        "spread-ratio",
+        "potential-loss[ewma]",
+        "potential-loss[spread]",
+    ),
 }
 
 PLANE_METRICS: dict[str, tuple[str, ...]] = {

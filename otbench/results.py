@@ -6,6 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -25,8 +26,25 @@ DIVERGED_UVP = 101.0
 
 A constant map leaves 100, and up to one more where its point is the mean of a sample."""
 
-Printed = tuple[float, str] | tuple[None, None]
-"""A number that a paper prints, and where it stands there."""
+
+@dataclass(frozen=True)
+class Printed:
+    """A number that a paper prints.
+
+    Attributes
+    ----------
+    value : float
+        Infinite where the paper only says that it is large.
+    spread : float or None
+        Standard deviation over the paper's seeds, where it is printed.
+    source : str
+        Where it stands.
+    """
+
+    value: float
+    spread: float | None
+    source: str
+
 
 COLUMNS = {
     "cell": "key of the cell",
@@ -174,13 +192,14 @@ def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], Printed]]]:
     for row in published().to_dict("records"):
         (spec,) = parse_one(row["method"])
         key = (row["dataset"], spec.name, row["task"], row["metric"])
-        number = (float(row["value"]), row["source"])
+        spread = float(row["spread"])
+        number = Printed(float(row["value"]), None if math.isnan(spread) else spread, row["source"])
         found.setdefault(key, []).append((set(spec.parameters), number))
     return found
 
 
-def published_number(dataset: str, method: str, task: str, metric: str) -> Printed:
-    """Return the number that a paper prints for a cell's labels, and its source, if any does.
+def published_number(dataset: str, method: str, task: str, metric: str) -> Printed | None:
+    """Return the number that a paper prints for a cell's labels, if any does.
 
     Parameters
     ----------
@@ -192,11 +211,11 @@ def published_number(dataset: str, method: str, task: str, metric: str) -> Print
     printed = _printed()
     name = method.partition("[")[0]
     if (dataset, name, task, metric) not in printed:
-        return None, None
+        return None
     (spec,) = parse_one(method)
     rows = printed[dataset, name, task, metric]
     fitting = [(len(asked), number) for asked, number in rows if asked <= set(spec.parameters)]
-    return max(fitting, key=lambda one: one[0])[1] if fitting else (None, None)
+    return max(fitting, key=lambda one: one[0])[1] if fitting else None
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
@@ -278,7 +297,8 @@ def _is_off(rows: pd.DataFrame) -> bool:
 
 def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:
     labels = zip(board["dataset"], board["method"], strict=True)
-    numbers = [published_number(*pair, task, metric)[0] for pair in labels]
+    found = [published_number(*pair, task, metric) for pair in labels]
+    numbers = [one.value if one else None for one in found]
     return pd.Series(numbers, index=board.index, dtype="float64")
 
 

@@ -15,6 +15,7 @@ from otbench.interface import (
     Interpolator,
     MeasurePair,
     Method,
+    StochasticMap,
     TransportMap,
 )
 from otbench.metrics.base import ScoreContext
@@ -32,6 +33,8 @@ GRID = 81
 
 GRID_TAIL = 0.005
 """Share of the source's points that may lie beyond each side of the grid."""
+ARROWS = 64
+"""Source points whose barycentric images are kept, the means of 256 draws."""
 
 SCENE_REFINEMENT = 2
 """Frames of a scene's path for each step that is scored: every other one is a scored frame."""
@@ -54,13 +57,24 @@ def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: Score
 
     Each (n, 2), float32: of more than two coordinates the first two. In the plane also a regular
     ``grid`` over the source and where it is ``warped`` to, (k, k, 2) each, and the values of the
-    ``potential`` there, (k, k), of a method that has one.
+    ``potential`` there, (k, k), of a method that has one. Of a stochastic map also
+    ``barycentric``, where the first source points go in the mean, and the ``potential_losses`` of
+    its training, (steps,), where it has any.
     """
     source = transport.drawn(data, "source", CLOUD, transport.SOURCE_SEED)
     target = transport.drawn(data, "target", CLOUD, transport.TARGET_SEED)
     pushed, _ = transport.push(method, source.to(ctx.device), ctx)
     clouds = {"source": source, "target": target, "pushed": pushed}
+    losses = None
+    if isinstance(method, StochasticMap):
+        generator = torch.Generator(ctx.device).manual_seed(transport.PUSH_SEED)
+        with torch.no_grad():
+            few = source[:ARROWS].to(ctx.device)
+            clouds["barycentric"] = method.barycentric(few, 256, generator)
+        losses = method.potential_losses()
     arrays = {name: cloud[:, :2].numpy(force=True) for name, cloud in clouds.items()}
+    if losses is not None:
+        arrays["potential_losses"] = losses.numpy(force=True)
     if data.dimension == 2:
         arrays |= _over_a_grid(method, source, ctx)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from otbench.reproduce.expression import Expression
 
 PICTURES = (
     *("paths", "images", "barycenters", "curves", "dots"),
-    *("transport", "grid", "levels", "flows", "curve"),
+    *("transport", "clouds", "grid", "levels", "flows", "curve"),
 )
 """Kinds: the second line is of maps, ``curve`` being the error over seconds of training."""
 

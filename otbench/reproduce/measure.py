@@ -19,6 +19,9 @@ from otbench.runner import Outcome
 OF_CELL = "cell"
 """In place of a task: a quantity that stands in the record itself, such as ``fit_seconds``."""
 
+LARGE = ">100"
+"""How papers print the error of a map that has diverged."""
+
 DIVERGED = "diverged"
 """A quantity of a cell, 1 or 0, also of one that failed; see `otbench.results.diverged`."""
 
@@ -37,7 +40,8 @@ class Measured:
     stderr : float or None
         Within the test set, of the first seed.
     published : float or None
-        What the paper prints, with its ``source``.
+        What the paper prints, with its ``published_spread`` over seeds and its ``source``; infinite
+        where it says that the number is large.
     reason : str or None
         Why there is no value.
     """
@@ -50,6 +54,7 @@ class Measured:
     values: dict[int, float] = field(default_factory=dict)
     stderr: float | None = None
     published: float | None = None
+    published_spread: float | None = None
     source: str | None = None
     reason: str | None = None
 
@@ -72,6 +77,8 @@ class Measured:
         """Return the number with its spread, flat, for tables."""
         content = asdict(self)
         del content["values"]
+        if self.published is not None and math.isinf(self.published):
+            content["published"] = LARGE
         seeds = {"seeds": len(self.values)}
         return content | {"mean": self.mean if self.values else None, "std": self.std} | seeds
 
@@ -155,6 +162,7 @@ def _add(one: Measured, quantity: Quantity, job: Job) -> None:
     one.metric, one.direction = row.get("metric", one.metric), row["direction"]
     one.stderr = row.get("stderr") if one.stderr is None else one.stderr
     cell = job.cell
-    one.published, one.source = published_number(
-        cell.dataset, cell.method, quantity.task, one.metric
-    )
+    printed = published_number(cell.dataset, cell.method, quantity.task, one.metric)
+    if printed:
+        one.published, one.published_spread = printed.value, printed.spread
+        one.source = printed.source

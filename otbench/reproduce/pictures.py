@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from otbench.report.maps import curve_figure, map_figure
 from otbench.report.pictures import COLOURS, pyplot
 from otbench.report.terminal import number
+from otbench.reproduce.clouds import Panel, draw_clouds
 from otbench.reproduce.declaration import Reproduction, Run
 from otbench.reproduce.expression import Address
 from otbench.reproduce.measure import Measured, asked_by
@@ -259,7 +261,11 @@ def _dots(sheet: _Sheet) -> Any:
         spread = [one.std or one.stderr or 0.0 for one in drawn]
         style = {"fmt": "o", "color": COLOURS[0], "capsize": 3, "label": "ours"}
         axis.errorbar([one.mean for one in drawn], places, xerr=spread, **style)
-        paper = [(one.published, p) for one, p in zip(drawn, places, strict=True) if one.published]
+        paper = [
+            (one.published, p)
+            for one, p in zip(drawn, places, strict=True)
+            if one.published and math.isfinite(one.published)
+        ]
         if paper:
             axis.plot(*zip(*paper, strict=True), "D", color=COLOURS[1], mfc="none", label="paper")
             axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
@@ -289,12 +295,26 @@ def _curve(sheet: _Sheet) -> Any:
     return curve_figure(panels)
 
 
+def _clouds(sheet: _Sheet) -> Any:
+    rows = [
+        [
+            Panel(f"{run.name}: {method}", sheet.galleries[run.name, method], scores)
+            for method in run.methods
+            if (run.name, method) in sheet.galleries
+            for scores in [sheet.scores(run, method)]
+        ]
+        for run in sheet.runs
+    ]
+    return draw_clouds([row for row in rows if row])
+
+
 DRAWERS: dict[str, Callable[[_Sheet], Any]] = {
     "paths": _paths,
     "images": _images,
     "barycenters": _barycenters,
     "curves": _curves,
     "dots": _dots,
+    "clouds": _clouds,
     "curve": _curve,
 }
 """What draws each kind of picture; the others are those of maps."""

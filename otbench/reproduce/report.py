@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from rich.text import Text
 from otbench.cell import read_json, write_json
 from otbench.report.terminal import ARROWS, cell_text, number, output_console
 from otbench.reproduce.declaration import Reproduction
-from otbench.reproduce.measure import Measured, measured
+from otbench.reproduce.measure import LARGE, Measured, measured
 from otbench.reproduce.pictures import draw
 from otbench.reproduce.verdict import FAILS, HOLDS, MIXED, UNKNOWN, Verdict, judge
 from otbench.runner import Outcome
@@ -157,8 +158,16 @@ def _table(reproduction: Reproduction, numbers: Sequence[Measured]) -> Table:
 def _text(one: Measured | None) -> str:
     if one is None or not one.values:
         return "–"
-    paper = "" if one.published is None else f"\npaper {number(one.published)}"
-    return cell_text(pd.Series(one.row())) + paper
+    return cell_text(pd.Series(one.row())) + _published(one)
+
+
+def _published(one: Measured) -> str:
+    if one.published is None:
+        return ""
+    if math.isinf(one.published):
+        return f"\npaper {LARGE}"
+    spread = "" if one.published_spread is None else f" ±{number(one.published_spread)}"
+    return f"\npaper {number(one.published)}{spread}"
 
 
 def _reasons(numbers: Sequence[Measured]) -> list[str]:

@@ -89,7 +89,9 @@ def test_selecting():
     assert [one.id for one in select(["feng2024/fig2"], "quick")] == ["feng2024/fig2"]
     everything = list(reproductions().values())
     assert select(["all"], "paper") == everything
-    assert select(["feng2024"], "quick") == [one for one in everything if one.id.startswith("feng2024/")]
+    assert select(["feng2024"], "quick") == [
+        one for one in everything if one.id.startswith("feng2024/")
+    ]
     with pytest.raises(UsageError, match="did you mean feng2024/fig2"):
         select(["feng2024/fig22"], "quick")
 
@@ -127,11 +129,28 @@ def test_published_numbers_name_their_source():
     ],
 )
 def test_published_numbers_of_one_method_under_several_parameters(method, value):
-    found, source = published_number("cartoon-faces", method, "reconstruction", "lpips[alex]")
-    assert found == value
-    assert (source is None) == (value is None)
+    found = published_number("cartoon-faces", method, "reconstruction", "lpips[alex]")
+    assert (found.value if found else None) == value
 
 
 def test_a_number_under_a_name_alone_is_for_all_parameters():
     of = ("mnist", "path-energy[alpha=2]", "classification", "probe_acc[logistic]")
-    assert published_number(*of)[0] == 0.97
+    found = published_number(*of)
+    assert found is not None
+    assert found.value == 0.97
+
+
+def test_tables_with_a_spread_and_with_numbers_that_are_only_large():
+    row = "w2-amortized[potential={},amortization={},conjugate={}]"
+    uvp = ("transport", "uvp[forward]")
+    fine = published_number("w2-hd[dim=16]", row.format("mlp", "regression", "lbfgs"), *uvp)
+    assert (fine.value, fine.spread) == (0.77, 0.10)
+    large = published_number("w2-hd[dim=2]", row.format("mlp", "objective", "none"), *uvp)
+    assert large.value == float("inf")
+    assert large.spread is None
+
+
+def test_runs_of_another_preset_are_left_out():
+    (quick,) = select(["amos2023/hd-mlp"], "quick")
+    (paper,) = select(["amos2023/hd-mlp"], "paper")
+    assert "n64" in {run.name for run in paper.runs} - {run.name for run in quick.runs}

@@ -173,7 +173,7 @@ def train(
     FloatingPointError
         If a parameter is no longer finite: training has diverged.
     """
-    _check_samplers(source, target, key)
+    check_samplers(source, target, key)
     optimiser = schedule.optimiser()
     update = update_step(loss, optimiser, source, target, schedule.averaging)
     run = jax.jit(partial(jax.lax.scan, update))
@@ -194,7 +194,8 @@ def _summarised(parts: Parts) -> dict[str, float]:
     }
 
 
-def _check_samplers(source: Sampler, target: Sampler, key: Array) -> None:
+def check_samplers(source: Sampler, target: Sampler, key: Array) -> None:
+    """Raise ValueError unless both draw finite batches (m, n) of one dimension."""
     shapes = []
     for name, sampler in (("source", source), ("target", target)):
         batch = jax.jit(sampler)(key)

@@ -1,0 +1,193 @@
+"""How good a stochastic map is against what solves the weak problem.
+
+gamma of the cost is the metric's own where it is given, else the pair's (`MeasurePair.gamma`), else
+that which the method says it minimises (`StochasticMap.cost_gamma`); without any the metric is
+skipped. The solution is the pair's closed form, or POT's plan between the same held-out points and
+as many of the target, which is kept in the cache folder. A plan's cost is biased up by its finite
+samples, and so is its conditional variance where little is due.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from otbench.assets.store import home
+from otbench.metrics.base import Direction, Metric, ScoreContext, Undefined, Value, check_choice
+from otbench.metrics.maps import bounded
+from otbench.ot.neural.costs import conditional_variance, weak_quadratic
+from otbench.ot.w2.scores import uvp
+from otbench.ot.weak import DiscreteAnswer, discrete_answer
+from otbench.tasks.weak_transport import WeakTransport
+
+CACHED_FROM = 200
+"""Points from which a plan takes seconds, and is kept."""
+
+
+class WeakMapMetric(Metric):
+    """What all metrics of the task ``weak-transport`` share."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("weak-transport",)
+
+
+@dataclass(frozen=True)
+class AgainstSolution(WeakMapMetric):
+    """A comparison with what solves the weak problem.
+
+    Parameters
+    ----------
+    gamma : float, optional
+        Of the cost; by default the pair's, or else the method's own.
+    """
+
+    gamma: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.gamma is not None and not 0 <= self.gamma < float("inf"):
+            raise ValueError(f"gamma must be a number of at least 0, got {self.gamma}")
+
+    @property
+    def _suffix(self) -> str:
+        return "gamma=own" if self.gamma is None else f"gamma={self.gamma:g}"
+
+    def solution(self, artefact: WeakTransport, ctx: ScoreContext) -> tuple[float, DiscreteAnswer]:
+        """Return gamma, and the solution at the artefact's source points.
+
+        Raises
+        ------
+        Undefined
+            If there is no gamma.
+        """
+        choices = (self.gamma, ctx.data.gamma, artefact.gamma)
+        gamma = next((choice for choice in choices if choice is not None), None)
+        if gamma is None:
+            raise Undefined("neither metric, pair nor method has a gamma: try gamma=1")
+        return gamma, ctx.once(f"weak-{gamma:.9g}", lambda: _solved(artefact, gamma, ctx))
+
+
+def _solved(artefact: WeakTransport, gamma: float, ctx: ScoreContext) -> DiscreteAnswer:
+    x, y = (points.double().numpy(force=True) for points in (artefact.source, artefact.target))
+    answer = ctx.data.weak_answer(gamma)
+    if answer is None:
+        return discrete_answer(x, y, gamma, _kept(x, y, gamma))
+    variances = np.full(len(x), answer.conditional_variance)
+    return DiscreteAnswer(answer.barycentric(x), variances, answer.cost)
+
+
+def _kept(x: np.ndarray, y: np.ndarray, gamma: float) -> Path | None:
+    """Return the file for a solution: named by the points themselves, and gamma."""
+    if len(x) < CACHED_FROM:
+        return None
+    digest = hashlib.sha256(x.tobytes() + y.tobytes() + np.float64(gamma).tobytes()).hexdigest()
+    return home() / "weak-plans" / f"{digest[:32]}.npz"
+
+
+@dataclass(frozen=True)
+class WeakUVP(AgainstSolution):
+    r"""Unexplained variance of the barycentric map, in percent of the target's variance.
+
+    .. math:: 100\,E\|\bar T(x) - \bar T^*(x)\|^2 / \mathrm{Var}(Q)
+
+    at 400 held-out points, the mean of 256 draws for each (whose noise adds the conditional
+    variance over 256). The optimal barycentric map is unique; plans are not, and are not compared.
+    """
+
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), percent"
+    title: ClassVar[str] = "Unexplained variance of the barycentric map"
+
+    @property
+    def id(self) -> str:
+        """Name with gamma."""
+        return f"weak_uvp[{self._suffix}]"
+
+    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
+        """Compare point by point."""
+        if not artefact.variance > 0:
+            raise Undefined("the target is a single point: it has no variance")
+        _, solution = self.solution(artefact, ctx)
+        moved = artefact.barycentric.double().numpy(force=True)
+        return bounded(
+            Value(uvp(moved, solution.images, artefact.variance), None, len(moved)), self.id
+        )
+
+
+@dataclass(frozen=True)
+class WeakCostGap(AgainstSolution):
+    """Distance of the map's weak cost from the optimal one, in percent of the latter.
+
+    The cost is the unbiased estimate of C_{2,gamma} from 256 draws. Below the optimum is off too:
+    a map may have a lower cost where it does not reach the target.
+    """
+
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), percent"
+    title: ClassVar[str] = "Gap of the weak cost"
+
+    @property
+    def id(self) -> str:
+        """Name with gamma."""
+        return f"weak_cost_gap[{self._suffix}]"
+
+    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
+        """Compare the two means."""
+        gamma, solution = self.solution(artefact, ctx)
+        if not abs(solution.cost) > 1e-9:
+            raise Undefined("the optimal cost is 0: there is no gap to relate")
+        x, draws = (p.double().numpy(force=True) for p in (artefact.source, artefact.draws))
+        costs = weak_quadratic(x, draws, gamma)
+        share = 100 / abs(solution.cost)
+        stderr = float(share * costs.std(ddof=1) / len(costs) ** 0.5) if len(costs) > 1 else None
+        gap = Value(share * abs(float(costs.mean()) - solution.cost), stderr, len(costs))
+        return bounded(gap, self.id)
+
+
+@dataclass(frozen=True)
+class ConditionalVariance(AgainstSolution):
+    r"""How much of a law each point is carried to: :math:`E\,\mathrm{Var}(T(x, \cdot))`.
+
+    The optimal plan's is :math:`E\|Y\|^2 - E\|\bar T^*(X)\|^2`, the same for all optimal plans.
+
+    Parameters
+    ----------
+    of : {"mean", "ratio", "correlation"}
+        The mean over points in squared units of the data; that over the solution's (best 1); the
+        correlation of the points' variances with the solution's.
+    """
+
+    gamma: float | None = None
+    of: Literal["mean", "ratio", "correlation"] = "mean"
+
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf); correlation [-1, 1]"
+    title: ClassVar[str] = "Conditional variance"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_choice("of", self.of, "mean", "ratio", "correlation")
+
+    @property
+    def id(self) -> str:
+        """Name with what, and gamma where one counts."""
+        return "cond_var" if self.of == "mean" else f"cond_var[{self.of},{self._suffix}]"
+
+    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
+        """Average, or compare with the solution."""
+        draws = artefact.draws.double().numpy(force=True)
+        n, k = draws.shape[:2]
+        own = conditional_variance(draws) if k > 1 else np.zeros(n)
+        if self.of == "mean":
+            return Value(float(own.mean()), float(own.std() / n**0.5), n)
+        _, solution = self.solution(artefact, ctx)
+        due = solution.variances
+        if self.of == "ratio":
+            if not due.mean() > 1e-6 * artefact.variance:
+                raise Undefined("the optimal plan is a map: no conditional variance to relate")
+            return bounded(Value(float(own.mean() / due.mean()), None, n), self.id)
+        if min(own.std(), due.std()) <= 1e-9 * artefact.variance:
+            raise Undefined("one of the two is the same at all points: nothing to correlate")
+        return Value(float(np.corrcoef(own, due)[0, 1]), None, n)

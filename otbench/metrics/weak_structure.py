@@ -1,0 +1,173 @@
+"""What the theory of weak transport says of any solution, collapse, and how training went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.metrics.maps import bounded
+from otbench.metrics.weak_maps import WeakMapMetric
+from otbench.tasks.weak_transport import WeakTransport
+
+SPAN = 200
+"""Steps that the moving average of the loss looks back over (weights fall by 1 - 2 / 201)."""
+
+TAIL = 0.2
+"""Share of the training, at its end, whose losses' standard deviation is taken."""
+
+
+def _pairs(artefact: WeakTransport) -> tuple[Tensor, Tensor]:
+    """Return the differences of all pairs of points, and of their barycentric images."""
+    x, moved = artefact.source.double(), artefact.barycentric.double()
+    if len(x) < 2:
+        raise Undefined("a single point has no pair")
+    first, second = torch.triu_indices(len(x), len(x), 1, device=x.device)
+    return x[first] - x[second], moved[first] - moved[second]
+
+
+@dataclass(frozen=True)
+class BarycentricLipschitz(WeakMapMetric):
+    r"""Percentile of :math:`|\bar T(x) - \bar T(x')| / |x - x'|` over all pairs of 400 points.
+
+    The optimal barycentric map has slopes of at most 1 / gamma. All points share the draws of the
+    noise that the mean is over.
+
+    Parameters
+    ----------
+    percentile : float
+        100 is the largest slope.
+    """
+
+    percentile: float = 99.0
+
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf)"
+    title: ClassVar[str] = "Slopes of the barycentric map"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.percentile <= 100:
+            raise ValueError(f"percentile must lie in [0, 100], got {self.percentile}")
+
+    @property
+    def id(self) -> str:
+        """Name with the percentile."""
+        return f"bary_lipschitz[p={self.percentile:g}]"
+
+    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
+        """Take the percentile of the slopes."""
+        steps, moves = _pairs(artefact)
+        apart = steps.norm(dim=1)
+        slopes = (moves.norm(dim=1)[apart > 0] / apart[apart > 0]).numpy(force=True)
+        if not len(slopes):
+            raise Undefined("all points are the same")
+        value = float(np.percentile(slopes, self.percentile))
+        return bounded(Value(value, None, len(artefact.source)), self.id)
+
+
+@dataclass(frozen=True)
+class BarycentricMonotonicity(WeakMapMetric):
+    r"""Share of pairs with :math:`\langle \bar T(x) - \bar T(x'), x - x'\rangle \ge 0`.
+
+    The optimal barycentric map is the gradient of a convex function and has them all.
+    """
+
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[str] = "[0, 1]"
+    title: ClassVar[str] = "Pairs carried monotonically by the barycentric map"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "bary_monotonicity"
+
+    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
+        """Count pairs."""
+        steps, moves = _pairs(artefact)
+        share = ((steps * moves).sum(dim=1) >= 0).double().mean()
+        return Value(float(share), None, len(artefact.source))
+
+
+@dataclass(frozen=True)
+class SpreadRatio(WeakMapMetric):
+    """Mean distance of two pushed points over that of two target points.
+
+    1 where the target is reached. Below 0.5 a map counts as collapsed.
+    """
+
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf)"
+    title: ClassVar[str] = "Spread of the pushed points over the target's"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "spread_ratio"
+
+    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
+        """Average over all pairs; each point by one draw, another one from point to point."""
+        m, k, _ = artefact.draws.shape
+        if m < 2:
+            raise Undefined("a single point has no pair")
+        rows = torch.arange(m, device=artefact.draws.device)
+        pushed, target = artefact.draws[rows, rows % k].double(), artefact.target.double()
+        due = float(torch.pdist(target).mean())
+        if not due > 0:
+            raise Undefined("the target is a single point: it has no spread")
+        return bounded(Value(float(torch.pdist(pushed).mean()) / due, None, m), self.id)
+
+
+@dataclass(frozen=True)
+class PotentialLoss(WeakMapMetric):
+    """The potential's loss over training, which is 0 in the mean where the target is reached.
+
+    Parameters
+    ----------
+    of : {"ewma", "spread"}
+        Its exponential moving average of span 200 at the end, without its sign; or its standard
+        deviation over the last fifth of the steps. In the units that the method trains in.
+    """
+
+    of: Literal["ewma", "spread"] = "ewma"
+
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf)"
+    title: ClassVar[str] = "Loss of the potential"
+
+    def __post_init__(self) -> None:
+        check_choice("of", self.of, "ewma", "spread")
+
+    @property
+    def id(self) -> str:
+        """Name with what of it."""
+        return f"potential_loss[{self.of}]"
+
+    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
+        """Smooth the recorded losses, or take their spread."""
+        if artefact.losses is None or not len(artefact.losses):
+            raise Undefined("the method recorded no loss of a potential")
+        losses = artefact.losses.double().numpy(force=True)
+        if self.of == "spread":
+            tail = losses[-max(2, round(TAIL * len(losses))) :]
+            if len(tail) < 2:
+                raise Undefined("a single step has no spread")
+            return Value(float(tail.std(ddof=1)), None, len(tail))
+        return Value(abs(smoothed(losses, SPAN)[-1]), None, len(losses))
+
+
+def smoothed(losses: np.ndarray, span: int) -> np.ndarray:
+    """Return the exponential moving average with weights that sum to 1, shape (steps,).
+
+    The weight of a loss is (1 - 2 / (span + 1)) to the power of its age.
+    """
+    keep = 1 - 2 / (span + 1)
+    total = weight = 0.0
+    averages = np.empty(len(losses))
+    for step, loss in enumerate(losses):
+        total, weight = keep * total + loss, keep * weight + 1
+        averages[step] = total / weight
+    return averages

@@ -1,0 +1,96 @@
+"""Weak transport: the law that held-out points of one distribution are carried to, point by point.
+
+A deterministic map is a stochastic one without conditional variance, so that both stand side by
+side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.interface import MeasurePair, Method, StochasticMap, TransportMap
+from otbench.metrics.base import ScoreContext
+from otbench.tasks.base import BadOutput, Task, checked_points
+from otbench.tasks.transport import held_out
+
+POINTS = 400
+"""Of the held-out points: as many as the plan that is the reference has in some ten seconds."""
+
+DRAWS = 256
+"""For each point."""
+
+DRAW_SEED, MEAN_SEED = 7_160_006, 7_160_007
+
+
+@dataclass(frozen=True)
+class WeakTransport:
+    """Held-out points and the laws that a method carries them to.
+
+    Attributes
+    ----------
+    source, target : Tensor, shape (m, d)
+        Independent samples.
+    variance : float
+        Total variance of the target, by all held-out points.
+    draws : Tensor, shape (m, k, d)
+        k is 1 for a deterministic map.
+    barycentric : Tensor, shape (m, d)
+        The method's own barycentric map.
+    gamma : float or None
+        Of the weak quadratic cost that the method minimises, where it says so.
+    losses : Tensor, shape (steps,), or None
+        The potential's, of every step of training.
+    """
+
+    source: Tensor
+    target: Tensor
+    variance: float
+    draws: Tensor
+    barycentric: Tensor
+    gamma: float | None
+    losses: Tensor | None
+
+
+class WeakTransportation(Task):
+    """Draw many times where each of a few held-out points goes."""
+
+    name: ClassVar[str] = "weak-transport"
+    title: ClassVar[str] = "Laws that held-out points are carried to"
+    on: ClassVar[type] = MeasurePair
+
+    def missing(self, method: Method, data: MeasurePair) -> str | None:
+        """Need a map between distributions."""
+        if isinstance(method, TransportMap):
+            return None
+        return f"needs push: {type(method).__name__} is no TransportMap"
+
+    def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> WeakTransport:
+        """Return the points with what the method made of them."""
+        points = held_out(data, ctx)
+        x, y = points.source[:POINTS], points.target[:POINTS]
+        variance = float(points.target.double().var(dim=0, correction=0).sum())
+        name = type(method).__name__
+        with torch.no_grad():
+            if not isinstance(method, StochasticMap):
+                moved = checked_points(method.push(x), len(x), x.shape[1], f"{name}.push").to(
+                    x.device
+                )
+                return WeakTransport(x, y, variance, moved.unsqueeze(1), moved, None, None)
+            generator = torch.Generator(ctx.device)
+            draws = method.conditional(x, DRAWS, generator.manual_seed(DRAW_SEED))
+            wanted = (len(x), DRAWS, x.shape[1])
+            if not isinstance(draws, Tensor) or tuple(draws.shape) != wanted:
+                raise BadOutput(
+                    f"{name}.conditional returned {tuple(getattr(draws, 'shape', ()))}, "
+                    f"wanted {wanted}"
+                )
+            rows = draws.flatten(0, 1)
+            checked_points(rows, len(rows), x.shape[1], f"{name}.conditional")
+            mean = method.barycentric(x, DRAWS, generator.manual_seed(MEAN_SEED))
+            checked_points(mean, len(x), x.shape[1], f"{name}.barycentric")
+        losses = method.potential_losses()
+        return WeakTransport(x, y, variance, draws.to(x), mean.to(x), method.cost_gamma(), losses)
