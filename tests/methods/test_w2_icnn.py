@@ -99,7 +99,7 @@ def test_same_seed_same_codes(method, blobs):
 def test_no_seconds_left_keeps_the_closed_form_map(blobs):
     fitted = W2ICNN(**SMALL)
     fitted.fit(blobs, FitContext(Budget(steps=4, batch_size=16, seconds=0.0), seed=0))
-    assert float(abs(fitted.map_.parameters.potential["output0"]).max()) == 0
+    assert float(abs(fitted.map_.map.parameters.potential["output0"]).max()) == 0
 
 
 def test_a_diverging_map_says_so(blobs):

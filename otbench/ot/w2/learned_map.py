@@ -159,7 +159,7 @@ class LearnedMap(Generic[Tree]):
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the parameters, named ``network.array``."""
         return {
-            f"{network}.{name}": np.ascontiguousarray(value)
+            f"{network}.{name}": np.array(value)
             for network, part in self.parameters._asdict().items()
             for name, value in part.items()
         }
