@@ -103,7 +103,7 @@ class W2Amortized(PotentialMap):
         deviations=(
             "the defaults are a fast setting of ours: |x|^2 / 2 + MLP with a last layer of zeros "
             "and h(y) = y at the start instead of identities learned in 10,000 updates, batches of "
-            "256, higher rates with Adam (0.9, 0.99), averaged weights; preset paper has the "
+            "128, Muon in place of AdamW, averaged weights; preset paper has the "
             "authors' own",
             "L-BFGS: finished points leave the batch, and the full step is tried before the "
             "parallel line search; where that fails it is tried again with shorter steps",
