@@ -45,8 +45,8 @@ class ENOT(PotentialMap):
         ),
         deviations=(
             "both directions in every update, where the authors' alternate",
-            "smaller networks, batches of 128 in place of 1024, Muon in place of Adam, averaged weights: "
-            "calibrated for minutes on one core; preset paper has the authors' sizes",
+            "smaller networks, batches of 128 in place of 1024, Muon in place of Adam, averaged "
+            "weights: calibrated for minutes on one core; preset paper has the authors' sizes",
             "the last layer of either MLP starts at zero",
             "dual value: the conjugate of f, solved for from grad g(y), stands for g, which may "
             "violate the constraint",
