@@ -13,7 +13,7 @@ from torch import Tensor
 from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 
-from .potential_map import quiet_jax
+from .jax_map import quiet_jax
 from .sampled_map import AT_ONCE, SampledMap, draw_both
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,10 +21,9 @@ from otbench.interface import (
     StochasticMap,
     parameter,
 )
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
 from otbench.ot.neural.costs import COSTS, WEAK, check_cost
 
-from .potential_map import START_SAMPLE, batch_samplers, check_choice, quiet_jax
+from .jax_map import START_SAMPLE, JaxMap, batch_samplers, check_choice, quiet_jax
 from .sampled_map import draw_both
 
 if TYPE_CHECKING:
@@ -51,7 +49,7 @@ SWEEP = (
 
 
 @dataclass
-class NOT(StochasticMap):
+class NOT(JaxMap, StochasticMap):
     """A map T(x, z) trained against an unconstrained potential f."""
 
     cost: str = parameter(
@@ -279,36 +277,14 @@ class NOT(StochasticMap):
         """Return L_f of every step, (steps,), in the units that training took place in."""
         return torch.from_numpy(np.asarray(self.map_.losses, np.float32))
 
-    def save(self, folder: Path) -> None:
-        """Write weights and losses as safetensors, parameters and status as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.map_.save(folder / WEIGHTS)
-        settings = {
-            "dimension": self.map_.dimension,
-            "status": self.status_,
-            "parameters": self.parameters(),
-        }
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {"status": self.status_}
 
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote; points come back on the device that they came on.
-
-        Raises
-        ------
-        ValueError
-            If the weights are not those of the networks that the parameters describe.
-        """
-        quiet_jax()
+    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
         from otbench.ot.neural.learned_map import LearnedMap
-        from otbench.parameters import from_json
 
-        settings = load_settings(folder)
-        method = cls(**from_json(settings["parameters"]))
-        problem = method._problem(settings["dimension"])
-        method.map_ = LearnedMap.load(folder / WEIGHTS, problem)
-        method.status_ = settings["status"]
-        return method
+        self.map_ = LearnedMap.load(weights, self._problem(settings["dimension"]))
+        self.status_ = settings["status"]
 
 
 def _scaled(sampler: Callable[[Any], Any], shift: np.ndarray, scale: float) -> Callable[[Any], Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import itertools
-import json
 import sys
 import warnings
 from abc import abstractmethod
@@ -13,17 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor
 
 from otbench.errors import UsageError
-from otbench.interface import Diverged, FitContext, MeasurePair, TransportMap, parameter
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
+from otbench.interface import Diverged, FitContext, MeasurePair, parameter
 
-from .potential_map import batch_samplers, check_choice, quiet_jax
+from .jax_map import JaxMap, batch_samplers, check_choice, quiet_jax
 
 if TYPE_CHECKING:
     from otbench.ot.w2.learned_map import View
@@ -124,7 +122,7 @@ def steered() -> Iterator[None]:
 
 
 @dataclass
-class OTTNeuralMap(TransportMap):
+class OTTNeuralMap(JaxMap):
     """A map trained by an estimator of `ott.neural`, whose loop is steered from outside."""
 
     hidden: tuple[int, ...] = parameter(
@@ -220,38 +218,11 @@ class OTTNeuralMap(TransportMap):
         view = self._view(tuple(as_network(module, dimension) for module in modules))
         return LearnedMap(view, parameters(view), Solver("lbfgs", TOLERANCE, ITERATIONS))
 
-    def save(self, folder: Path) -> None:
-        """Write the weights as safetensors and the parameters as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.map_.save(folder / WEIGHTS)
-        settings = {"dimension": self.map_.dimension, "parameters": self.parameters()}
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
+    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
+        from otbench.ot.w2.learned_map import read_parameters
 
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote; points come back on the device that they came on.
-
-        Raises
-        ------
-        ValueError
-            If the weights are not those of the networks that the parameters describe.
-        UsageError
-            If the optional dependencies are missing.
-        """
-        quiet_jax()
-        from otbench.parameters import from_json
-
-        settings = load_settings(folder)
-        method = cls(**from_json(settings["parameters"]))
-        dimension = settings["dimension"]
-
-        def saved(view: View[Any]) -> Any:
-            from otbench.ot.w2.learned_map import read_parameters
-
-            return read_parameters(folder / WEIGHTS, view)
-
-        method.map_ = method._read(method._modules(dimension), dimension, saved)
-        return method
+        n = settings["dimension"]
+        self.map_ = self._read(self._modules(n), n, lambda view: read_parameters(weights, view))
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Carry source points to the target, (n, d) to (n, d), on their device."""

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from otbench.errors import UsageError
-from otbench.interface import Diverged, FitContext, MeasurePair, TransportMap, parameter
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
+from otbench.interface import Diverged, FitContext, MeasurePair, parameter
 
+from .jax_map import START_SAMPLE, JaxMap, batch_samplers, check_choice, quiet_jax
 from .sampled_map import draw_both
 
 if TYPE_CHECKING:
     from otbench.ot.w2.conjugate import Solver
     from otbench.ot.w2.learned_map import View
     from otbench.ot.w2.potentials import Network
-
-POOL = 2**17
-"""Points drawn once of each side, where a pair cannot draw inside a compiled step."""
-
-START_SAMPLE = 2**14
-"""Points of each side for the moments that a Gaussian start is fitted to."""
 
 NORMALISING_SAMPLE = 1024
 """Points that the units of a convex potential are normalised over."""
@@ -41,25 +33,14 @@ STARTS = ("plain", "bures")
 OPTIMISERS = ("muon", "adam")
 
 
-def quiet_jax() -> None:
-    """Keep JAX, when it is first imported, from taking all of the GPU's memory from torch."""
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-
-
 def fast_widths(dimension: int) -> tuple[int, int, int]:
     """Return the hidden layers that did best in minutes on one core: wider from 5 on."""
     width = 64 if dimension <= 4 else 128
     return width, width, width
 
 
-def check_choice(method: str, name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise UsageError unless the value is one of the choices."""
-    if value not in choices:
-        raise UsageError(f"{method}: {name} must be one of {', '.join(choices)}, got {value!r}")
-
-
 @dataclass
-class PotentialMap(TransportMap):
+class PotentialMap(JaxMap):
     """A map that is the gradient of a trained potential f on the source.
 
     A method says what its loss is (`_loss`), how the trained networks are read as a map (`_view`),
@@ -300,61 +281,18 @@ class PotentialMap(TransportMap):
         """Estimate half the squared distance by f and its conjugate, solved for at every y."""
         return self.map_.half_squared_w2(x, y)
 
-    def save(self, folder: Path) -> None:
-        """Write the weights as safetensors and the parameters as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.map_.save(folder / WEIGHTS)
-        settings = {
-            "dimension": self.map_.dimension,
-            "image_shape": self.image_shape_,
-            "parameters": self.parameters(),
-        }
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {"image_shape": self.image_shape_}
 
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote; points come back on the device that they came on.
-
-        Raises
-        ------
-        ValueError
-            If the weights are not those of the networks that the parameters describe.
-        """
-        quiet_jax()
+    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
         import numpy as np
 
         from otbench.ot.w2.learned_map import LearnedMap, read_parameters
         from otbench.ot.w2.potentials import GaussianStart
-        from otbench.parameters import from_json
 
-        settings = load_settings(folder)
-        method = cls(**from_json(settings["parameters"]))
         n, shape = settings["dimension"], settings["image_shape"]
-        method.image_shape_ = None if shape is None else tuple(shape)
+        self.image_shape_ = None if shape is None else tuple(shape)
         # The start's values are among the weights; here it only says that the form has them.
-        start = None if method.start == "plain" else GaussianStart(np.eye(n), np.zeros(n))
-        _, view = method._build(n, start)
-        parameters = read_parameters(folder / WEIGHTS, view)
-        method.map_ = LearnedMap(view, parameters, method._solver())
-        return method
-
-
-def batch_samplers(
-    data: MeasurePair, batch: int, ctx: FitContext
-) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    """Return samplers of batches, key to (batch, d), of source and target."""
-    compiled = data.jax_samplers()
-    if compiled is not None:
-        source, target = compiled
-        return lambda key: source(key, batch), lambda key: target(key, batch)
-
-    import jax
-
-    from otbench.ot.torch_bridge import to_jax
-
-    pools = [to_jax(points.to(ctx.device)) for points in draw_both(data, POOL, ctx)]
-
-    def drawing(pool: Any) -> Callable[[Any], Any]:
-        return lambda key: pool[jax.random.randint(key, (batch,), 0, len(pool))]
-
-    return drawing(pools[0]), drawing(pools[1])
+        start = None if self.start == "plain" else GaussianStart(np.eye(n), np.zeros(n))
+        _, view = self._build(n, start)
+        self.map_ = LearnedMap(view, read_parameters(weights, view), self._solver())

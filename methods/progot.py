@@ -14,7 +14,7 @@ from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 
 from .entropic_map import EntropicPlans, projected
-from .potential_map import check_choice, quiet_jax
+from .jax_map import check_choice, quiet_jax
 
 Fit = Callable[[Tensor, Tensor], tuple[Tensor, float]]
 """From points (m, d) and the sample of the other side (m, d) to each step's potential on that

@@ -11,7 +11,8 @@ from torch import Tensor
 from otbench.errors import UsageError
 from otbench.interface import MeasurePair, MethodCard, PaperSettings, parameter
 
-from .potential_map import PotentialMap, check_choice, fast_widths
+from .jax_map import check_choice
+from .potential_map import PotentialMap, fast_widths
 
 if TYPE_CHECKING:
     from otbench.ot.w2.learned_map import View

@@ -12,7 +12,7 @@ from torch import Tensor
 from otbench.interface import Diverged, FitContext, ImageDataset, MethodCard, parameter
 
 from .ae import AE
-from .potential_map import quiet_jax
+from .jax_map import quiet_jax
 
 if TYPE_CHECKING:
     from otbench.ot.w2.balanced_map import BalancedMap

@@ -11,8 +11,8 @@ from torch import Tensor
 from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 
+from .jax_map import START_SAMPLE, check_choice
 from .ott_neural import OTTNeuralMap, flat, import_neural, steered, watched
-from .potential_map import START_SAMPLE, check_choice
 from .sampled_map import draw_both
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ OWN = [name for name in REGISTRY.names() if REGISTRY.get(name).distribution == O
 @pytest.mark.parametrize("name", OWN)
 def test_method_conforms(name: str) -> None:
     results = list(check_method(REGISTRY.get(name), Spec(name)))
-    assert len(results) == (11 if issubclass(REGISTRY.get(name).load(), TransportMap) else 10)
+    assert len(results) == (12 if issubclass(REGISTRY.get(name).load(), TransportMap) else 10)
     assert [r for r in results if r.problem] == []
 
 

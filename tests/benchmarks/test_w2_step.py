@@ -8,8 +8,8 @@ convex potential with its weights moved off the start, where it takes more. Ours
 and takes quantiles inside the step; OTT's gets them drawn. The rows ``euclidean`` give ours OTT's
 stricter tolerance as well; ``largest_entry`` is that of Amos 2023.
 
-``first`` compares what users would run: each side's own networks, of the same widths, over its first
-updates from its own start.
+``first`` compares what users would run: each side's own networks, of the same widths, over its
+first updates from its own start.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from otbench.report.gallery import ARROWS, CLOUD, write_gallery
 from otbench.report.pictures import pyplot
 from otbench.reproduce.clouds import Panel, draw_clouds
 from otbench_datasets.mixture_1d import LineMixture
-from otbench_datasets.plane import PlanarPair
+from otbench_datasets.plane import Plane
 
 
 class Halving(StochasticMap):
@@ -42,7 +42,7 @@ class Halving(StochasticMap):
 
 @pytest.fixture(params=[1, 2])
 def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    data = LineMixture(3) if request.param == 1 else PlanarPair("white-moons")
+    data = LineMixture(3) if request.param == 1 else Plane("white-moons").load()
     file = tmp_path / "gallery.npz"
     write_gallery(file, Halving(), data, ScoreContext(torch.device("cpu"), 0, data))
     return file
