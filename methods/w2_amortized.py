@@ -59,6 +59,12 @@ PAPER_IMAGES = PaperSettings(
 class W2Amortized(PotentialMap):
     """A potential trained by the dual; an amortizer predicts where its conjugate is attained."""
 
+    potential: str = parameter(
+        "mlp",
+        "form of the potential: mlp or icnn (Amos 2023, appendices B.4 and B.3), quadratic "
+        "(|x|^2 / 2 + MLP whose last layer starts at 0), conv (Amos 2023, release; for images)",
+        "Amos 2023, best rows; quadratic, unbounded below, diverged at n = 64",
+    )
     amortization: str = parameter(
         "regression",
         "what the amortizer learns: regression (the solver's points), objective (the conjugate's "
@@ -102,10 +108,9 @@ class W2Amortized(PotentialMap):
             "push = grad f; pull = grad f*, solved from h, or h itself where conjugate=none",
         ),
         deviations=(
-            "the defaults are a fast setting of ours: |x|^2 / 2 + MLP with a last layer of zeros "
-            "and h(y) = y at the start instead of identities learned in 10,000 updates, batches of "
-            "128, Muon in place of AdamW, averaged weights; preset paper has the "
-            "authors' own",
+            "the defaults are a fast setting of ours: h(y) = y and a random MLP at the start in "
+            "place of identities learned in 10,000 updates, batches of 128, Muon in place of "
+            "AdamW, averaged weights; preset paper has the authors' own",
             "L-BFGS: finished points leave the batch, and the full step is tried before the "
             "parallel line search; where that fails it is tried again with shorter steps",
             "identity pretraining of both networks happens at once, on one batch",
