@@ -28,7 +28,8 @@ pytestmark = pytest.mark.usefixtures("compile_quickly")
 PAIR = TinyPair()
 X = PAIR.source(2000, torch.Generator().manual_seed(5))
 Y = PAIR.true_map(X)
-SMALL = {"hidden": (16, 16), "batch": 64}
+SMALL = {"hidden": (16, 16), "batch": 64, "potential": "quadratic"}
+BURES = {"potential": "icnn", "start": "bures"}
 STILL = SMALL | {"rate": 1e-12}
 """Hardly trains: what comes out is where the networks start."""
 
@@ -91,7 +92,7 @@ def test_identity_and_constant():
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            W2Amortized(**SMALL, rate=1e-2, amortization="none", potential="icnn", start="bures"),
+            W2Amortized(**SMALL | BURES, rate=1e-2, amortization="none"),
             marks=pytest.mark.slow,
         ),
     ],
@@ -109,7 +110,7 @@ def test_training_finds_map_inverse_and_distance(method):
 @pytest.fixture(scope="module")
 def bures(compile_quickly):
     """Return ENOT with convex potentials that are, but for one tiny step, the closed form."""
-    return fitted(ENOT(**STILL, potential="icnn", start="bures"))
+    return fitted(ENOT(**STILL | BURES))
 
 
 def test_without_training_a_map_is_its_start(bures):
@@ -125,7 +126,7 @@ def test_solving_inverts_what_pushing_does(bures):
 
 
 def test_pretraining_teaches_the_identity():
-    method = ENOT(**STILL, potential="mlp", pretraining=400, bound=3.0)
+    method = ENOT(**STILL | {"potential": "mlp"}, pretraining=400, bound=3.0)
     loss, view = method._build(2)
     start = LearnedMap(view, loss.init(jax.random.key(0), jnp.zeros((2, 2))), method._solver())
     assert error_of(start.push(X), X) > 10
@@ -207,7 +208,7 @@ def saved(bures, tmp_path: Path) -> Path:
 
 def test_parameters_and_weights_come_back(saved: Path):
     loaded = ENOT.load(saved)
-    assert loaded == ENOT(**STILL, potential="icnn", start="bures")
+    assert loaded == ENOT(**STILL | BURES)
     loaded.save(saved / "again")
     first, second = load_file(saved / WEIGHTS), load_file(saved / "again" / WEIGHTS)
     assert first.keys() == second.keys()
