@@ -77,6 +77,8 @@ def _cast(owner: str, name: str, value: Any, hint: Any) -> Any:
             return value
         if isinstance(value, origin) and not (origin is int and isinstance(value, bool)):
             return value
+    if value is None and str in kinds:
+        return "none"  # a word like any other where the parameter is one
     wanted = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
     raise UsageError(f"{owner}: parameter '{name}' wants {wanted}, got {value!r}")
 

@@ -18,6 +18,7 @@ class Thing:
     count: int = 3
     flag: bool = False
     cap: float | None = None
+    solver: str = "fast"
 
     def __post_init__(self) -> None:
         if self.count < 0:
@@ -36,6 +37,7 @@ def test_values_are_cast_to_the_declared_types() -> None:
     assert thing == Thing("a/b", rate=2.0, cap=1.0)
     assert isinstance(thing.rate, float)
     assert make("thing[x,cap=none]").cap is None
+    assert make("thing[x,solver=none]").solver == "none"
 
 
 @pytest.mark.parametrize(
