@@ -50,7 +50,7 @@ def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 def test_a_gallery_keeps_mean_images_and_losses(gallery: Path) -> None:
     with np.load(gallery) as arrays:
-        assert set(arrays) == {"source", "target", "pushed", "barycentric", "potential_losses"}
+        assert {"source", "target", "pushed", "barycentric", "potential_losses"} <= set(arrays)
         assert len(arrays["pushed"]) == CLOUD
         assert len(arrays["barycentric"]) == ARROWS
         gap = arrays["barycentric"] - 0.5 * arrays["source"][:ARROWS]
