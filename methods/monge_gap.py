@@ -92,7 +92,7 @@ class MongeGap(OTTNeuralMap):
             value = method.monge_gap_from_samples(points, moved, epsilon=self.gap_epsilon, **limit)
             return value, None
 
-        steps = ctx.budget.steps
+        steps = self._steps(ctx)
         estimator = method.MongeGapEstimator(
             data.dimension,
             *modules,
@@ -109,6 +109,7 @@ class MongeGap(OTTNeuralMap):
                 "divergence": result[1]["train"]["fitting_loss"],
                 "gap": result[1]["train"]["regularizer"],
             },
+            steps,
             ctx,
         )
         with steered():

@@ -90,14 +90,20 @@ def as_network(module: Any, dimension: int) -> Network:
 
 
 def watched(
-    step: Callable[..., Any], losses_of: Callable[[Any], dict[str, Any]], ctx: FitContext
+    step: Callable[..., Any],
+    losses_of: Callable[[Any], dict[str, Any]],
+    steps: int,
+    ctx: FitContext,
 ) -> Callable[..., Any]:
-    """Let a step function of OTT's tell its losses: the loop around it keeps them to itself."""
-    done = itertools.count()
+    """Let a step function of OTT's tell its losses: the loop around it keeps them to itself.
+
+    Progress counts the budget's steps, of which each of these may stand for several.
+    """
+    done = itertools.count(1)
 
     def run(*args: Any) -> Any:
         result = step(*args)
-        ctx.progress(next(done), **losses_of(result))
+        ctx.progress(max(next(done) * ctx.budget.steps // steps, 1) - 1, **losses_of(result))
         return result
 
     return run
@@ -136,6 +142,11 @@ class OTTNeuralMap(JaxMap):
     batch: int = parameter(
         256, "points of each side in one update; 0: the budget's", "as the suite's own potentials"
     )
+    updates: int = parameter(
+        500,
+        "updates at most; 0: the budget's",
+        "one takes many times as long as one of w2-amortized; presets stay in minutes",
+    )
     rate: float = parameter(3e-3, "highest learning rate, > 0", "good at n = 4 in 400 updates")
     last_rate: float = parameter(0.01, "rate at the end of the cosine, a share of the highest")
     decays: tuple[float, float] = parameter((0.9, 0.99), "Adam's decays")
@@ -146,8 +157,8 @@ class OTTNeuralMap(JaxMap):
         check_choice(name, "activation", self.activation, ACTIVATIONS)
         if not self.hidden or min(self.hidden) < 1:
             raise UsageError(f"{name}: hidden must name layers of at least one unit each")
-        if self.batch < 0 or not self.rate > 0:
-            raise UsageError(f"{name}: batch must be >= 0 and rate > 0")
+        if min(self.batch, self.updates) < 0 or not self.rate > 0:
+            raise UsageError(f"{name}: batch and updates must be >= 0 and rate > 0")
 
     def skip(self, data: MeasurePair) -> str | None:
         """Ask for the optional dependencies."""
@@ -171,6 +182,9 @@ class OTTNeuralMap(JaxMap):
         ctx: FitContext,
     ) -> Any:
         """Run the estimator on the batches of both sides; return what the view's ``kind`` holds."""
+
+    def _steps(self, ctx: FitContext) -> int:
+        return min(self.updates or ctx.budget.steps, ctx.budget.steps)
 
     def _optimiser(self, steps: int) -> Any:
         import optax

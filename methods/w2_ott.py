@@ -147,7 +147,7 @@ class W2OTT(OTTNeuralMap):
         from otbench.ot.w2.losses import DualParameters
 
         solved = self.conjugate == "lbfgs"
-        steps = ctx.budget.steps
+        steps = self._steps(ctx)
         dual = import_neural("methods.neuraldual").W2NeuralDual(
             data.dimension,
             *modules,
@@ -167,10 +167,11 @@ class W2OTT(OTTNeuralMap):
             dual.train_step_parallel = watched(
                 dual.train_step_parallel,
                 lambda result: {"dual": result[3], "amortization": result[4]},
+                steps,
                 ctx,
             )
         else:
-            dual.train_step_f = watched(dual.train_step_f, lambda r: {"dual": r[1]}, ctx)
+            dual.train_step_f = watched(dual.train_step_f, lambda r: {"dual": r[1]}, steps, ctx)
         with steered():
             dual(*sides, *sides)
         return DualParameters(flat(dual.state_f.params), flat(dual.state_g.params))

@@ -90,7 +90,9 @@ def test_training_finds_the_map(method, steps, parts):
 @needs_flax
 def test_what_is_saved_comes_back_and_is_checked(tmp_path: Path):
     reports = []
-    method = fitted(W2OTT(**SMALL, **UNSOLVED), 3, reports=reports)
+    # three updates at most, which stand for the budget's twelve
+    method = fitted(W2OTT(**SMALL, **UNSOLVED, updates=3), 12, reports=reports)
+    assert [step for step, _ in reports] == [4, 8, 12]
     assert set(reports[-1][1]) == {"dual"}
     assert not torch.equal(method.pull(Y), method.push(Y))
     method.save(tmp_path)
