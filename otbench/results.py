@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 
 from otbench.cell import read_json, slug
+from otbench.parameters import declared
+from otbench.registry import Registry
 from otbench.selection import parse_one
 
 MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
@@ -198,6 +200,15 @@ def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], Printed]]]:
     return found
 
 
+@cache
+def _defaults(method: str) -> dict[str, Any]:
+    """Return the parameters that a method has where nothing is said; none of an unknown one."""
+    registry = Registry("methods")
+    if method not in registry.names():
+        return {}
+    return {name: field.default for name, field in declared(registry.get(method).load()).items()}
+
+
 def published_number(dataset: str, method: str, task: str, metric: str) -> Printed | None:
     """Return the number that a paper prints for a cell's labels, if any does.
 
@@ -205,7 +216,8 @@ def published_number(dataset: str, method: str, task: str, metric: str) -> Print
     ----------
     dataset, method : str
         Labels. Printed under a name alone, a number stands for all parameters; under a name with
-        parameters, for the methods that have these. The one with the most parameters counts.
+        parameters, for the methods that have these, be it by default. The one with the most
+        parameters counts.
     task, metric : str
     """
     printed = _printed()
@@ -213,8 +225,9 @@ def published_number(dataset: str, method: str, task: str, metric: str) -> Print
     if (dataset, name, task, metric) not in printed:
         return None
     (spec,) = parse_one(method)
+    given = set((_defaults(name) | dict(spec.parameters)).items())
     rows = printed[dataset, name, task, metric]
-    fitting = [(len(asked), number) for asked, number in rows if asked <= set(spec.parameters)]
+    fitting = [(len(asked), number) for asked, number in rows if asked <= given]
     return max(fitting, key=lambda one: one[0])[1] if fitting else None
 
 

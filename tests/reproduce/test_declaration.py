@@ -145,9 +145,12 @@ def test_tables_with_a_spread_and_with_numbers_that_are_only_large():
     uvp = ("transport", "uvp[forward]")
     fine = published_number("w2-hd[dim=16]", row.format("mlp", "regression", "lbfgs"), *uvp)
     assert (fine.value, fine.spread) == (0.77, 0.10)
-    large = published_number("w2-hd[dim=2]", row.format("mlp", "objective", "none"), *uvp)
+    large = published_number("w2-hd", row.format("mlp", "objective", "none"), *uvp)
     assert large.value == float("inf")
     assert large.spread is None
+    # as tables print it, without what is the default
+    assert published_number("w2-hd[dim=16]", "w2-amortized", *uvp) == fine
+    assert published_number("w2-hd[dim=16]", "w2-amortized[potential=quadratic]", *uvp) is None
 
 
 def test_runs_of_another_preset_are_left_out():
