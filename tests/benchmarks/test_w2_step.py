@@ -7,9 +7,6 @@ training, where predictions are good and a conjugate takes an iteration or two, 
 convex potential with its weights moved off the start, where it takes more. Ours draws its batches
 and takes quantiles inside the step; OTT's gets them drawn. The rows ``euclidean`` give ours OTT's
 stricter tolerance as well; ``largest_entry`` is that of Amos 2023.
-
-``first`` compares what users would run: each side's own networks, of the same widths, over its
-first updates from its own start.
 """
 
 from __future__ import annotations
@@ -161,68 +158,3 @@ def test_ott_step(benchmark, ott_neural, name, dimension, state):
         iterations=1,
         warmup_rounds=1,
     )
-
-
-FIRST = 10
-FIRST_CASES = pytest.mark.parametrize(
-    ("name", "dimension"), [(name, n) for name in POTENTIALS for n in (16, 64)]
-)
-
-
-def first_updates(benchmark, name: str, dimension: int):
-    benchmark.group = f"first {FIRST} updates, own {name}, n = {dimension}, batch {BATCH}"
-    return samplers(dimension)
-
-
-@FIRST_CASES
-def test_first_updates(benchmark, name, dimension):
-    """Each side's own networks, of the same widths, from their own start."""
-    source, target = first_updates(benchmark, name, dimension)
-    loss = DualLoss(
-        POTENTIALS[name](dimension), residual_map(dimension, zero_start=True), "regression"
-    )
-    start = loss.init(jax.random.key(0), source(jax.random.key(1)))
-    optimiser = optax.adam(1e-4)
-    update = update_step(loss, optimiser, source, target, 0.999)
-    run = jax.jit(partial(jax.lax.scan, update))
-    carry = (start, optimiser.init(start), start, jnp.zeros(()))
-    keys = jax.random.split(jax.random.key(3), FIRST)
-    benchmark.pedantic(
-        lambda: jax.block_until_ready(run(carry, keys)), rounds=5, iterations=1, warmup_rounds=1
-    )
-
-
-@FIRST_CASES
-def test_ott_first_updates(benchmark, ott_neural, name, dimension):
-    from ott.neural.networks import icnn as ott_icnn
-    from ott.neural.networks import potentials as ott_potentials
-
-    source, target = first_updates(benchmark, name, dimension)
-    widths = [2 * max(dimension, 32), 2 * max(dimension, 32), max(dimension, 32)]
-    if name == "icnn":
-        potential = ott_icnn.ICNN(dim_data=dimension, dim_hidden=widths)
-    else:
-        potential = ott_potentials.PotentialMLP(widths)
-    dual = ott_neural.neuraldual.W2NeuralDual(
-        dimension,
-        potential,
-        ott_potentials.PotentialMLP(widths, is_potential=False),
-        optax.adam(1e-4),
-        optax.adam(1e-4),
-        back_and_forth=False,
-        conjugate_solver=ott_neural.conjugate.FenchelConjugateLBFGS(gtol=0.1, max_iter=100),
-        amortization_loss="regression",
-    )
-    keys = jax.random.split(jax.random.key(3), FIRST)
-    draw = jax.jit(
-        lambda key: {"source": source(key), "target": target(jax.random.fold_in(key, 1))}
-    )
-    batches = [draw(key) for key in keys]
-
-    def run():
-        states = dual.state_f, dual.state_g
-        for batch in batches:
-            states = dual.train_step_parallel(*states, batch)[:2]
-        return jax.block_until_ready(states)
-
-    benchmark.pedantic(run, rounds=2, iterations=1, warmup_rounds=1)

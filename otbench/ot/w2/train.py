@@ -49,6 +49,9 @@ class Schedule:
     kind : {"adam", "muon"}
         AdamW, or Muon: the momentum of every matrix is brought near the closest orthogonal one
         before the step, vectors go by Adam (Jordan et al. 2024; optax's).
+    matrices : float
+        Adam's rate of matrices over that of vectors: Adam moves every entry by about the rate, and
+        a row of hundreds of entries adds up.
     averaging : float
         Decay of the running average of the parameters. It starts as a plain mean, so that the first
         steps do not weigh on it: the decay is at most t / (t + 1) after t steps.
@@ -62,6 +65,7 @@ class Schedule:
     weight_decay: float = 0.0
     averaging: float = 0.999
     kind: Literal["adam", "muon"] = "adam"
+    matrices: float = 1.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("adam", "muon"):
@@ -91,7 +95,19 @@ class Schedule:
             return muon(
                 self.rates(), weight_decay=decay, adam_b1=b1, adam_b2=b2, adam_weight_decay=decay
             )
-        return optax.adamw(self.rates(), b1=b1, b2=b2, weight_decay=self.weight_decay)
+        rates = self.rates()
+
+        def adam(share: float) -> Any:
+            return optax.adamw(
+                lambda t: share * rates(t), b1=b1, b2=b2, weight_decay=self.weight_decay
+            )
+
+        if self.matrices == 1:
+            return adam(1.0)
+        return optax.multi_transform(
+            {True: adam(self.matrices), False: adam(1.0)},
+            lambda tree: jax.tree.map(lambda value: value.ndim > 1, tree),
+        )
 
 
 def paper_schedule(steps: int = 250_001) -> Schedule:

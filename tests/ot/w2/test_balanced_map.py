@@ -54,7 +54,7 @@ def potential_of(fitted: BalancedMap):
 def trained(request) -> BalancedMap:
     points = mixture(4000, request.param, 0)
     fitted = started(points)
-    schedule = Schedule(400, 2e-2, averaging=0.99, kind="muon")
+    schedule = Schedule(400, 5e-2, averaging=0.98, matrices=0.1)
     for _ in fitted.train(points, 0, schedule, BATCH):
         pass
     return fitted
