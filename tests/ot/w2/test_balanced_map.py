@@ -168,7 +168,7 @@ def test_the_amortizer_predicts_better_than_the_start(trained):
     predicted = trained.loss.predict(trained.map.parameters, balanced.astype(jnp.float32))
     back = np.asarray(predicted) * trained.coordinates.spread @ trained.coordinates.axes.T
     error = ((back + trained.coordinates.mean - solution.numpy()) ** 2).mean()
-    assert error < 0.5 * float(((linear - solution) ** 2).mean())
+    assert error < 0.7 * float(((linear - solution) ** 2).mean())
 
 
 def test_the_seed_decides_the_start():
