@@ -17,6 +17,14 @@ SEEDS = 2**32
 """JAX keys take 32 bits."""
 
 
+def check_batch(x: Tensor, dimension: int) -> None:
+    """Raise ValueError unless x is a batch (m, dimension) of at least one point."""
+    if x.ndim != 2 or x.shape[1] != dimension or not len(x):
+        raise ValueError(
+            f"points must have shape (m, {dimension}) with m >= 1, got {tuple(x.shape)}"
+        )
+
+
 def to_jax(x: Tensor) -> Array:
     """Hand a tensor to JAX; on a GPU that both see, without leaving it."""
     x = x.detach().contiguous()

@@ -79,13 +79,9 @@ def map_figure(kind: str, galleries: Mapping[str, Path]) -> Any:
     for axis in axes.flat[len(panels) :]:
         axis.set_visible(False)
     for axis, (title, draw, points) in zip(axes.flat, panels, strict=False):
-        middle, half = _frame(points)
         draw(axis)
         axis.set_title(_folded(title), fontsize=8)
-        axis.set_xlim(middle[0] - half, middle[0] + half)
-        axis.set_ylim(middle[1] - half, middle[1] + half)
-        axis.set_aspect("equal")
-        axis.tick_params(labelsize=6, length=2)
+        show_square(axis, points, MARGIN)
     figure.tight_layout(pad=0.6, h_pad=1.5)
     return figure
 
@@ -105,10 +101,19 @@ def _planar(points: np.ndarray, name: str) -> np.ndarray:
     return points
 
 
-def _frame(points: np.ndarray) -> tuple[np.ndarray, float]:
+def _frame(points: np.ndarray, margin: float = MARGIN) -> tuple[np.ndarray, float]:
     """Return middle and half the side of the square that holds points (n, 2)."""
     reach = float(np.ptp(points, axis=0).max())
-    return (points.max(0) + points.min(0)) / 2, (0.5 + MARGIN) * (reach or 1.0)
+    return (points.max(0) + points.min(0)) / 2, (0.5 + margin) * (reach or 1.0)
+
+
+def show_square(axis: Any, points: np.ndarray, margin: float) -> None:
+    """Show the square around points (n, 2), with room of a share of its side on every side."""
+    middle, half = _frame(points, margin)
+    axis.set_xlim(middle[0] - half, middle[0] + half)
+    axis.set_ylim(middle[1] - half, middle[1] + half)
+    axis.set_aspect("equal")
+    axis.tick_params(labelsize=6, length=2)
 
 
 def _both(arrays: Arrays) -> np.ndarray:

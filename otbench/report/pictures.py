@@ -21,6 +21,12 @@ def pyplot() -> Any:
     return pyplot
 
 
+def stored(file: Path, name: str) -> np.ndarray | None:
+    """Return an array of a ``gallery.npz``, None where it holds no such one."""
+    with np.load(file) as arrays:
+        return arrays[name] if name in arrays.files else None
+
+
 def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) -> Path | None:
     """Draw the paths of all methods under each other, for the same pairs.
 

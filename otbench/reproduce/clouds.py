@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from otbench.report.pictures import pyplot
+from otbench.report.maps import show_square
+from otbench.report.pictures import pyplot, stored
 
 COLUMNS = 4
 MARGIN = 0.15
@@ -43,7 +44,7 @@ def draw_clouds(rows: Sequence[Sequence[Panel]]) -> Any:
     """
     if not rows:
         return None
-    losses = {panel.title: _array(panel.file, "potential_losses") for panel in rows[0]}
+    losses = {panel.title: stored(panel.file, "potential_losses") for panel in rows[0]}
     curves = {title: values for title, values in losses.items() if values is not None}
     panels = [panel for row in rows for panel in row]
     count = len(panels) + bool(curves)
@@ -61,13 +62,8 @@ def draw_clouds(rows: Sequence[Sequence[Panel]]) -> Any:
     return figure
 
 
-def _array(file: Path, name: str) -> np.ndarray | None:
-    with np.load(file) as arrays:
-        return arrays[name] if name in arrays.files else None
-
-
 def _planar(file: Path, name: str) -> np.ndarray | None:
-    points = _array(file, name)
+    points = stored(file, name)
     if points is None or points.shape[1] == 2:
         return points
     return np.pad(points, ((0, 0), (0, 1)))
@@ -93,15 +89,9 @@ def _cloud(axis: Any, panel: Panel) -> None:
             width=0.004,
             color="#0072b2",
         )
-    known = np.concatenate([source, target])
-    middle, reach = (known.max(0) + known.min(0)) / 2, float(np.ptp(known, axis=0).max()) or 1.0
-    half = (0.5 + MARGIN) * reach
-    axis.set_xlim(middle[0] - half, middle[0] + half)
-    axis.set_ylim(middle[1] - half, middle[1] + half)
-    axis.set_aspect("equal")
+    show_square(axis, np.concatenate([source, target]), MARGIN)
     axis.set_title(panel.title, loc="left", fontsize=10)
     axis.set_xlabel(panel.scores, fontsize=8)
-    axis.tick_params(labelsize=6, length=2)
 
 
 def _losses(axis: Any, curves: dict[str, np.ndarray]) -> None:

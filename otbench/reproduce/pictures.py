@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from otbench.report.maps import curve_figure, map_figure
-from otbench.report.pictures import COLOURS, pyplot
+from otbench.report.pictures import COLOURS, pyplot, stored
 from otbench.report.terminal import number
 from otbench.reproduce.clouds import Panel, draw_clouds
 from otbench.reproduce.declaration import Reproduction, Run
@@ -106,11 +106,6 @@ def _galleries(
     return found, records
 
 
-def _stack(file: Path, name: str) -> np.ndarray | None:
-    with np.load(file) as arrays:
-        return arrays[name] if name in arrays.files else None
-
-
 def _show(axis: Any, image: np.ndarray) -> None:
     """Show an image (c, h, w), 8-bit, without axes; its brightest pixel becomes white."""
     bright = image / max(int(image.max()), 1)
@@ -122,7 +117,7 @@ def _show(axis: Any, image: np.ndarray) -> None:
 
 def _strip(file: Path, pair: int) -> np.ndarray | None:
     """Put the frames of a path side by side, (c, h, k w), with walls in colour."""
-    paths, walls = _stack(file, "paths"), _stack(file, "obstacles")
+    paths, walls = stored(file, "paths"), stored(file, "obstacles")
     if paths is None or len(paths) <= pair:
         return None
     frames = paths[pair, :: max(1, round((paths.shape[1] - 1) / STRIP_STEPS))]
@@ -159,7 +154,7 @@ def _images(sheet: _Sheet) -> Any:
         for method in run.methods:
             file = sheet.galleries.get((run.name, method))
             for name in ("images", "reconstructions") if title else ("reconstructions",):
-                stack = _stack(file, name) if file else None
+                stack = stored(file, name) if file else None
                 if stack is not None:
                     of_method = name == "reconstructions"
                     scores = sheet.scores(run, method) if of_method else ""
@@ -200,7 +195,7 @@ def _barycenters(sheet: _Sheet) -> Any:
     for row, run in zip(axes, sheet.runs, strict=True):
         for axis, method in zip(row, methods, strict=True):
             file = sheet.galleries.get((run.name, method))
-            stack = _stack(file, "barycenters") if file else None
+            stack = stored(file, "barycenters") if file else None
             if stack is None:
                 axis.axis("off")
                 continue

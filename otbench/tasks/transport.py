@@ -142,7 +142,19 @@ def held_out(data: MeasurePair, ctx: ScoreContext) -> HeldOut:
     return ctx.once("held-out", draw, of=data)
 
 
-class Transportation(Task):
+class MapTask(Task):
+    """A task of maps between two distributions."""
+
+    on: ClassVar[type] = MeasurePair
+
+    def missing(self, method: Method, data: MeasurePair) -> str | None:
+        """Need a map between distributions."""
+        if isinstance(method, TransportMap):
+            return None
+        return f"needs push: {type(method).__name__} is no TransportMap"
+
+
+class Transportation(MapTask):
     """Push held-out points of the source, and pull the images of the true map back.
 
     Where the optimal map is known, the points to pull are the images of the source points, so that
@@ -152,13 +164,6 @@ class Transportation(Task):
 
     name: ClassVar[str] = "transport"
     title: ClassVar[str] = "Held-out points carried from one distribution to the other"
-    on: ClassVar[type] = MeasurePair
-
-    def missing(self, method: Method, data: MeasurePair) -> str | None:
-        """Need a map between distributions."""
-        if isinstance(method, TransportMap):
-            return None
-        return f"needs push: {type(method).__name__} is no TransportMap"
 
     def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> Transport:
         """Return the points with what the method made of them."""

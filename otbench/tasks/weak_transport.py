@@ -12,10 +12,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.interface import MeasurePair, Method, StochasticMap, TransportMap
+from otbench.interface import MeasurePair, StochasticMap, TransportMap
 from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import BadOutput, Task, checked_points
-from otbench.tasks.transport import held_out
+from otbench.tasks.base import BadOutput, checked_points
+from otbench.tasks.transport import MapTask, held_out
 
 POINTS = 400
 """Of the held-out points: as many as the plan that is the reference has in some ten seconds."""
@@ -55,18 +55,11 @@ class WeakTransport:
     losses: Tensor | None
 
 
-class WeakTransportation(Task):
+class WeakTransportation(MapTask):
     """Draw many times where each of a few held-out points goes."""
 
     name: ClassVar[str] = "weak-transport"
     title: ClassVar[str] = "Laws that held-out points are carried to"
-    on: ClassVar[type] = MeasurePair
-
-    def missing(self, method: Method, data: MeasurePair) -> str | None:
-        """Need a map between distributions."""
-        if isinstance(method, TransportMap):
-            return None
-        return f"needs push: {type(method).__name__} is no TransportMap"
 
     def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> WeakTransport:
         """Return the points with what the method made of them."""

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from jax import Array
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 
-from otbench.ot.torch_bridge import in_buckets, to_jax, to_torch
-from otbench.ot.w2.potentials import Parameters, check_parameters
+from otbench.ot.torch_bridge import check_batch, in_buckets, to_jax, to_torch
+from otbench.ot.w2.potentials import Parameters
+from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays, read_arrays
 
 from .train import Pair, Problem
 
@@ -70,10 +70,7 @@ class LearnedMap:
         ValueError
             If the points are of another dimension.
         """
-        if x.ndim != 2 or x.shape[1] != self.dimension or not len(x):
-            raise ValueError(
-                f"points must have shape (m, {self.dimension}) with m >= 1, got {tuple(x.shape)}"
-            )
+        check_batch(x, self.dimension)
         rows = to_jax(torch.cat([x, self.problem.noise_scale * z.to(x)], dim=1))
         with jax.default_matmul_precision("highest"):
             (moved,) = in_buckets(lambda part: (self._carry(self.parameters.map, part),), rows)
@@ -81,13 +78,9 @@ class LearnedMap:
 
     def save(self, file: Path) -> None:
         """Write parameters, units and losses as safetensors."""
-        arrays = {
-            f"{network}.{name}": np.ascontiguousarray(value)
-            for network, part in self.parameters._asdict().items()
-            for name, value in part.items()
-        }
         units = np.append(self.shift, np.float32(self.scale))
-        save_file(arrays | {UNITS: units, LOSSES: np.asarray(self.losses, np.float32)}, file)
+        kept = {UNITS: units, LOSSES: np.asarray(self.losses, np.float32)}
+        save_file(named_arrays(self.parameters) | kept, file)
 
     @classmethod
     def load(cls, file: Path, problem: Problem) -> LearnedMap:
@@ -98,23 +91,10 @@ class LearnedMap:
         ValueError
             If the file is no safetensors file or holds parameters of other networks.
         """
-        try:
-            arrays = load_file(file)
-        except SafetensorError as error:
-            raise ValueError(f"{file} is no safetensors file: {error}") from error
+        arrays = read_arrays(file)
         missing = [name for name in (UNITS, LOSSES) if name not in arrays]
         if missing:
             raise ValueError(f"{file} lacks {' and '.join(missing)}")
         units, losses = arrays.pop(UNITS), arrays.pop(LOSSES)
-        parts: dict[str, Parameters] = {name: {} for name in Pair._fields}
-        for full, value in arrays.items():
-            network, _, name = full.partition(".")
-            if network not in parts:
-                raise ValueError(f"{file} holds {full}, wanted arrays of map and potential")
-            parts[network][name] = jnp.asarray(value)
-        for network, part in parts.items():
-            try:
-                check_parameters(getattr(problem, network), part)
-            except ValueError as error:
-                raise ValueError(f"{file}, {network}: {error}") from error
-        return cls(problem, Pair(**parts), units[:-1], float(units[-1]), losses)
+        parameters = checked_parameters(arrays, Pair, (problem.map, problem.potential), file)
+        return cls(problem, parameters, units[:-1], float(units[-1]), losses)

@@ -21,13 +21,14 @@ from safetensors.numpy import save_file
 from torch import Tensor
 
 from otbench.ot.gaussian import BalancedCoordinates
-from otbench.ot.torch_bridge import SEEDS, to_jax
+from otbench.ot.torch_bridge import SEEDS, check_batch, to_jax
 
 from .banded_icnn import banded_icnn
 from .conjugate import Conjugate, Solver, largest_entry
-from .learned_map import LearnedMap, checked_parameters, dual_view, read_arrays
+from .learned_map import LearnedMap, dual_view
 from .losses import DualLoss, DualParameters
 from .potentials import residual_map
+from .saved_parameters import checked_parameters, named_arrays, read_arrays
 from .train import Schedule, train
 
 STATISTICS_SAMPLE = 2048
@@ -94,9 +95,7 @@ class BalancedMap:
 
     def _on(self, x: Tensor) -> list[Tensor]:
         """Return the coordinates on the device of points, which are checked."""
-        n = len(self.coordinates.spread)
-        if x.ndim != 2 or x.shape[1] != n or not len(x):
-            raise ValueError(f"points must have shape (m, {n}) with m >= 1, got {tuple(x.shape)}")
+        check_batch(x, len(self.coordinates.spread))
         return [tensor.to(x.device) for tensor in self._tensors]
 
     def _balanced(self, x: Tensor) -> Tensor:
@@ -164,7 +163,7 @@ class BalancedMap:
             f"coordinates.{name}": np.ascontiguousarray(getattr(self.coordinates, name))
             for name in COORDINATES
         }
-        save_file(self.map.arrays() | coordinates, file)
+        save_file(named_arrays(self.map.parameters) | coordinates, file)
 
     @classmethod
     def load(
@@ -191,5 +190,6 @@ class BalancedMap:
                 f"{file} holds no map to N(0, I): {error.args[0]} is missing"
             ) from None
         new = cls(BalancedCoordinates(*values), hidden, amortizer_hidden, training, inverse)
-        new.map.parameters = checked_parameters(arrays, new.map.view, str(file))
+        view = new.map.view
+        new.map.parameters = checked_parameters(arrays, view.kind, view.networks, file)
         return new

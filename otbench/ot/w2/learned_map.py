@@ -12,21 +12,20 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from torch import Tensor
 
 from otbench.ot.gradients import gradient_of
-from otbench.ot.torch_bridge import in_buckets, to_jax, to_torch
+from otbench.ot.torch_bridge import check_batch, in_buckets, to_jax, to_torch
 
 from .cascade import Conjugate
 from .conjugate import Solver
 from .enot import ExpectileLoss, PairParameters
 from .losses import DualLoss, DualParameters
-from .potentials import Network, Parameters, check_parameters
+from .potentials import Network
+from .saved_parameters import checked_parameters, named_arrays, read_arrays
 from .scores import dual_to_half_squared_w2
 
 Tree = TypeVar("Tree", DualParameters, PairParameters)
@@ -150,23 +149,12 @@ class LearnedMap(Generic[Tree]):
             return in_buckets(partial(function, self.parameters), rows)
 
     def _rows(self, x: Tensor) -> Array:
-        if x.ndim != 2 or x.shape[1] != self.dimension or not len(x):
-            raise ValueError(
-                f"points must have shape (m, {self.dimension}) with m >= 1, got {tuple(x.shape)}"
-            )
+        check_batch(x, self.dimension)
         return to_jax(x)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the parameters, named ``network.array``."""
-        return {
-            f"{network}.{name}": np.array(value)
-            for network, part in self.parameters._asdict().items()
-            for name, value in part.items()
-        }
-
     def save(self, file: Path) -> None:
-        """Write the parameters as safetensors."""
-        save_file(self.arrays(), file)
+        """Write the parameters as safetensors, named ``network.array``."""
+        save_file(named_arrays(self.parameters), file)
 
 
 def read_parameters(file: Path, view: View[Tree]) -> Tree:
@@ -178,38 +166,4 @@ def read_parameters(file: Path, view: View[Tree]) -> Tree:
         If the file is no safetensors file, or holds parameters of other networks, values that are
         not finite, or weights with which a convex potential would not be convex.
     """
-    return checked_parameters(read_arrays(file), view, str(file))
-
-
-def read_arrays(file: Path) -> dict[str, np.ndarray]:
-    """Read a safetensors file.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    try:
-        return load_file(file)
-    except SafetensorError as error:
-        raise ValueError(f"{file} is no safetensors file: {error}") from error
-
-
-def checked_parameters(arrays: dict[str, np.ndarray], view: View[Tree], file: str) -> Tree:
-    """Return arrays named ``network.array`` as parameters; see `read_parameters`."""
-    fields = view.kind._fields
-    parts: dict[str, Parameters] = {name: {} for name in fields}
-    for full, value in arrays.items():
-        field, _, key = full.partition(".")
-        if field not in parts:
-            raise ValueError(f"{file} holds {full}, wanted arrays of {' and '.join(fields)}")
-        parts[field][key] = jnp.asarray(value)
-    for network, (name, part) in zip(view.networks, parts.items(), strict=True):
-        if network is None and part:
-            raise ValueError(f"{file}: there is no {name}, yet it has parameters {sorted(part)}")
-        if network is not None:
-            try:
-                check_parameters(network, part)
-            except ValueError as error:
-                raise ValueError(f"{file}, {name}: {error}") from error
-    return view.kind(**parts)
+    return checked_parameters(read_arrays(file), view.kind, view.networks, file)

@@ -1,0 +1,82 @@
+"""Parameters of several networks in one safetensors file, arrays named ``network.array``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from .potentials import Network, Parameters, check_parameters
+
+Tree = TypeVar("Tree")
+
+
+def named_arrays(parameters: Any) -> dict[str, np.ndarray]:
+    """Return what to save of a named tuple of flat dictionaries, one a network."""
+    return {
+        f"{network}.{name}": np.array(value)
+        for network, part in parameters._asdict().items()
+        for name, value in part.items()
+    }
+
+
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    """Read a safetensors file.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise ValueError(f"{file} is no safetensors file: {error}") from error
+
+
+def checked_parameters(
+    arrays: dict[str, np.ndarray],
+    kind: Callable[..., Tree],
+    networks: Sequence[Network | None],
+    file: Path,
+) -> Tree:
+    """Return arrays as the parameters of networks built anew.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+        Named as by `named_arrays`, and nothing else.
+    kind : type
+        The named tuple of the parameters.
+    networks : sequence of Network or None
+        One for each field of ``kind``; None has no parameters.
+    file : Path
+        For messages.
+
+    Raises
+    ------
+    ValueError
+        If they are the parameters of other networks, not finite, or weights with which a convex
+        potential would not be convex.
+    """
+    fields: tuple[str, ...] = kind._fields  # type: ignore[attr-defined]
+    parts: dict[str, Parameters] = {name: {} for name in fields}
+    for full, value in arrays.items():
+        field, _, key = full.partition(".")
+        if field not in parts:
+            raise ValueError(f"{file} holds {full}, wanted arrays of {' and '.join(fields)}")
+        parts[field][key] = jnp.asarray(value)
+    for network, (name, part) in zip(networks, parts.items(), strict=True):
+        if network is None and part:
+            raise ValueError(f"{file}: there is no {name}, yet it has parameters {sorted(part)}")
+        if network is not None:
+            try:
+                check_parameters(network, part)
+            except ValueError as error:
+                raise ValueError(f"{file}, {name}: {error}") from error
+    return kind(**parts)
