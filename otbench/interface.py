@@ -7,6 +7,8 @@ Everything a plugin author needs is importable from here. Images are float32 ten
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor
 
 from otbench.context import Budget, Diverged, FitContext
+from otbench.errors import DataError
 
 if TYPE_CHECKING:
     from otbench.ot.weak import WeakAnswer
@@ -30,6 +33,7 @@ __all__ = [
     "Diverged",
     "FitContext",
     "ImageDataset",
+    "ImagePair",
     "Interpolator",
     "JaxSampler",
     "MeasurePair",
@@ -203,6 +207,76 @@ class MeasurePair(ABC):
         batches from that.
         """
         return None
+
+
+class ImagePair(MeasurePair):
+    """Two collections of images, unpaired, to be carried from one to the other.
+
+    Points are flat images in [0, 1], in the order channel, row, column. `source` and `target` draw
+    from the training splits, with replacement; scores come from the test splits.
+
+    Parameters
+    ----------
+    name, variant : str
+    source, target : ImageDataset
+        Of one image shape. Labels, where both have them, are modes of the target that a good map
+        should reach: the classes of both number the same kinds.
+    colour_masks : Tensor, shape (n, h, w), or None
+        For each test image of the source, the share of each pixel that belongs to the thing whose
+        colour should survive; None: pixels count by their brightness.
+
+    Raises
+    ------
+    DataError
+        If the images of the two differ in shape.
+    """
+
+    image_shape: tuple[int, int, int]
+
+    def __init__(
+        self,
+        name: str,
+        variant: str,
+        source: ImageDataset,
+        target: ImageDataset,
+        colour_masks: Tensor | None = None,
+    ) -> None:
+        if source.image_shape != target.image_shape:
+            shapes = ("x".join(map(str, side.image_shape)) for side in (source, target))
+            raise DataError(
+                f"{name}: both sides need images of one shape (channels x height x width), got "
+                + " and ".join(shapes)
+            )
+        self.name, self.variant = name, variant
+        self.source_images, self.target_images = source, target
+        self.colour_masks = colour_masks
+        self.image_shape = source.image_shape
+        self.dimension = math.prod(self.image_shape)
+        digests = f"{source.sha256}/{target.sha256}"
+        self.sha256 = hashlib.sha256(digests.encode()).hexdigest()
+
+    @property
+    def classes(self) -> int | None:
+        """How many modes the labels tell apart; None where a side has none."""
+        counts = (self.source_images.classes, self.target_images.classes)
+        return None if None in counts else max(count for count in counts if count is not None)
+
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n training images of the source, flat."""
+        return _drawn(self.source_images.train, n, generator)
+
+    def target(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n training images of the target, flat."""
+        return _drawn(self.target_images.train, n, generator)
+
+    def images(self, points: Tensor) -> Tensor:
+        """Return points (n, d) as images (n, c, h, w)."""
+        return points.unflatten(1, self.image_shape)
+
+
+def _drawn(split: Split, n: int, generator: torch.Generator) -> Tensor:
+    rows = torch.randint(len(split), (n,), generator=generator)
+    return split.images[rows].flatten(1)
 
 
 Data = ImageDataset | MeasurePair

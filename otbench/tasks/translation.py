@@ -1,0 +1,102 @@
+"""Translation: carry held-out images of one collection to another, unpaired one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.interface import ImagePair, MeasurePair, StochasticMap, TransportMap
+from otbench.metrics.base import TOLERANCE, ScoreContext
+from otbench.tasks.base import BadOutput, ImagePairs
+from otbench.tasks.transport import MapTask, carried
+
+IMAGES = 1000
+"""Test images of either side at most, the first ones."""
+
+DRAWN_FROM, DRAWS = 64, 8
+"""Source images that a stochastic map carries several times, and how often."""
+
+DRAW_SEED = 7_160_008
+
+EXCESS = 0.1
+"""Mean distance of pixels from [0, 1] from which a map's images are refused: they are on another
+range. Maps that know nothing of images leave [0, 1] by less, and are clipped."""
+
+
+@dataclass(frozen=True)
+class Translated(ImagePairs):
+    """Test images of the target as ``real`` and the carried test images as ``generated``.
+
+    Attributes
+    ----------
+    source : Tensor, shape (n, c, h, w)
+        The images that were carried, row by row; in [0, 1] like all others.
+    again : Tensor, shape (k, c, h, w)
+        Other images of the target (its validation split), for what sampling alone contributes.
+    excess : float
+        Mean distance of the carried pixels from [0, 1] before they were clipped.
+    """
+
+    source: Tensor = field(kw_only=True)
+    again: Tensor = field(kw_only=True)
+    excess: float = field(kw_only=True)
+
+
+class Translation(MapTask):
+    """Carry test images of the source to images of the target."""
+
+    name: ClassVar[str] = "translation"
+    title: ClassVar[str] = "Held-out images carried to another collection"
+
+    def lacks(self, data: MeasurePair) -> str | None:
+        """Need two collections of images."""
+        return None if isinstance(data, ImagePair) else f"{data.name} is no pair of image sets"
+
+    def run(self, method: TransportMap, data: ImagePair, ctx: ScoreContext) -> Translated:
+        """Return the images with what the method made of them.
+
+        Raises
+        ------
+        BadOutput
+            If what it made are not points of the right shape, or far from [0, 1].
+        """
+        n = min(ctx.sample or IMAGES, IMAGES)
+        sides = data.source_images.test, data.target_images.test, data.target_images.validation
+        source, target, again = (split.images[:n].to(ctx.device) for split in sides)
+        moved = carried(method, source.flatten(1), ctx)
+        generated, excess = as_images(moved, data, f"{type(method).__name__}.push")
+        draws = None
+        if isinstance(method, StochasticMap):
+            generator = torch.Generator(ctx.device).manual_seed(DRAW_SEED)
+            with torch.no_grad():
+                few = method.conditional(source[:DRAWN_FROM].flatten(1), DRAWS, generator)
+            rows, _ = as_images(few.flatten(0, 1), data, f"{type(method).__name__}.conditional")
+            draws = rows.unflatten(0, few.shape[:2])
+        return Translated(
+            target, generated, False, draws, source=source, again=again, excess=excess
+        )
+
+
+def as_images(points: Tensor, data: ImagePair, call: str) -> tuple[Tensor, float]:
+    """Return points (n, d) as images, clipped to [0, 1], and how far off that they were on average.
+
+    Raises
+    ------
+    BadOutput
+        If they were off by more than `EXCESS`.
+    """
+    images = data.images(points)
+    clipped = images.clamp(0, 1)
+    excess = float((images - clipped).abs().double().mean())
+    if excess > EXCESS:
+        low, high = (float(value) for value in torch.aminmax(images))
+        hint = ""
+        if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
+            hint = "; images on [-1, 1] are brought there by (x + 1) / 2"
+        raise BadOutput(
+            f"{call} returned images with values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"
+        )
+    return clipped, excess
