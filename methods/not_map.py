@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,19 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import (
     Diverged,
     FitContext,
     MeasurePair,
     MethodCard,
     PaperSettings,
-    StochasticMap,
     parameter,
 )
-from otbench.ot.neural.costs import COSTS, WEAK, check_cost
 
-from .jax_map import START_SAMPLE, JaxMap, batch_samplers, check_choice, quiet_jax
+from .jax_map import START_SAMPLE, JaxMap, batch_samplers, quiet_jax
+from .neural_ot import COLLAPSED, PAPER, NeuralOT
 from .sampled_map import draw_both
 
 if TYPE_CHECKING:
@@ -32,13 +30,6 @@ if TYPE_CHECKING:
 REPORT_EVERY = 50
 """Steps in one compiled run, after which progress is told and the clock looked at."""
 
-COLLAPSED = 0.5
-"""Spread of the pushed points over the target's, below which a map has collapsed."""
-
-UNGUIDED_SEED, MEAN_SEED = 20_220_112, 20_220_114
-"""Of the noise where no generator is given, and of the mean map."""
-
-PAPER = "Korotin et al. 2022, toy notebooks of the release"
 SWEEP = (
     "plane:white-moons, 1500 steps, averaging 0.999, seed 0; (rate, potential_rate): squared W2 to "
     "the target, UVP in percent: (1e-4, 1e-4): 0.131, 1.4; (3e-4, 3e-4): 0.088, 1.4; "
@@ -49,33 +40,11 @@ SWEEP = (
 
 
 @dataclass
-class NOT(JaxMap, StochasticMap):
-    """A map T(x, z) trained against an unconstrained potential f."""
+class NOT(JaxMap, NeuralOT):
+    """Neural optimal transport between points, by perceptrons."""
 
-    cost: str = parameter(
-        "weak",
-        "weak (quadratic, with gamma), l2 (half the squared distance), l1 (sum of the distances "
-        "along the axes) or kernel (distance kernel, with gamma)",
-        PAPER,
-    )
-    gamma: float = parameter(
-        1.0,
-        "weight of the conditional variance of the costs weak and kernel, >= 0; above 1 a bound is "
-        "needed",
-        PAPER,
-    )
     noise_size: int = parameter(
         0, "coordinates of z; 0: as many as the points have. l2 and l1 have no noise", PAPER
-    )
-    noise_scale: float = parameter(
-        1.0,
-        "standard deviation of z, > 0",
-        "Korotin et al. 2023 (kernel NOT): the conditional variance is learned sooner than at 0.1",
-    )
-    noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER)
-    inner_steps: int = parameter(10, "updates of T before each of f, >= 1", PAPER)
-    annealing: float = parameter(
-        0.0, "share of the training, [0, 1], in which gamma rises linearly from 0", PAPER
     )
     hidden: tuple[int, ...] = parameter(
         (100, 100, 100), "units of each hidden layer of T and of f", PAPER
@@ -89,14 +58,8 @@ class NOT(JaxMap, StochasticMap):
         "train in units in which the target has mean 0 and mean variance 1: one shift and one "
         "scale for both laws, with which the problem stays the same",
     )
-    batch: int = parameter(64, "points of each side in one update; 0: the budget's", PAPER)
     rate: float = parameter(3e-4, "Adam's for T, > 0", SWEEP)
     potential_rate: float = parameter(3e-4, "Adam's for f, > 0", SWEEP)
-    halvings: tuple[float, ...] = parameter(
-        (0.5, 0.75), "shares of the training, (0, 1), at which both rates are halved"
-    )
-    clip: float = parameter(0.0, "largest norm of a gradient; 0: any", PAPER)
-    r1: float = parameter(0.0, "weight of E|grad f(y)|^2 / 2 in the potential's loss, >= 0", PAPER)
     averaging: float = parameter(
         0.99,
         "decay, per step, of the running average of T's weights, which is the map; 0: last",
@@ -104,7 +67,6 @@ class NOT(JaxMap, StochasticMap):
         "plan's: 0.99: 0.8, 1.12; 0.999: 1.4, 0.76, as means of maps that use the noise in "
         "different ways use it less",
     )
-    means: int = parameter(256, "draws of z that the mean map is over, >= 1", PAPER)
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Neural optimal transport, strong and weak costs",
@@ -143,42 +105,33 @@ class NOT(JaxMap, StochasticMap):
         relative_cost=4.0,
     )
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_choice("NOT", "cost", self.cost, tuple(COSTS))
-        try:
-            check_cost(self.cost, self.gamma, self.noise_count, self.bound > 0)
-        except ValueError as error:
-            raise UsageError(f"NOT: {error}") from error
-        if min(self.noise_size, self.bound, self.batch, self.clip, self.r1) < 0:
-            raise UsageError("NOT: noise_size, bound, batch, clip and r1 must not be negative")
-        if not min(self.noise_scale, self.rate, self.potential_rate) > 0:
-            raise UsageError("NOT: noise_scale, rate and potential_rate must be positive")
-        if min(self.inner_steps, self.means) < 1 or min(self.hidden, default=0) < 1:
-            raise UsageError("NOT: inner_steps, means and units of hidden must be at least 1")
-        if not all(0 < share < 1 for share in self.halvings):
-            raise UsageError(f"NOT: halvings must be shares in (0, 1), got {self.halvings}")
-        if not (0 <= self.averaging < 1 and 0 <= self.annealing <= 1):
-            raise UsageError("NOT: averaging must lie in [0, 1) and annealing in [0, 1]")
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the parameters."""
+        yield from super().faults()
+        if min(self.noise_size, self.bound) < 0:
+            yield "noise_size and bound must not be negative"
+        if min(self.hidden, default=0) < 1:
+            yield "hidden must name layers of at least one unit each"
 
     @property
-    def _noisy(self) -> bool:
-        return self.cost in WEAK
+    def bounded(self) -> bool:
+        """Whether the map's values are."""
+        return self.bound > 0
 
     def _problem(self, dimension: int) -> Problem:
         from otbench.ot.neural.networks import noisy_map, potential
         from otbench.ot.neural.train import Problem
 
-        noise = (self.noise_size or dimension) if self._noisy else 0
+        noise = (self.noise_size or dimension) if self.noisy else 0
         return Problem(
             noisy_map(dimension, noise, self.hidden, self.residual, self.bound),
             potential(dimension, self.hidden),
             self.cost,
-            self.gamma if self._noisy else 0.0,
+            self.gamma if self.noisy else 0.0,
             noise,
             self.noise_scale,
-            self.noise_count if self._noisy else 1,
-            self.bound > 0,
+            self.draws,
+            self.bounded,
         )
 
     def _schedule(self, steps: int) -> Schedule:
@@ -243,35 +196,13 @@ class NOT(JaxMap, StochasticMap):
         scale = float(y.double().var(dim=0, correction=0).mean().sqrt())
         return y.mean(dim=0).numpy(), scale or 1.0
 
-    def _noise(self, n: int, generator: torch.Generator) -> Tensor:
-        size = (n, self.map_.problem.noise)
-        return torch.randn(size, generator=generator, device=generator.device)
+    def noise_dimension(self) -> int:
+        """Return how many numbers z has; 0 without noise."""
+        return self.map_.problem.noise
 
-    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points, (n, d) to (n, d), each by a noise of its own.
-
-        Without a generator the noise is that of a fixed seed.
-        """
-        generator = generator or torch.Generator(x.device).manual_seed(UNGUIDED_SEED)
-        return self.map_.push(x, self._noise(len(x), generator))
-
-    def conditional(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Carry each point by the same n draws of the noise, (m, d) to (m, n, d)."""
-        if not self._noisy:
-            moved = self.map_.push(x, x.new_zeros(len(x), 0))
-            return moved.unsqueeze(1).expand(-1, n, -1).contiguous()
-        z = self._noise(n, generator)
-        moved = self.map_.push(x.repeat_interleave(n, dim=0), z.repeat(len(x), 1))
-        return moved.unflatten(0, (len(x), n))
-
-    def push_mean(self, x: Tensor) -> Tensor:
-        """Carry points by the barycentric map, the mean over ``means`` draws of a fixed seed."""
-        generator = torch.Generator(x.device).manual_seed(MEAN_SEED)
-        return self.barycentric(x, self.means, generator)
-
-    def cost_gamma(self) -> float | None:
-        """Return gamma of the quadratic costs, 0 for the strong one."""
-        return {"weak": self.gamma, "l2": 0.0}.get(self.cost)
+    def carried(self, x: Tensor, z: Tensor) -> Tensor:
+        """Carry points (m, d) by noise (m, noise) of unit variance, to points (m, d)."""
+        return self.map_.push(x, z)
 
     def potential_losses(self) -> Tensor:
         """Return L_f of every step, (steps,), in the units that training took place in."""

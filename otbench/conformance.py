@@ -24,6 +24,7 @@ from otbench.interface import (
     Budget,
     FitContext,
     ImageDataset,
+    ImagePair,
     Interpolator,
     MeasurePair,
     Method,
@@ -99,6 +100,21 @@ class TinyPair(MeasurePair):
         return float(self.shift.square().sum() + (self.matrix - torch.eye(2)).square().sum())
 
 
+def tiny_image_pair() -> ImagePair:
+    """Return a pair of gray 16x16 image sets: blobs, and the same kind of blobs dark on white."""
+    whole = tiny_images()
+
+    def side(name: str, dark: bool) -> ImageDataset:
+        def half(split: Split) -> Split:
+            small = torch.nn.functional.avg_pool2d(split.images, 2)
+            return Split(1 - small.flip(0) if dark else small)
+
+        train, validation, test = (half(s) for s in (whole.train, whole.validation, whole.test))
+        return ImageDataset(name, "tiny", train, validation, test, sha256=str(int(dark)) * 64)
+
+    return ImagePair("blobs-to-holes", "tiny", side("blobs", False), side("holes", True))
+
+
 def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:
     """Run all checks on a method, one result each; checks that build on a failed one are left out.
 
@@ -169,6 +185,8 @@ class _Suite:
             for base, kind in kinds.items()
             if isinstance(self.cls, type) and issubclass(self.cls, base)
         ]
+        if made == [_Maps] and issubclass(self.cls.runs_on, ImagePair):
+            made = [_ImageMaps]
         if not made:
             raise _Problem(
                 f"{self.plugin.value} is not a subclass of Interpolator, Autoencoder or "
@@ -291,8 +309,8 @@ class _Images(_Kind):
 class _Maps(_Kind):
     described, results = "a pair of Gaussian laws in the plane", "points"
 
-    def __init__(self) -> None:
-        self.data = TinyPair()
+    def __init__(self, data: MeasurePair | None = None, points: int = 64) -> None:
+        self.data = data or TinyPair()
         self.checks = (
             self.pushes,
             self.pulls,
@@ -300,8 +318,8 @@ class _Maps(_Kind):
             self.values_the_potential,
         )
         generator = torch.Generator().manual_seed(0)
-        self.x = self.data.source(64, generator)
-        self.y = self.data.target(64, generator)
+        self.x = self.data.source(points, generator)
+        self.y = self.data.target(points, generator)
 
     def drawn(self, method: Any) -> Tensor:
         with torch.no_grad():
@@ -310,13 +328,13 @@ class _Maps(_Kind):
 
     def pushes(self, method: Any) -> None:
         before = self.x.clone()
-        _check_tensor("push", self.drawn(method), (64, 2))
+        _check_tensor("push", self.drawn(method), tuple(self.x.shape))
         if not torch.equal(self.x, before):
             raise _Problem("push changed the points that it was given")
 
     def pulls(self, method: Any) -> None:
         if type(method).pull is not TransportMap.pull:
-            _check_tensor("pull", method.pull(self.y), (64, 2))
+            _check_tensor("pull", method.pull(self.y), tuple(self.y.shape))
 
     def values_the_dual(self, method: Any) -> None:
         if type(method).dual_value is not TransportMap.dual_value:
@@ -326,7 +344,14 @@ class _Maps(_Kind):
 
     def values_the_potential(self, method: Any) -> None:
         if type(method).potential_value is not TransportMap.potential_value:
-            _check_tensor("potential_value", method.potential_value(self.x), (64,))
+            _check_tensor("potential_value", method.potential_value(self.x), (len(self.x),))
+
+
+class _ImageMaps(_Maps):
+    described = "a pair of sets of gray 16x16 images"
+
+    def __init__(self) -> None:
+        super().__init__(tiny_image_pair(), 8)
 
 
 def _check_tensor(what: str, values: Tensor, shape: tuple[int, ...]) -> None:

@@ -22,7 +22,15 @@ from otbench.cell import Cell
 from otbench.dry_pass import dry_pass
 from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.fingerprint import code_digest
-from otbench.interface import Data, Dataset, ImageDataset, MeasurePair, Method, MethodCard
+from otbench.interface import (
+    Data,
+    Dataset,
+    ImageDataset,
+    ImagePair,
+    MeasurePair,
+    Method,
+    MethodCard,
+)
 from otbench.metrics.base import Metric
 from otbench.parameters import declared, instantiate
 from otbench.plan import IMPORTING, Answer, Grid, Request
@@ -99,6 +107,8 @@ def _misfit(method: Method, data: Data) -> str | None:
     name = type(method).__name__
     if isinstance(data, ImageDataset):
         return f"{name} is no Interpolator: it cannot run on images"
+    if kind is not None and issubclass(kind, ImagePair):
+        return f"{name} translates images: it needs a pair of image sets"
     return f"{name} is no TransportMap: it cannot carry one distribution to another"
 
 
@@ -106,12 +116,16 @@ def _budget(preset: Preset, data: Data) -> tuple[int, int]:
     """Return updates, and images or points in one."""
     if isinstance(data, ImageDataset):
         return preset.budget_for(len(data.train), data.scene is not None)
+    if isinstance(data, ImagePair):
+        return preset.translation_steps, preset.batch_size
     return preset.map_steps, MAP_BATCH
 
 
 def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
     if isinstance(data, ImageDataset):
         return preset.metrics if data.scene is None else preset.scene_metrics
+    if isinstance(data, ImagePair):
+        return preset.translation_metrics
     return preset.plane_metrics if data.dimension == 2 else preset.map_metrics
 
 

@@ -131,6 +131,27 @@ PLANE_METRICS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+TRANSLATION_METRICS: dict[str, tuple[str, ...]] = {
+    "translation": (
+        "domain-fd",
+        "domain-fd[of=floor]",
+        "domain-fd[of=identity]",
+        *(f"prdc[of={measure}]" for measure in ("precision", "recall", "density", "coverage")),
+        "modes",
+        "modes[of=kl]",
+        "pairwise-ratio",
+        "colour-r2",
+        "translation-cost",
+        "diversity",
+        "range-excess",
+        "collapse",
+        "collapse[of=step]",
+    ),
+}
+FULL_TRANSLATION_METRICS = {
+    "translation": (*TRANSLATION_METRICS["translation"], *_INCEPTION),
+}
+
 MAP_BATCH = 1024
 """Points in one update of a map (Amos 2023, appendix B)."""
 
@@ -173,6 +194,8 @@ class Preset:
         Updates of the model where a few images are all there is to learn.
     map_steps : int
         Updates of a map between two distributions, each of `MAP_BATCH` points.
+    translation_steps : int
+        Updates of a map between two collections of images, each of ``batch_size``.
     steps : int or None
         Updates of the model; None where ``epochs`` counts instead.
     epochs : float or None
@@ -187,6 +210,7 @@ class Preset:
     doc: str
     scene_steps: int
     map_steps: int
+    translation_steps: int
     steps: int | None = None
     epochs: float | None = None
     batch_size: int = 64
@@ -197,6 +221,9 @@ class Preset:
     scene_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: SCENE_METRICS)
     map_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: MAP_METRICS)
     plane_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: PLANE_METRICS)
+    translation_metrics: dict[str, tuple[str, ...]] = field(
+        default_factory=lambda: FULL_TRANSLATION_METRICS
+    )
 
     def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
         """Return the budget in updates, and the images in one, for a training split of this size.
@@ -220,24 +247,29 @@ PRESETS = {
             "does everything run? Numbers mean nothing.",
             scene_steps=8,
             map_steps=20,
+            translation_steps=5,
             steps=8,
             sizes=Sizes(sample=256, train_sample=256, pairs=8, midpoints=128),
             metrics=QUICK_METRICS,
+            translation_metrics=TRANSLATION_METRICS,
         ),
         Preset(
             "quick",
             "the default: 500 updates, all methods on MNIST in under 10 minutes on two cores",
             scene_steps=1000,
             map_steps=5000,
+            translation_steps=500,
             steps=500,
             sizes=Sizes(train_sample=10_000),
             metrics=QUICK_METRICS,
+            translation_metrics=TRANSLATION_METRICS,
         ),
         Preset(
             "standard",
             "10 epochs, three seeds, Inception scores",
             scene_steps=5000,
             map_steps=30_000,
+            translation_steps=5000,
             epochs=10,
             seeds=3,
         ),
@@ -246,6 +278,7 @@ PRESETS = {
             "each paper's own settings where it has any, five seeds; a GPU's work",
             scene_steps=20_000,
             map_steps=250_001,
+            translation_steps=100_001,
             epochs=100,
             seeds=5,
             track="native",

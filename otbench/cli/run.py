@@ -119,7 +119,7 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     """Write tables and pictures, and print them."""
     from otbench.cell import slug
     from otbench.report.maps import KINDS, curve_sheet, map_sheet
-    from otbench.report.pictures import interpolation_sheet
+    from otbench.report.pictures import interpolation_sheet, translation_sheet
     from otbench.report.terminal import print_tables
     from otbench.results import table, write_tables
 
@@ -138,6 +138,7 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
                 records.setdefault(job.cell.method, []).append(record)
         name = slug(dataset)
         sheets = [interpolation_sheet(ordered, out / f"interpolation-{name}.png")]
+        sheets.append(translation_sheet(ordered, out / f"translation-{name}.png"))
         sheets += [map_sheet(kind, ordered, out / f"{kind}-{name}.png") for kind in KINDS]
         sheets.append(curve_sheet(records, out / f"curve-{name}.png"))
         written += [sheet for sheet in sheets if sheet]

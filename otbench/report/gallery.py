@@ -12,6 +12,7 @@ from otbench.interface import (
     Autoencoder,
     Data,
     ImageDataset,
+    ImagePair,
     Interpolator,
     MeasurePair,
     Method,
@@ -27,6 +28,9 @@ IMAGES = 8
 PATHS = 4
 CLOUD = 2000
 """Points of each distribution."""
+
+TRANSLATIONS = 12
+"""Images of either side."""
 
 GRID = 81
 """Points along a side of the grid."""
@@ -48,6 +52,8 @@ def write_gallery(path: Path, method: Method, data: Data, ctx: ScoreContext) -> 
     """Write what a person may want to look at, if the data are such; see the functions below."""
     if isinstance(method, Interpolator) and isinstance(data, ImageDataset):
         write_images(path, method, data, ctx)
+    elif isinstance(method, TransportMap) and isinstance(data, ImagePair):
+        write_translations(path, method, data, ctx)
     elif isinstance(method, TransportMap) and isinstance(data, MeasurePair):
         write_clouds(path, method, data, ctx)
 
@@ -78,6 +84,28 @@ def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: Score
     if data.dimension == 2:
         arrays |= _over_a_grid(method, source, ctx)
     np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+
+
+def write_translations(
+    path: Path, method: TransportMap, data: ImagePair, ctx: ScoreContext
+) -> None:
+    """Write test ``images`` of the source, what they are ``translated`` to, and ``targets``.
+
+    Each (n, c, h, w), 8-bit. Of a stochastic map there are ``draws`` (m, k, c, h, w) for the first
+    images besides.
+    """
+    source, target = (
+        s.test.images[:TRANSLATIONS] for s in (data.source_images, data.target_images)
+    )
+    moved, _ = transport.push(method, source.flatten(1).to(ctx.device), ctx)
+    arrays = {"images": source, "translated": data.images(moved), "targets": target}
+    if isinstance(method, StochasticMap):
+        generator = torch.Generator(ctx.device).manual_seed(transport.PUSH_SEED)
+        few = source[:PATHS].flatten(1).to(ctx.device)
+        with torch.no_grad():
+            draws = method.conditional(few, TRANSLATIONS, generator)
+        arrays["draws"] = draws.unflatten(2, data.image_shape)
+    np.savez_compressed(path, **{name: _bytes(stack) for name, stack in arrays.items()})  # type: ignore[arg-type]
 
 
 def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dict[str, np.ndarray]:

@@ -44,20 +44,47 @@ def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) 
     Path or None
         None where no gallery holds paths.
     """
-    strips = {}
-    for label, file in galleries.items():
-        with np.load(file) as arrays:
-            if "paths" in arrays:
-                strips[label] = arrays["paths"][:pairs]
+    found = {label: stored(file, "paths") for label, file in galleries.items()}
+    strips = {label: paths[:pairs] for label, paths in found.items() if paths is not None}
+    return _sheet(strips, path, 5.2, 0.55)
+
+
+def translation_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
+    """Draw images of the source, what each method makes of them, and images of the target.
+
+    Parameters
+    ----------
+    galleries : dict of str to Path
+        Method labels, and the ``gallery.npz`` of each.
+    path : Path
+        The PNG to write.
+
+    Returns
+    -------
+    Path or None
+        None where no gallery holds translations.
+    """
+    found = {label: stored(file, "translated") for label, file in galleries.items()}
+    made = {label: images[None] for label, images in found.items() if images is not None}
+    if not made:
+        return None
+    first = galleries[next(iter(made))]
+    ends = {name: stored(first, name) for name in ("images", "targets")}
+    source, target = (np.asarray(images)[None] for images in ends.values())
+    return _sheet({"source": source, **made, "target": target}, path, 9.0, 0.75)
+
+
+def _sheet(strips: dict[str, np.ndarray], path: Path, width: float, height: float) -> Path | None:
+    """Draw strips (n, k, c, h, w) under each other, n side by side, each so many inches large."""
     if not strips:
         return None
     plots = pyplot()
-    count = min(len(paths) for paths in strips.values())
+    count = min(len(images) for images in strips.values())
     figure, axes = plots.subplots(
-        len(strips), count, figsize=(5.2 * count, 0.55 * len(strips) + 0.3), squeeze=False
+        len(strips), count, figsize=(width * count, height * len(strips) + 0.3), squeeze=False
     )
-    for row, (label, paths) in zip(axes, strips.items(), strict=True):
-        for axis, frames in zip(row, paths, strict=False):
+    for row, (label, stacks) in zip(axes, strips.items(), strict=True):
+        for axis, frames in zip(row, stacks, strict=False):
             strip = np.concatenate(list(frames), axis=2).transpose(1, 2, 0)
             axis.imshow(strip.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_xticks([])

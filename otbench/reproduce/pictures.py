@@ -153,10 +153,11 @@ def _images(sheet: _Sheet) -> Any:
         title = run.name
         for method in run.methods:
             file = sheet.galleries.get((run.name, method))
-            for name in ("images", "reconstructions") if title else ("reconstructions",):
+            made = ("reconstructions", "translated")
+            for name in ("images", *made) if title else made:
                 stack = stored(file, name) if file else None
                 if stack is not None:
-                    of_method = name == "reconstructions"
+                    of_method = name in made
                     scores = sheet.scores(run, method) if of_method else ""
                     strip = np.concatenate(list(stack), 2)
                     strips.append((title, method if of_method else "data", strip, scores))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otbench.errors import DataError
-from otbench.interface import MeasurePair, Method, TransportMap
+from otbench.interface import ImagePair, MeasurePair, Method, TransportMap
 from otbench.metrics.base import ScoreContext
 from otbench.tasks.base import BadOutput, Task, checked_points
 
@@ -154,7 +154,15 @@ class MapTask(Task):
         return f"needs push: {type(method).__name__} is no TransportMap"
 
 
-class Transportation(MapTask):
+class PointTask(MapTask):
+    """A task whose points are drawn afresh from the two laws, which image sets do not allow."""
+
+    def lacks(self, data: MeasurePair) -> str | None:
+        """Leave pairs of image sets to the task of their own."""
+        return "images are scored by the task translation" if isinstance(data, ImagePair) else None
+
+
+class Transportation(PointTask):
     """Push held-out points of the source, and pull the images of the true map back.
 
     Where the optimal map is known, the points to pull are the images of the source points, so that

@@ -15,7 +15,7 @@ from torch import Tensor
 from otbench.interface import MeasurePair, StochasticMap, TransportMap
 from otbench.metrics.base import ScoreContext
 from otbench.tasks.base import BadOutput, checked_points
-from otbench.tasks.transport import MapTask, held_out
+from otbench.tasks.transport import PointTask, held_out
 
 POINTS = 400
 """Of the held-out points: as many as the plan that is the reference has in some ten seconds."""
@@ -55,7 +55,7 @@ class WeakTransport:
     losses: Tensor | None
 
 
-class WeakTransportation(MapTask):
+class WeakTransportation(PointTask):
     """Draw many times where each of a few held-out points goes."""
 
     name: ClassVar[str] = "weak-transport"

@@ -155,7 +155,7 @@ def test_divergence_ends_training() -> None:
         ({"gamma": 1.2}, "bound the map's values"),
         ({"gamma": -1.0}, "not be negative"),
         ({"inner_steps": 0}, "at least 1"),
-        ({"hidden": ()}, "at least 1"),
+        ({"hidden": ()}, "at least one unit"),
         ({"noise_scale": 0.0}, "must be positive"),
         ({"halvings": (0.5, 1.5)}, "shares in"),
         ({"averaging": 1.0}, r"in \[0, 1\)"),

@@ -1,0 +1,164 @@
+"""Networks of image translation: a U-Net that may take noise, and a residual network to a number.
+
+The layout is that of the release of Neural optimal transport (Korotin et al. 2022), whose sizes
+are one setting of it; group normalisation stands for its batch normalisation, so that an image's
+translation depends on no other image.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+SLOPE = 0.2
+"""Slope of the potential's leaky rectifier for negative input."""
+
+GROUP = 8
+"""Channels that are normalised together, where there are as many."""
+
+RESIDUE = 0.1
+"""Weight of a residual block's branch."""
+
+STRETCH, BEND = 1.7159, 2 / 3
+"""Of the bounded output STRETCH tanh(BEND o) (LeCun et al. 1998), which passes 1 at o = 1."""
+
+
+def _normalised(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(max(1, channels // GROUP), channels)
+
+
+def _pair(inputs: int, outputs: int, between: int = 0) -> nn.Sequential:
+    between = between or outputs
+    return nn.Sequential(
+        nn.Conv2d(inputs, between, 3, padding=1, bias=False),
+        _normalised(between),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(between, outputs, 3, padding=1, bias=False),
+        _normalised(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class UNet(nn.Module):
+    """Images and maps of noise to images, with connections across at every scale.
+
+    Parameters
+    ----------
+    channels : int
+        Colours.
+    noise : int
+        Maps of noise that come in beside the colours.
+    width : int
+        Channels at full size, doubled at each scale but the last; 48 in the release.
+    scales : int
+        Halvings; both sides of the images must be multiples of 2^scales. 4 in the release.
+    residual : bool
+        The network is added to the image; its last layer starts at a tenth, so that the map starts
+        near the identity.
+    bounded : bool
+        The output is `STRETCH` tanh(`BEND` o), also with ``residual``, where o = 0 is the image.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        noise: int = 0,
+        width: int = 16,
+        scales: int = 2,
+        residual: bool = True,
+        bounded: bool = False,
+    ) -> None:
+        super().__init__()
+        self.residual, self.bounded, self.channels = residual, bounded, channels
+        widths = [width << scale for scale in range(scales)] + [width << max(scales - 1, 0)]
+        self.stem = _pair(channels + noise, width)
+        self.down = nn.ModuleList(_pair(a, b) for a, b in itertools.pairwise(widths))
+        below = widths[-1]
+        up = []
+        for scale in reversed(range(scales)):
+            across = widths[scale]
+            after = max(width, across // 2)
+            up.append(_pair(below + across, after, (below + across) // 2))
+            below = after
+        self.up = nn.ModuleList(up)
+        self.last = nn.Conv2d(below, channels, 1)
+
+    def damp(self) -> None:
+        """Put the last layer to a tenth, where the network is added to the image."""
+        if self.residual:
+            with torch.no_grad():
+                self.last.weight.mul_(0.1)
+                self.last.bias.zero_()  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, channels + noise, h, w), the image on [-1, 1] first, to (n, channels, h, w)."""
+        image = x[:, : self.channels]
+        x = self.stem(x)
+        across = [x]
+        for block in self.down:
+            x = block(functional.max_pool2d(x, 2))
+            across.append(x)
+        across.pop()
+        for block in self.up:
+            wide = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)
+            x = block(torch.cat([across.pop(), wide], 1))
+        x = self.last(x)
+        if not self.bounded:
+            return image + x if self.residual else x
+        if self.residual:
+            x = x + torch.atanh(image / STRETCH) / BEND
+        return STRETCH * torch.tanh(BEND * x)
+
+
+class _Residual(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.second(functional.leaky_relu(self.first(x), SLOPE))
+        straight = x if self.shortcut is None else self.shortcut(x)
+        return functional.leaky_relu(straight + RESIDUE * branch, SLOPE)
+
+
+class ResidualPotential(nn.Module):
+    """Images to one real number each, by residual blocks without any normalisation.
+
+    A convolution at full size, then halvings with a block each until a side is below 8.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width; the sides at least 4.
+    width : int
+        Channels at full size, doubled at each scale up to ``widest``; 64 and 512 in the release.
+    widest : int
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], width: int = 16, widest: int = 64
+    ) -> None:
+        super().__init__()
+        channels, height, width_ = image_shape
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.LeakyReLU(SLOPE, inplace=True),
+        ]
+        side, deep = min(height, width_), width
+        halvings = 0
+        while side >= 8:
+            wider = min(2 * deep, widest)
+            layers += [nn.AvgPool2d(2), _Residual(deep, wider)]
+            side, deep, halvings = side // 2, wider, halvings + 1
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.last = nn.Linear(deep * (height >> halvings) * (width_ >> halvings), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (n, c, h, w) on [-1, 1] to numbers (n,)."""
+        values: Tensor = self.last(self.body(x))
+        return values[:, 0]
