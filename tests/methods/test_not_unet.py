@@ -50,7 +50,7 @@ def shifted_pair(shift: float) -> ImagePair:
     def side(name: str, seed: int, by: float) -> ImageDataset:
         def split(n: int, part: int) -> Split:
             level = torch.rand(n, 1, 1, 1, generator=seeded(seed + part)) * 0.4 + 0.1
-            return Split((level + by).expand(n, 1, 8, 8).contiguous())
+            return Split((level + by).expand(n, 1, 4, 4).contiguous())
 
         return ImageDataset(name, "v", split(512, 0), split(8, 1), split(64, 2), name)
 
@@ -63,7 +63,7 @@ def test_it_learns_the_shift_that_is_optimal() -> None:
     method = NOTUNet(**SMALL | wider, rate=1e-3, potential_rate=1e-3, r1=0.1)
     x = pair.source_images.test.images.flatten(1)
     before = fitted(NOTUNet(**SMALL, rate=1e-9), 1, pair).push(x)
-    moved = fitted(method, 250, pair).push(x)
+    moved = fitted(method, 300, pair).push(x)
     variance = float(x.var(0).sum())
 
     def uvp(y: Tensor) -> float:
@@ -152,8 +152,9 @@ def test_r1_holds_the_slope_down(strong: NOTUNet) -> None:
         plain, whole = method.potential_loss(-y, y.clone())
     step = 1e-2 * torch.randn(y.shape, generator=seeded(4))
     # by finite differences: the directional derivative never exceeds the slope
-    slope = (method.score(y + step) - method.score(y - step)).abs() / (2 * step.norm(dim=1))
-    assert float(whole - plain) >= float(slope.square().mean())
+    rise = (method.score(y + step) - method.score(y - step)).detach()
+    slope = rise.abs() / (2 * step.norm(dim=1))
+    assert float((whole - plain).detach()) >= float(slope.square().mean())
 
 
 def test_what_it_reports_and_keeps(tmp_path: Path, weak: NOTUNet) -> None:
