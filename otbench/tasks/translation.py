@@ -21,9 +21,10 @@ DRAWN_FROM, DRAWS = 64, 8
 
 DRAW_SEED = 7_160_008
 
-EXCESS = 0.1
-"""Mean distance of pixels from [0, 1] from which a map's images are refused: they are on another
-range. Maps that know nothing of images leave [0, 1] by less, and are clipped."""
+FAR, SHARE = 0.25, 0.01
+"""Images of which more than this share of the numbers lies farther than this from [0, 1] are on
+another range, and refused. Maps that know nothing of images leave [0, 1] by less: they are clipped.
+"""
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,12 @@ def as_images(points: Tensor, data: ImagePair, call: str) -> tuple[Tensor, float
     Raises
     ------
     BadOutput
-        If they were off by more than `EXCESS`.
+        If they were so far off that they must be on another range, see `FAR`.
     """
     images = data.images(points)
     clipped = images.clamp(0, 1)
-    excess = float((images - clipped).abs().double().mean())
-    if excess > EXCESS:
+    excess = (images - clipped).abs()
+    if float((excess > FAR).double().mean()) > SHARE:
         low, high = (float(value) for value in torch.aminmax(images))
         hint = ""
         if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
@@ -99,4 +100,4 @@ def as_images(points: Tensor, data: ImagePair, call: str) -> tuple[Tensor, float
         raise BadOutput(
             f"{call} returned images with values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"
         )
-    return clipped, excess
+    return clipped, float(excess.double().mean())
