@@ -72,17 +72,13 @@ def read_attributes(file: Path) -> dict[str, tuple[int, int]]:
     for fields in lines:
         if not fields:
             continue
-        numbers = [field.strip() for field in fields[1:]]
-        if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
-            variant, count = 0, 0
-        else:
-            variant, count = map(int, numbers)
-        if variant >= count:
+        numbers = [int(field) for field in fields[1:] if field.strip().isdecimal()]
+        if len(fields) != 3 or len(numbers) != 2 or numbers[0] >= numbers[1]:
             raise DataError(
                 f"{file}, line {lines.line_num}: wanted an attribute, its variant from 0, and how "
                 f'many there are, such as "face_shape", 4, 7; got {", ".join(fields)[:80]!r}'
             )
-        attributes[fields[0].strip()] = variant, count
+        attributes[fields[0].strip()] = numbers[0], numbers[1]
     return attributes
 
 

@@ -101,13 +101,18 @@ class UserImages(Dataset):
         ------
         UsageError
             If none was named.
+        DataError
+            If it is not there.
         """
         if not self.path:
             raise UsageError(
                 f"{self.name} is not downloaded by otbench: name the folder that holds "
                 f"{self.release}, as {self.name}[path=PATH]"
             )
-        return Path(self.path).expanduser()
+        root = Path(self.path).expanduser()
+        if not root.is_dir():
+            raise DataError(f"{self.name}: {root} is no folder; it should hold {self.release}")
+        return root
 
     def nothing(self, root: Path) -> DataError:
         """Return the error of a folder without images."""
