@@ -50,8 +50,7 @@ def by_index(root: Path, files: list[Path]) -> Parts:
 def capped(parts: Parts, limit: int) -> Parts:
     """Keep the first files of each split, in proportion, at most ``limit`` in all; 0 keeps all.
 
-    Since splits are made before, an image is never in one split with a limit and in another
-    without.
+    Splits are made before: an image stays in its split whatever the limit.
     """
     total = sum(map(len, parts))
     if not limit or limit >= total:

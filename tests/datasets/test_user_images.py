@@ -212,6 +212,20 @@ def test_sub_folders_are_read_in_their_order(tmp_path, cartoons):
     assert nested.train.labels.tolist() == [(5 * i) % 11 for i in order[:25]]
 
 
+def test_the_digest_follows_images_labels_and_splits(some_photos, some_cartoons):
+    photos, cartoons = CelebA(str(some_photos), 32), CartoonSet(str(some_cartoons), 32)
+    digests = [photos.load().sha256, cartoons.load().sha256]
+    (some_cartoons / "cs10111.csv").write_text('"face_color", 9, 11\n')
+    digests.append(cartoons.load().sha256)
+    (some_cartoons / "cs10111.png").write_bytes((some_cartoons / "cs10000.png").read_bytes())
+    digests.append(cartoons.load().sha256)
+    for turns in ([0] * 8 + [1, 1, 2, 2], [0] * 9 + [1, 2, 2]):
+        (some_photos / "list_eval_partition.txt").write_text(partition(turns))
+        digests.append(photos.load().sha256)
+    assert len(set(digests)) == 6
+    assert photos.load().sha256 == digests[-1]
+
+
 # -------------------------------------------------------------------------------------------- pair
 def test_the_pair(photos, cartoons):
     pair = CelebACartoonSet(str(photos), str(cartoons)).load()
