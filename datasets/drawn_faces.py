@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor
 
 from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Split, parameter
-from otbench_datasets.face_factors import HAIR_STYLES, Factors
+from otbench_datasets.face_factors import HAIR_STYLES, MODES, Factors
 from otbench_datasets.face_geometry import FACE, Material, coverage
-from otbench_datasets.splits import tensor_digest
+from otbench_datasets.splits import tensor_digest, variant_name
 
 SIZES = (16, 32, 64)
 
@@ -110,6 +110,20 @@ def palette(factors: Factors, skin: Tensor, hair: Tensor) -> Tensor:
     return colours
 
 
+def check_faces(name: str, size: int, parts: tuple[int, int, int]) -> None:
+    """Check the size of the images and how many each split has.
+
+    Raises
+    ------
+    UsageError
+        If one of them cannot be; ``name`` is the data set's, for the message.
+    """
+    if size not in SIZES:
+        raise UsageError(f"{name}: size must be one of {', '.join(map(str, SIZES))}, got {size}")
+    if min(parts) < 1:
+        raise UsageError(f"{name} needs at least one image in each split")
+
+
 @dataclass
 class DrawnFaces(Dataset):
     """What the data sets of drawn faces share: sizes, labels, splits."""
@@ -126,35 +140,28 @@ class DrawnFaces(Dataset):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if self.size not in SIZES:
-            raise UsageError(
-                f"{self.name}: size must be one of {', '.join(map(str, SIZES))}, got {self.size}"
-            )
+        check_faces(self.name, self.size, (self.train, self.validation, self.test))
         if self.labels not in ("hair", "mode"):
             raise UsageError(f"{self.name}: labels must be hair or mode, got {self.labels!r}")
-        if min(self.train, self.validation, self.test) < 1:
-            raise UsageError(f"{self.name} needs at least one image in each split")
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""
+        return self.dataset(self.faces())
+
+    def faces(self) -> Faces:
+        """Draw the faces of all splits: training, validation, test."""
+        return type(self).drawer(self.train + self.validation + self.test, self.size, self.seed)
+
+    def dataset(self, faces: Faces) -> ImageDataset:
+        """Label and split the faces drawn."""
         sizes = (self.train, self.validation, self.test)
-        faces = type(self).drawer(sum(sizes), self.size, self.seed)
-        labels = faces.factors.hair_style if self.labels == "hair" else faces.factors.mode
+        by_hair = self.labels == "hair"
+        labels = faces.factors.hair_style if by_hair else faces.factors.mode
         splits = map(Split, faces.images.split(sizes), labels.split(sizes))
         return ImageDataset(
             self.name,
-            self._variant(),
+            variant_name(self, str(self.size), "labels", "train", "validation", "test", "seed"),
             *splits,
             sha256=tensor_digest(faces.images, labels),
-            classes=len(HAIR_STYLES) if self.labels == "hair" else 24,
+            classes=len(HAIR_STYLES) if by_hair else MODES,
         )
-
-    def _variant(self) -> str:
-        """Return the size, then whatever else is not at its default."""
-        known = {f.name: f.default for f in fields(self)}
-        other = [
-            f"{name}{getattr(self, name)}"
-            for name in ("labels", "train", "validation", "test", "seed")
-            if getattr(self, name) != known[name]
-        ]
-        return "-".join([str(self.size), *other])

@@ -23,6 +23,9 @@ HAIR_STYLES = ("short", "long", "curly", "bun")
 EYES = ("open", "dots", "smiling")
 MOUTHS = ("smile", "closed", "round")
 
+MODES = LEVELS["hair_style"] * LEVELS["mouth"] * LEVELS["glasses"]
+"""Kinds of faces that `Factors.mode` tells apart."""
+
 FACE_WIDTHS = (0.205, 0.265)
 EYE_SPACINGS = (0.085, 0.118)
 """Ranges of the continuous factors, uniform: half the width of the face, and from its middle to an

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -52,17 +53,14 @@ class Folder(Dataset):
             )
         root = Path(self.path).expanduser()
         files, classes = list_images(root)
-        images = self._read(files)
+        images = read_images(files, self.size, "set gray=true", gray=self.gray)
         labels = None
         if classes:
             index = {name: i for i, name in enumerate(classes)}
             labels = torch.tensor([index[file.relative_to(root).parts[0]] for file in files])
         splits = stratified(images, labels)
         if not all(len(split) for split in splits):
-            raise DataError(
-                f"{root} holds too few images ({len(files)}, the first is {files[0].name}): "
-                "training, validation and test need one each, so at least three in one folder"
-            )
+            raise too_few(root, files)
         return ImageDataset(
             "folder",
             f"{root.resolve().name}-{self.size}{'-gray' if self.gray else ''}",
@@ -71,19 +69,62 @@ class Folder(Dataset):
             classes=len(classes) or None,
         )
 
-    def _read(self, files: list[Path]) -> Tensor:
-        images = torch.empty(0)
-        for i, file in enumerate(files):
-            image = read_image(file, self.size, self.gray)
-            if i == 0:
-                images = torch.empty(len(files), *image.shape)
-            if image.shape != images.shape[1:]:
-                raise DataError(
-                    f"{file} has {len(image)} channel(s), but {files[0]} has {images.shape[1]}: "
-                    "give all the same, or set gray=true"
-                )
-            images[i] = image
-        return images
+
+def read_images(
+    files: list[Path], size: int, remedy: str, *, gray: bool = False, on_white: bool = False
+) -> Tensor:
+    """Read images of one kind, shape (n, c, size, size), float32 in [0, 1].
+
+    Parameters
+    ----------
+    files : list of Path
+    size : int
+    remedy : str
+        What helps where some are gray and others in colour, for the message.
+    gray, on_white : bool
+        See `read_image`.
+
+    Raises
+    ------
+    DataError
+        If a file is broken or has another number of channels than the first.
+    """
+    first = read_image(files[0], size, gray, on_white)
+    images = torch.empty(len(files), *first.shape)
+    for i, file in enumerate(files):
+        image = read_image(file, size, gray, on_white) if i else first
+        if image.shape != first.shape:
+            raise DataError(
+                f"{file} has {len(image)} channel(s), but {files[0]} has {len(first)}: "
+                f"give all the same, or {remedy}"
+            )
+        images[i] = image
+    return images
+
+
+def too_few(root: Path, files: list[Path]) -> DataError:
+    """Return the error of a folder whose images do not fill three splits."""
+    return DataError(
+        f"{root} holds too few images ({len(files)}, the first is {files[0].name}): "
+        "training, validation and test need one each, so at least three in one folder"
+    )
+
+
+def walk(root: Path, accept: Callable[[str], bool]) -> list[Path]:
+    """Return the files below a folder whose names are accepted, sorted by path, hidden ones not.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, or a part of it cannot be read.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder")
+    files = []
+    for place, folders, names in os.walk(root, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(place, name) for name in names if name[0] != "." and accept(name)]
+    return sorted(files, key=lambda file: file.relative_to(root).parts)
 
 
 def list_images(root: Path) -> tuple[list[Path], list[str]]:
@@ -95,19 +136,9 @@ def list_images(root: Path) -> tuple[list[Path], list[str]]:
         If there is no such folder or no image in it; if images lie both in the folder and in
         sub-folders; if the sub-folders are splits.
     """
-    if not root.is_dir():
-        raise DataError(f"{root} is no folder")
-    files = []
-    for place, folders, names in os.walk(root, onerror=_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [
-            Path(place, name)
-            for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
-        ]
+    files = walk(root, lambda name: Path(name).suffix.lower() in SUFFIXES)
     if not files:
         raise DataError(f"{root} holds no image ({', '.join(sorted(SUFFIXES))})")
-    files.sort(key=lambda file: file.relative_to(root).parts)
     loose = [file for file in files if file.parent == root]
     classes = sorted({file.relative_to(root).parts[0] for file in files if file not in set(loose)})
     if loose and classes:
@@ -124,8 +155,17 @@ def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
-def read_image(file: Path, size: int, gray: bool) -> Tensor:
+def read_image(file: Path, size: int, gray: bool, on_white: bool = False) -> Tensor:
     """Read one image as float32 (c, size, size) in [0, 1], with one channel or three.
+
+    Parameters
+    ----------
+    file : Path
+    size : int
+    gray : bool
+        Turn colour into gray.
+    on_white : bool
+        Lay what is transparent on white; otherwise transparency is dropped.
 
     Raises
     ------
@@ -139,10 +179,19 @@ def read_image(file: Path, size: int, gray: bool) -> Tensor:
             warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
             with PIL.Image.open(file) as image:
                 image.load()
-                return _to_tensor(image, size, gray)
+                return _to_tensor(_opaque(image) if on_white else image, size, gray)
     # Pillow's readers raise many kinds of errors on broken files; each of them means the same here.
     except Exception as error:
         raise DataError(f"{file} is broken or no image: {error}") from error
+
+
+def _opaque(image: Image) -> Image:
+    import PIL.Image
+
+    if not image.has_transparency_data:
+        return image
+    white = PIL.Image.new("RGBA", image.size, "white")
+    return PIL.Image.alpha_composite(white, image.convert("RGBA"))
 
 
 def _to_tensor(image: Image, size: int, gray: bool) -> Tensor:

@@ -8,9 +8,35 @@ from typing import ClassVar
 
 from otbench.assets import store
 from otbench.errors import DataError, DataWarning
-from otbench.interface import ImageDataset
+from otbench.interface import ImageDataset, Split
 from otbench_datasets.idx import IDXDataset, read_full, read_pair
 from otbench_datasets.splits import stratified
+
+
+def read_mnist(binarize: bool = False) -> tuple[str, tuple[Split, Split, Split], str]:
+    """Read MNIST, or 5,000 of its images where the whole cannot be had; see `MNIST`.
+
+    Returns
+    -------
+    variant : str
+        ``full`` or ``5k``.
+    splits : tuple of Split
+        Training, validation, test; images (n, 1, 32, 32).
+    sha256 : str
+    """
+    try:
+        folder = store.require("mnist")
+    except DataError as fault:
+        asset = "mnist-5k"
+        whole = read_pair(store.require(asset), "", binarize)
+        warnings.warn(
+            f"MNIST's 70,000 images cannot be had: going on with 5,000 of them, variant '5k'. "
+            f"Numbers are not comparable with those of the full set.\n{fault}",
+            DataWarning,
+            stacklevel=3,
+        )
+        return "5k", stratified(whole.images, whole.labels), store.digest(asset)
+    return "full", read_full(folder, binarize), store.digest("mnist")
 
 
 @dataclass
@@ -28,19 +54,4 @@ class MNIST(IDXDataset):
 
     def load(self) -> ImageDataset:
         """Read the images; see `otbench.interface.Dataset.load`."""
-        try:
-            folder = store.require("mnist")
-        except DataError as fault:
-            asset, variant = "mnist-5k", "5k"
-            whole = read_pair(store.require(asset), "", self.binarize)
-            splits = stratified(whole.images, whole.labels)
-            warnings.warn(
-                f"MNIST's 70,000 images cannot be had: going on with 5,000 of them, variant '5k'. "
-                f"Numbers are not comparable with those of the full set.\n{fault}",
-                DataWarning,
-                stacklevel=2,
-            )
-        else:
-            asset, variant = "mnist", "full"
-            splits = read_full(folder, self.binarize)
-        return self.assembled("mnist", variant, splits, store.digest(asset))
+        return self.assembled("mnist", *read_mnist(self.binarize))

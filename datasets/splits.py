@@ -1,13 +1,14 @@
-"""Fixed splits for data sets that come without them."""
+"""Fixed splits for data sets that come without them; digests and names of what is in use."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import fields
 
 import torch
 from torch import Tensor
 
-from otbench.interface import Split
+from otbench.interface import Dataset, Split
 
 # Of ten images in a row of one class: 7 train, 2 test, 1 validation. The first three go one to each
 # part, so that even three images fill all three.
@@ -61,3 +62,14 @@ def tensor_digest(*tensors: Tensor | None) -> str:
             digest.update(f"{tuple(tensor.shape)}{tensor.dtype}".encode())
             digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def variant_name(dataset: Dataset, start: str, *names: str) -> str:
+    """Return ``start``, then each parameter named that is not at its default, with its value."""
+    defaults = {f.name: f.default for f in fields(dataset)}  # type: ignore[arg-type]
+    other = [
+        f"{name}{getattr(dataset, name)}"
+        for name in names
+        if getattr(dataset, name) != defaults[name]
+    ]
+    return "-".join([start, *other])

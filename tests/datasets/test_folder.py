@@ -9,6 +9,7 @@ import torch
 
 from otbench.errors import DataError, UsageError
 from otbench_datasets.folder import Folder
+from otbench_datasets.folder_pair import FolderPair
 
 
 def save(path, array):
@@ -137,3 +138,50 @@ def test_doubtful_layouts_are_refused(tmp_path, draw):
 
 def test_the_path_is_the_first_parameter():
     assert dataclasses.fields(Folder)[0].name == "path"
+
+
+# ------------------------------------------------------------------------------------- two folders
+def classes(root, names, draw, shape=(8, 8, 3)):
+    for label in names:
+        for i in range(10):
+            save(root / label / f"{i}.png", draw.integers(0, 256, shape))
+    return str(root)
+
+
+def test_a_pair_reads_each_folder_as_folder_does(tmp_path, draw):
+    source, target = (classes(tmp_path / n, ("cats", "dogs"), draw) for n in ("photos", "comics"))
+    pair = FolderPair(source, target, size=16).load()
+    assert (pair.name, pair.variant) == ("folder-pair", "photos-to-comics-16")
+    assert (pair.image_shape, pair.classes) == ((3, 16, 16), 2)
+    for side, place in ((pair.source_images, source), (pair.target_images, target)):
+        alone = Folder(place, size=16).load()
+        for name in ("train", "validation", "test"):
+            assert torch.equal(getattr(side, name).images, getattr(alone, name).images)
+            assert torch.equal(getattr(side, name).labels, getattr(alone, name).labels)
+    assert FolderPair(source, target, size=16).load().sha256 == pair.sha256
+    assert FolderPair(target, source, size=16).load().sha256 != pair.sha256
+
+
+@pytest.mark.parametrize("names", [("cats", "hens"), ("cats", "dogs", "hens"), ("",)])
+def test_classes_of_other_names_are_no_modes(tmp_path, draw, names):
+    source = classes(tmp_path / "a", ("cats", "dogs"), draw)
+    pair = FolderPair(source, classes(tmp_path / "b", names, draw)).load()
+    for side in (pair.source_images, pair.target_images):
+        assert side.classes is None
+        assert {part.labels for part in (side.train, side.validation, side.test)} == {None}
+    assert pair.classes is None
+    assert torch.equal(pair.source_images.test.images, Folder(source).load().test.images)
+
+
+def test_a_pair_needs_two_folders_of_one_kind(tmp_path, draw):
+    colour = classes(tmp_path / "a", ("",), draw)
+    for given in ({}, {"source": colour}, {"target": colour}):
+        with pytest.raises(UsageError, match=r"folder-pair\[source=PATH,target=PATH\]"):
+            FolderPair(**given).load()
+    with pytest.raises(DataError, match="nowhere is no folder"):
+        FolderPair(colour, str(tmp_path / "nowhere")).load()
+    gray = classes(tmp_path / "b", ("",), draw, (8, 8))
+    with pytest.raises(DataError, match=r"images of one shape.*3x32x32 and 1x32x32"):
+        FolderPair(colour, gray).load()
+    both = FolderPair(colour, gray, gray=True).load()
+    assert (both.image_shape, both.variant) == ((1, 32, 32), "a-to-b-32-gray")
