@@ -78,7 +78,7 @@ class ScoreContext:
     batch_size : int
         Images that pass a network at once.
     curve : list of dict
-        The method's error while it trained, if it was followed; see `otbench.curve`.
+        What the method was like while it trained, if it was followed; see `otbench.curve`.
     """
 
     device: torch.device

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from otbench.assets import store
-from otbench.interface import ImageDataset
+from otbench.interface import ImageDataset, ImagePair
 from otbench.metrics.base import ScoreContext, check_images
 from otbench.metrics.lenet import SIDE, load_lenet
 
@@ -49,7 +49,7 @@ def assets(name: str) -> tuple[str, ...]:
     return () if name == "lenet" else (INCEPTION_ASSET,)
 
 
-def missing(name: str, data: ImageDataset) -> str | None:
+def missing(name: str, data: ImageDataset | ImagePair) -> str | None:
     """Say why an extractor cannot read the images, or None."""
     height, width = data.image_shape[1:]
     if name == "lenet" and (height, width) != (SIDE, SIDE):
@@ -120,15 +120,24 @@ def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
     if path.exists():
         return load_file(path)["features"].to(images.device)
     features = compute()
+    if not write_whole(path, {"features": features.cpu().contiguous()}):
+        warnings.warn(f"features are not kept: cannot write {path.parent}", stacklevel=2)
+    return features
+
+
+def write_whole(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> bool:
+    """Write a safetensors file that appears whole or not at all; tell whether it could be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             part = Path(folder) / path.name
-            save_file({"features": features.cpu().contiguous()}, part)
+            save_file(dict(tensors), part, metadata)
             part.replace(path)
     except OSError:
-        warnings.warn(f"features are not kept: cannot write {path.parent}", stacklevel=2)
-    return features
+        return False
+    return True
 
 
 def features_of(images: Tensor, name: str, ctx: ScoreContext, keep: bool = False) -> Tensor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset
+from otbench.interface import ImageDataset, ImagePair
 from otbench.metrics import features
 from otbench.metrics.base import Direction, Metric, ScoreContext, Undefined, Value
 from otbench.tasks.base import ImagePairs, Paths
@@ -81,7 +81,8 @@ class FeatureDistance(Metric):
     """A distance between real and generated images, as sets, in a space of features.
 
     For reconstruction it compares the test images with their reconstructions; for interpolation,
-    the test images with the middle frames of `ScoreContext.midpoints` random pairs.
+    the test images with the middle frames of `ScoreContext.midpoints` random pairs; for
+    translation, test images of the target with the carried test images of the source.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ class FeatureDistance(Metric):
     features: str = "lenet"
     n: int = 0
 
-    tasks: ClassVar[tuple[str, ...]] = ("reconstruction", "interpolation")
+    tasks: ClassVar[tuple[str, ...]] = ("reconstruction", "interpolation", "translation")
     direction: ClassVar[Direction] = "lower"
 
     def __post_init__(self) -> None:
@@ -114,7 +115,7 @@ class FeatureDistance(Metric):
         """The weights of the extractor, where they are not shipped."""
         return features.assets(self.features)
 
-    def missing(self, data: ImageDataset) -> str | None:
+    def missing(self, data: ImageDataset | ImagePair) -> str | None:
         """Refuse images that the extractor cannot read."""
         return features.missing(self.features, data)
 

@@ -48,12 +48,13 @@ class TimeToUVP(MapMetric):
 
     def compute(self, artefact: Transport, ctx: ScoreContext) -> Value:
         """Find the first checkpoint that is good enough."""
-        if not ctx.curve:
+        curve = [point for point in ctx.curve if "uvp" in point]
+        if not curve:
             raise Undefined("its error was not followed: fit calls no ctx.checkpoint")
-        for point in ctx.curve:
+        for point in curve:
             if point["uvp"] <= self.percent:
-                return Value(point["seconds"], None, len(ctx.curve))
-        best = min(ctx.curve, key=lambda point: point["uvp"])
+                return Value(point["seconds"], None, len(curve))
+        best = min(curve, key=lambda point: point["uvp"])
         raise Undefined(
             f"{self.percent:g} percent was not reached: the least was {best['uvp']:.3g}, after "
             f"{best['seconds']:.3g} of {ctx.curve[-1]['seconds']:.3g} s of training"

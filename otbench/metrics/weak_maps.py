@@ -73,12 +73,12 @@ def _solved(artefact: WeakTransport, gamma: float, ctx: ScoreContext) -> Discret
     x, y = (points.double().numpy(force=True) for points in (artefact.source, artefact.target))
     answer = ctx.data.weak_answer(gamma)
     if answer is None:
-        return discrete_answer(x, y, gamma, _kept(x, y, gamma))
+        return discrete_answer(x, y, gamma, plan_file(x, y, gamma))
     variances = np.full(len(x), answer.conditional_variance)
     return DiscreteAnswer(answer.barycentric(x), variances, answer.cost)
 
 
-def _kept(x: np.ndarray, y: np.ndarray, gamma: float) -> Path | None:
+def plan_file(x: np.ndarray, y: np.ndarray, gamma: float) -> Path | None:
     """Return the file for a solution: named by the points themselves, and gamma."""
     if len(x) < CACHED_FROM:
         return None

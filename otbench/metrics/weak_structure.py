@@ -92,6 +92,25 @@ class BarycentricMonotonicity(WeakMapMetric):
         return Value(float(share), None, len(artefact.source))
 
 
+def spread_ratio(pushed: Tensor, target: Tensor) -> float:
+    """Return the mean distance of all pairs of pushed points over that of the target's.
+
+    Parameters
+    ----------
+    pushed, target : Tensor, shape (n, d), (m, d)
+        float64; n and m at least 2.
+
+    Raises
+    ------
+    Undefined
+        If all points of the target are one.
+    """
+    due = float(torch.pdist(target).mean())
+    if not due > 0:
+        raise Undefined("the target is a single point: it has no spread")
+    return float(torch.pdist(pushed).mean()) / due
+
+
 @dataclass(frozen=True)
 class SpreadRatio(WeakMapMetric):
     """Mean distance of two pushed points over that of two target points.
@@ -115,10 +134,7 @@ class SpreadRatio(WeakMapMetric):
             raise Undefined("a single point has no pair")
         rows = torch.arange(m, device=artefact.draws.device)
         pushed, target = artefact.draws[rows, rows % k].double(), artefact.target.double()
-        due = float(torch.pdist(target).mean())
-        if not due > 0:
-            raise Undefined("the target is a single point: it has no spread")
-        return bounded(Value(float(torch.pdist(pushed).mean()) / due, None, m), self.id)
+        return bounded(Value(spread_ratio(pushed, target), None, m), self.id)
 
 
 @dataclass(frozen=True)

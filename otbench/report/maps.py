@@ -58,7 +58,7 @@ def map_sheet(kind: str, galleries: Mapping[str, Path], path: Path) -> Path | No
     Path or None
         None where no gallery holds what the picture needs.
     """
-    return _saved(map_figure(kind, galleries), path)
+    return saved(map_figure(kind, galleries), path)
 
 
 def map_figure(kind: str, galleries: Mapping[str, Path]) -> Any:
@@ -80,13 +80,14 @@ def map_figure(kind: str, galleries: Mapping[str, Path]) -> Any:
         axis.set_visible(False)
     for axis, (title, draw, points) in zip(axes.flat, panels, strict=False):
         draw(axis)
-        axis.set_title(_folded(title), fontsize=8)
+        axis.set_title(folded(title), fontsize=8)
         show_square(axis, points, MARGIN)
     figure.tight_layout(pad=0.6, h_pad=1.5)
     return figure
 
 
-def _saved(figure: Any, path: Path) -> Path | None:
+def saved(figure: Any, path: Path) -> Path | None:
+    """Write a figure and close it; None stays None."""
     if figure is None:
         return None
     figure.savefig(path, dpi=120)
@@ -120,7 +121,8 @@ def _both(arrays: Arrays) -> np.ndarray:
     return np.concatenate([arrays["source"], arrays["target"]])
 
 
-def _folded(title: str) -> str:
+def folded(title: str) -> str:
+    """Break a label of methods and parameters into lines of 30 characters."""
     lines = title.replace(",", ", ").replace("[", " [").split("\n")
     return "\n".join(textwrap.fill(line, 30, break_on_hyphens=False) for line in lines)
 
@@ -220,7 +222,7 @@ Records = Mapping[str, Sequence[Mapping[str, Any]]]
 
 def curve_sheet(records: Records, path: Path) -> Path | None:
     """Draw the unexplained variance over the seconds of training; see `curve_figure`."""
-    return _saved(curve_figure({"": records}), path)
+    return saved(curve_figure({"": records}), path)
 
 
 def curve_figure(panels: Mapping[str, Records]) -> Any:
@@ -246,9 +248,9 @@ def curve_figure(panels: Mapping[str, Records]) -> Any:
     figure, axes = pyplot().subplots(1, len(panels), figsize=size, squeeze=False)
     for axis, (title, records) in zip(axes[0], panels.items(), strict=True):
         for (method, own), colour in zip(records.items(), cycle(COLOURS), strict=False):
-            label: str | None = _folded(method)
+            label: str | None = folded(method)
             for record in own:
-                points = record.get("curve", [])
+                points = _errors(record)
                 values = [min(point["uvp"], CAP) for point in points]
                 if points:
                     seconds = [point["seconds"] for point in points]
@@ -288,7 +290,12 @@ def _logarithmic(axis: Any) -> None:
 
 
 def _followed(records: Records) -> bool:
-    return any(record.get("curve") for own in records.values() for record in own)
+    return any(_errors(record) for own in records.values() for record in own)
+
+
+def _errors(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the points of a record's curve that tell an error: maps of images have none."""
+    return [point for point in record.get("curve", []) if "uvp" in point]
 
 
 def _final(record: Mapping[str, Any]) -> float | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from otbench.assets import store
-from otbench.interface import ImageDataset
-from otbench.metrics import features, lpips
+from otbench.interface import ImageDataset, ImagePair, Split
+from otbench.metrics import domain, features, lpips
 from otbench.metrics.base import ScoreContext
+from otbench.tasks.translation import Translated
 
 
 @pytest.fixture
@@ -64,3 +68,74 @@ def inception_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = {key: value for key, value in state.items() if not key.startswith("fc.")}
     save_file(kept, folder / features.INCEPTION_WEIGHTS)
     return folder
+
+
+MODES, SIDE = 4, 16
+
+
+@pytest.fixture(scope="session")
+def image_pair() -> ImagePair:
+    """Return soft discs and hard squares in four corners, RGB; the corner is the mode."""
+    return make_pair(3, True)
+
+
+@pytest.fixture(scope="session")
+def bare_pair() -> ImagePair:
+    """Return the same in gray and without labels."""
+    return make_pair(1, False)
+
+
+def make_pair(channels: int, labelled: bool) -> ImagePair:
+    """Draw 16x16 images on a dark ground; each side has a digest of its own."""
+    generator = torch.Generator().manual_seed(0)
+    axis = torch.arange(SIDE) + 0.5
+
+    def split(n: int, soft: bool) -> Split:
+        labels = torch.randint(MODES, (n,), generator=generator)
+        centres = 4 + 8 * torch.stack([labels // 2, labels % 2], 1)
+        centres = centres + torch.rand(n, 2, generator=generator) - 0.5
+        rows = (axis.view(1, -1, 1) - centres[:, 0].view(-1, 1, 1)).abs()
+        columns = (axis.view(1, 1, -1) - centres[:, 1].view(-1, 1, 1)).abs()
+        disc, square = torch.exp(-(rows**2 + columns**2) / 8), (torch.maximum(rows, columns) < 3)
+        colour = 0.3 + 0.7 * torch.rand(n, channels, 1, 1, generator=generator)
+        images = (disc if soft else square.float()).unsqueeze(1) * colour
+        return Split(images, labels if labelled else None)
+
+    def side(name: str, soft: bool) -> ImageDataset:
+        splits = [split(n, soft) for n in (256, 128, 160)]
+        digest = f"{name}-{channels}-{labelled}"
+        return ImageDataset(name, "tiny", *splits, sha256=digest, classes=MODES if labelled else None)
+
+    return ImagePair("discs-to-squares", "tiny", side("discs", True), side("squares", False))
+
+
+@pytest.fixture(scope="session")
+def classifier_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache folder that the classifiers of all tests are kept in."""
+    return tmp_path_factory.mktemp("classifiers")
+
+
+@pytest.fixture
+def pair_scoring(
+    image_pair: ImagePair, classifier_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> ScoreContext:
+    """Return a context for the labelled pair; its classifier is trained once, and shortly."""
+    monkeypatch.setattr(domain, "STEPS", 80)
+    monkeypatch.setenv("OTBENCH_HOME", str(classifier_home))
+    return ScoreContext(torch.device("cpu"), 0, image_pair)
+
+
+@pytest.fixture
+def translated(image_pair: ImagePair) -> Callable[..., Translated]:
+    """Return what makes an artefact of the pair's test images; by default the perfect map's."""
+
+    def make(generated: Tensor | None = None, **changes: Any) -> Translated:
+        source, target = image_pair.source_images.test, image_pair.target_images
+        n = len(source.images)
+        if generated is None:
+            generated = target.train.images[:n]
+        contents = {"source": source.images[: len(generated)], "again": target.validation.images}
+        contents |= {"excess": 0.0, "samples": None} | changes
+        return Translated(target.test.images, generated, False, **contents)
+
+    return make

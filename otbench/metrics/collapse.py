@@ -1,0 +1,77 @@
+"""When a map has collapsed: a rule over what was seen of it while it trained.
+
+A collapsed map answers with few images whatever it is given. The signs are those by which claim 7
+of the suite's list is judged (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220, in whose
+setting it happened some thousand updates into a training that had looked well).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Point = Mapping[str, Any]
+"""``step`` and, as far as they were measured, ``coverage``, ``pairwise`` and ``modes``."""
+
+FALL = 0.5
+"""Part of its running maximum that coverage must not fall below, twice in a row."""
+
+LEARNED = 0.1
+"""Coverage from which on a map has learned something that can be lost."""
+
+PAIRWISE, MODES = 0.5, 0.5
+"""Least ratio of distances, and least share of modes, of a map that has not collapsed."""
+
+JUDGED_FROM = 0.5
+"""Part of the training after which too few modes or too small distances are a collapse: an early
+map has not learned anything yet."""
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """Where a collapse was seen, and by what.
+
+    Attributes
+    ----------
+    step : int
+        The evaluation that settled it.
+    sign : {"coverage", "pairwise", "modes"}
+    """
+
+    step: int
+    sign: str
+
+
+def narrow(point: Point) -> str | None:
+    """Return which of the two signs that need no history a map shows, or None."""
+    if point.get("pairwise", 1.0) < PAIRWISE:
+        return "pairwise"
+    return "modes" if point.get("modes", 1.0) < MODES else None
+
+
+def collapse_in(points: Sequence[Point]) -> Collapse | None:
+    """Return the first collapse in the evaluations of a training, or None.
+
+    It is one when coverage is below half of its running maximum at two evaluations in a row, where
+    the maximum had come to at least `LEARNED`; or when, from the middle of the training on, the
+    ratio of pairwise distances is below 0.5 or fewer than half of the modes are reached. The last
+    evaluation is the trained map, and is judged like all others.
+
+    Parameters
+    ----------
+    points : sequence of mapping
+        In the order of the steps. Points without any of the three numbers say nothing.
+    """
+    points = [point for point in points if point.keys() & {"coverage", "pairwise", "modes"}]
+    best, low = 0.0, 0
+    for point in points:
+        if "coverage" in point:
+            best = max(best, point["coverage"])
+            low = low + 1 if best >= LEARNED and point["coverage"] < FALL * best else 0
+        if low >= 2:
+            return Collapse(point["step"], "coverage")
+        sign = narrow(point) if point["step"] >= JUDGED_FROM * points[-1]["step"] else None
+        if sign is not None:
+            return Collapse(point["step"], sign)
+    return None

@@ -1,0 +1,98 @@
+"""Whether a map keeps colours: what is dark stays dark, what is red stays red."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from otbench.metrics.base import Direction, ScoreContext, Undefined, Value
+from otbench.metrics.translation import TranslationMetric
+from otbench.tasks.translation import Translated
+
+LEAST = 10
+"""Images that a regression of three colours on three colours is made from, at least."""
+
+
+def mean_colour(images: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean colour of each image, shape (n, c), float64.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, c, h, w)
+    weights : Tensor, shape (n, h, w)
+        At least 0. An image whose weights are all 0 has no mean: NaN.
+    """
+    heavy = weights.double().unsqueeze(1)
+    return (images.double() * heavy).sum((2, 3)) / heavy.sum((2, 3))
+
+
+def explained(x: np.ndarray, y: np.ndarray) -> float:
+    r"""Return the R^2 of the least-squares regression of y on x, with intercept.
+
+    :math:`1 - \sum\|y - \hat y\|^2 / \sum\|y - \bar y\|^2` over all coordinates together, on the
+    points that it was fitted to (not adjusted for their number).
+
+    Parameters
+    ----------
+    x, y : array, shape (n, d), (n, e)
+
+    Raises
+    ------
+    Undefined
+        If y is the same everywhere.
+    """
+    total = float(((y - y.mean(0)) ** 2).sum())
+    if not total > 1e-12 * max(1.0, float((y**2).sum())):
+        raise Undefined("all carried images have one mean colour: there is nothing to explain")
+    design = np.column_stack([np.ones(len(x)), x])
+    fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
+    return 1 - float(((y - fitted) ** 2).sum()) / total
+
+
+@dataclass(frozen=True)
+class ColourR2(TranslationMetric):
+    """R^2 of a linear regression of the mean colour of T(x) on that of x, all colours together.
+
+    1 where the colour of an image says what colour it is carried to, 0 where it says nothing. The
+    pixels that count are those of the pair's `colour_masks`, which belong to the source image, for
+    x and T(x) alike; without masks, each image's own by their brightness (the largest colour). An
+    image that no pixel counts of is left out.
+    """
+
+    direction: ClassVar[Direction] = "higher"
+    range: ClassVar[str] = "[0, 1]"
+    title: ClassVar[str] = "Colour explained by the source's colour"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "colour_r2"
+
+    def missing(self, data: Any) -> str | None:
+        """Need colours."""
+        channels = data.image_shape[0]
+        return None if channels == 3 else f"images of {channels} channel(s) have no colour"
+
+    def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Fit, in float64 on the CPU; n is the number of images that count."""
+        x, y = artefact.source, artefact.generated
+        masks = ctx.data.colour_masks
+        if masks is None:
+            weights = x.amax(1), y.amax(1)
+        else:
+            if len(masks) < len(x) or masks.shape[1:] != x.shape[2:]:
+                raise ValueError(
+                    f"colour_masks {tuple(masks.shape)} do not fit images {tuple(x.shape)}"
+                )
+            weights = (masks[: len(x)].to(x.device),) * 2
+        colours = [
+            mean_colour(images, heavy).numpy(force=True)
+            for images, heavy in zip((x, y), weights, strict=True)
+        ]
+        known = np.isfinite(np.concatenate(colours, 1)).all(1)
+        if known.sum() < LEAST:
+            raise Undefined(f"needs {LEAST} images with a colour, got {known.sum()}")
+        return Value(explained(*(colour[known] for colour in colours)), None, int(known.sum()))

@@ -1,0 +1,240 @@
+"""A small classifier of the two sides of an image pair; its features serve several metrics.
+
+Inception knows neither digits nor cartoons, so a network is trained for each pair, the same for all
+methods: on both training splits, to tell the source from the target and, where there are labels,
+their modes. The features are the layer before the heads, 64 numbers. It trains from a fixed seed,
+never inside the clock of a method, and lies in the cache folder afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn import functional
+
+from otbench.assets import store
+from otbench.context import Budget, FitContext
+from otbench.interface import ImagePair, Split
+from otbench.metrics.base import ScoreContext, check_images
+from otbench.metrics.features import write_whole
+from otbench.nn.backbone import SLOPE, initialise
+from otbench.nn.training import Optimiser
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Of network and training; part of the file's name, and to be raised when either changes."""
+
+STEPS, BATCH, RATE, SEED = 400, 128, 4e-3, 0
+"""Updates, images in one (half of each side), peak rate, seed: 12 s at 32x32 on one thread."""
+
+HELD_OUT = 1000
+"""Test images of either side at most that accuracies are measured on, the first ones."""
+
+GRID = 4
+"""Side of the last map of features."""
+
+
+class DomainNet(nn.Module):
+    """Strided 3x3 convolutions down to a grid of at most 4x4, and two linear layers.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+        Channels, height, width; any size.
+    classes : int
+        Modes to tell apart, 0 for none.
+    """
+
+    dimension = 64
+    """Features: the outputs of the layer before the heads, before their rectifier."""
+
+    def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
+        super().__init__()
+        channels, height, width = image_shape
+        sides = [(height, width)]
+        while max(sides[-1]) > GRID:
+            sides.append(((sides[-1][0] + 1) // 2, (sides[-1][1] + 1) // 2))
+        layers: list[nn.Module] = []
+        # The large maps are narrow: each layer then costs about the same, at any size.
+        for level in reversed(range(len(sides) - 1)):
+            wider = max(8, self.dimension >> max(0, level - 1))
+            layers += [nn.Conv2d(channels, wider, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+            channels = wider
+        last = channels * sides[-1][0] * sides[-1][1]
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(last, self.dimension))
+        self.heads = nn.Linear(self.dimension, 1 + classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Map images (n, c, h, w) in [0, 1] to features (n, 64)."""
+        result: Tensor = self.body(x)
+        return result
+
+    def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return from features (n, 64) the logits of the target (n,) and of the modes (n, m)."""
+        logits = self.heads(torch.relu(features))
+        return logits[:, 0], logits[:, 1:]
+
+
+@dataclass(frozen=True)
+class DomainClassifier:
+    """A trained network and what it is worth on held-out images.
+
+    Attributes
+    ----------
+    network : DomainNet
+        Frozen.
+    domain_accuracy : float
+        Share of test images, half of each side, whose side it tells.
+    mode_accuracy : float or None
+        Share of the target's test images whose mode it tells; None without labels.
+    """
+
+    network: DomainNet
+    domain_accuracy: float
+    mode_accuracy: float | None
+
+    def modes(self, features: Tensor) -> Tensor:
+        """Return the most likely mode of each image from its features (n, 64), int64 (n,)."""
+        return self.network.answers(features)[1].argmax(1)
+
+
+def mode_count(pair: ImagePair) -> int | None:
+    """Return how many modes the labels of a pair number, None unless all splits have labels."""
+    sides = pair.source_images, pair.target_images
+    splits = [split for side in sides for split in (side.train, side.test)]
+    return None if any(split.labels is None for split in splits) else pair.classes
+
+
+def train(pair: ImagePair, device: torch.device) -> DomainClassifier:
+    """Train on both training splits, from a fixed seed, and measure on both test splits.
+
+    The cross-entropies of side and mode are added. Neither torch's own randomness nor the caller's
+    choice about gradients has a part in it.
+    """
+    classes = mode_count(pair) or 0
+    source, target = pair.source_images.train, pair.target_images.train
+    check_images(source=source.images, target=target.images)
+    ctx = FitContext(Budget(STEPS, BATCH // 2), SEED)
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        network = DomainNet(pair.image_shape, classes)
+        initialise(network, ctx.generator("init"))
+        network.to(device)
+        optimiser = Optimiser(network.parameters(), ctx.budget, RATE)
+        batches = [
+            ctx.stream(torch.arange(len(side)), axis)
+            for side, axis in ((source, "source"), (target, "target"))
+        ]
+        is_target = torch.arange(2, device=device).repeat_interleave(BATCH // 2).float()
+        for step, rows, columns in zip(ctx.steps(), *batches, strict=False):
+            images = torch.cat([source.images[rows], target.images[columns]]).to(device)
+            side, modes = network.answers(network.features(images))
+            loss = functional.binary_cross_entropy_with_logits(side, is_target)
+            if classes:
+                labels = torch.cat([_labels(source, rows), _labels(target, columns)])
+                loss = loss + functional.cross_entropy(modes, labels.to(device))
+            optimiser.step(loss)
+            ctx.progress(step, loss=loss)
+    network.requires_grad_(False).eval()
+    found = _measured(network, pair, device)
+    log.info("domain classifier: %.1f s, %s", ctx.seconds, _accuracies(found))
+    return found
+
+
+def _labels(split: Split, rows: Tensor) -> Tensor:
+    assert split.labels is not None
+    return split.labels[rows]
+
+
+def _measured(network: DomainNet, pair: ImagePair, device: torch.device) -> DomainClassifier:
+    shares, right = [], None
+    with torch.no_grad():
+        for expected, side in enumerate((pair.source_images, pair.target_images)):
+            images = side.test.images[:HELD_OUT]
+            parts = [network.features(part.to(device)) for part in images.split(BATCH)]
+            told, modes = network.answers(torch.cat(parts))
+            shares.append(float(((told > 0) == bool(expected)).double().mean()))
+    if modes.shape[1]:
+        labels = _labels(pair.target_images.test, torch.arange(len(modes))).to(device)
+        right = float((modes.argmax(1) == labels).double().mean())
+    return DomainClassifier(network, sum(shares) / 2, right)
+
+
+def _accuracies(found: DomainClassifier) -> dict[str, str]:
+    shares = {"domain": found.domain_accuracy, "mode": found.mode_accuracy}
+    return {name: repr(share) for name, share in shares.items() if share is not None}
+
+
+def file_of(pair: ImagePair) -> Path:
+    """Return the file of a pair's classifier, named by version and the data's digest."""
+    return store.home() / "features" / f"domain-v{VERSION}-{pair.sha256[:32]}.safetensors"
+
+
+def stored_or_trained(pair: ImagePair, device: torch.device) -> DomainClassifier:
+    """Read the classifier of a pair, or train it and keep it.
+
+    One process trains while others that want the same wait. Where the folder cannot be written,
+    it is kept in memory only. A file that does not fit is made anew.
+    """
+    path = file_of(pair)
+    if (found := _read(path, pair, device)) is not None:
+        return found
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        warnings.warn(f"the domain classifier is not kept: no lock {lock.lock_file}", stacklevel=2)
+        return train(pair, device)
+    try:
+        found = _read(path, pair, device)
+        if found is None:
+            found = train(pair, device)
+            if not write_whole(path, found.network.state_dict(), _accuracies(found)):
+                warnings.warn(f"the domain classifier is not kept: {path}", stacklevel=2)
+        return found
+    finally:
+        lock.release()
+
+
+def _read(path: Path, pair: ImagePair, device: torch.device) -> DomainClassifier | None:
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            shares = {name: float(share) for name, share in (file.metadata() or {}).items()}
+        with torch.random.fork_rng(devices=[]):
+            network = DomainNet(pair.image_shape, mode_count(pair) or 0)
+        network.load_state_dict(state)
+        network.requires_grad_(False).eval().to(device)
+        return DomainClassifier(network, shares["domain"], shares.get("mode"))
+    except OSError:
+        return None
+    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        log.warning("%s does not hold what it should: %s", path, error)
+        return None
+
+
+def classifier(ctx: ScoreContext) -> DomainClassifier:
+    """Return the classifier of the cell's pair, read or trained once a cell."""
+    pair: ImagePair = ctx.data
+    return ctx.once("domain-classifier", lambda: stored_or_trained(pair, ctx.device), of=pair)
+
+
+def domain_features(images: Tensor, ctx: ScoreContext) -> Tensor:
+    """Return the features (n, 64) of images in [0, 1], computed once a cell for each stack.
+
+    Raises
+    ------
+    ValueError
+        If the images lie outside [0, 1].
+    """
+    check_images(images=images)
+    network = classifier(ctx).network
+    return ctx.once("domain-features", lambda: ctx.batched(network.features, images), of=images)

@@ -1,0 +1,214 @@
+"""What carried images are like pixel by pixel: how far they went, how much they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from otbench.metrics.base import (
+    Direction,
+    Metric,
+    ScoreContext,
+    Undefined,
+    Value,
+    check_choice,
+    check_images,
+)
+from otbench.metrics.fidelity import conditional_variance
+from otbench.metrics.pixel import squared_error
+from otbench.metrics.weak_maps import plan_file
+from otbench.metrics.weak_structure import spread_ratio
+from otbench.ot.weak import discrete_answer
+from otbench.tasks.translation import Translated
+
+PLANNED = 1000
+"""Images of either side at most that the exact plan is between, the first ones."""
+
+
+class TranslationMetric(Metric):
+    """What all metrics of the task ``translation`` share: images in [0, 1]."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("translation",)
+
+    def compute(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Check the images, then measure.
+
+        Raises
+        ------
+        ValueError
+            If a stack of images lies outside [0, 1].
+        """
+        check_translated(artefact)
+        return self.measure(artefact, ctx)
+
+    def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Score images that lie in [0, 1]; see `Metric.compute`."""
+        raise NotImplementedError
+
+
+def check_translated(artefact: Translated) -> None:
+    """Refuse images outside [0, 1], carried ones that are not one for each of the source.
+
+    Raises
+    ------
+    ValueError
+        If so.
+    """
+    check_images(
+        real=artefact.real,
+        generated=artefact.generated,
+        source=artefact.source,
+        again=artefact.again,
+    )
+    if artefact.samples is not None:
+        check_images(samples=artefact.samples)
+    if artefact.generated.shape != artefact.source.shape:
+        raise ValueError(
+            f"carried images {tuple(artefact.generated.shape)} and images of the source "
+            f"{tuple(artefact.source.shape)} differ in shape"
+        )
+
+
+def pairwise_ratio(generated: Tensor, real: Tensor) -> float:
+    """Return the mean distance of two carried images over that of two of the target, in pixels.
+
+    Parameters
+    ----------
+    generated, real : Tensor, shape (n, c, h, w), (m, c, h, w)
+
+    Raises
+    ------
+    Undefined
+        If either side has a single image, or the target's are all the same.
+    """
+    if min(len(generated), len(real)) < 2:
+        raise Undefined("a single image has no pair")
+    return spread_ratio(generated.flatten(1).double(), real.flatten(1).double())
+
+
+@dataclass(frozen=True)
+class PairwiseRatio(TranslationMetric):
+    """Mean Euclidean distance of two carried images over that of two images of the target.
+
+    1 where the target is reached; below 0.5 a map counts as collapsed.
+    """
+
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf), 1 for the target itself"
+    title: ClassVar[str] = "Distance of two carried images over the target's"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "pairwise_ratio"
+
+    def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Average over all pairs of either side; n is the number of carried images."""
+        ratio = pairwise_ratio(artefact.generated, artefact.real)
+        return Value(ratio, None, len(artefact.generated))
+
+
+@dataclass(frozen=True)
+class TranslationCost(TranslationMetric):
+    r"""How far images are carried: :math:`\|x - T(x)\|^2 / d`, averaged over the images.
+
+    The ratio is to the cost of the exact plan between the same source images and as many test
+    images of the target (POT's network simplex). No map onto the target's own test images is
+    cheaper than that plan, so that clearly below 1 the target is not reached. A little below is
+    no proof: the plan between two finite samples costs more than that between the two laws.
+
+    Parameters
+    ----------
+    of : {"ratio", "mean"}
+        Over the plan's cost, or as it is, in squared intensities.
+    """
+
+    of: Literal["ratio", "mean"] = "ratio"
+
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf)"
+    title: ClassVar[str] = "Squared distance that images are carried"
+
+    def __post_init__(self) -> None:
+        check_choice("of", self.of, "ratio", "mean")
+
+    @property
+    def id(self) -> str:
+        """Name with what of it, and the largest plan."""
+        suffix = f"ratio,n={PLANNED}" if self.of == "ratio" else "mean"
+        return f"translation_cost[{suffix}]"
+
+    def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Average over images; the standard error is over them, the plan taken as known."""
+        if self.of == "mean":
+            return Value.of(squared_error(artefact.source, artefact.generated))
+        n = min(PLANNED, len(artefact.source), len(artefact.real))
+        source, target = artefact.source[:n], artefact.real[:n]
+        least = ctx.once("plan-cost", lambda: plan_cost(source, target), of=artefact)
+        if not least > 0:
+            raise Undefined("source and target are the same images: the plan costs nothing")
+        return Value.of(squared_error(source, artefact.generated[:n]) / least)
+
+
+def plan_cost(source: Tensor, target: Tensor) -> float:
+    """Return the mean squared difference of a pixel under the exact plan between two stacks.
+
+    Solved by POT on the CPU; the answer for 200 images or more is kept in the cache folder.
+
+    Parameters
+    ----------
+    source, target : Tensor, shape (n, c, h, w), (m, c, h, w)
+    """
+    x, y = (images.flatten(1).double().numpy(force=True) for images in (source, target))
+    # The cost of `otbench.ot.weak` is half the squared distance.
+    return 2 * discrete_answer(x, y, 0.0, plan_file(x, y, 0.0)).cost / x.shape[1]
+
+
+@dataclass(frozen=True)
+class Diversity(TranslationMetric):
+    r"""How much of the target's variance one image is spread over.
+
+    :math:`E\,\mathrm{Var}(T(x, \cdot)) / \mathrm{Var}(Y)`, both unbiased and per pixel, from eight
+    draws for each of 64 images. 0 where the noise is ignored, 1 where the image is. A
+    deterministic map has no such number: its 0 would be its definition, no finding.
+    """
+
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf)"
+    title: ClassVar[str] = "Conditional variance over the target's variance"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "diversity"
+
+    def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Average over images; the standard error is over them, the target's taken as known."""
+        if artefact.samples is None:
+            raise Undefined("the map is deterministic: it draws no samples")
+        if artefact.samples.shape[1] < 2 or len(artefact.real) < 2:
+            raise Undefined("a variance needs two draws of each image, and two of the target")
+        total = float(artefact.real.double().var(0).mean())
+        if not total > 0:
+            raise Undefined("the target is a single image: it has no variance")
+        return Value.of(conditional_variance(artefact.samples) / total)
+
+
+@dataclass(frozen=True)
+class RangeExcess(TranslationMetric):
+    """Mean distance of the carried pixels from [0, 1], before they were clipped."""
+
+    direction: ClassVar[Direction] = "lower"
+    range: ClassVar[str] = "[0, inf), intensity"
+    title: ClassVar[str] = "Distance of carried pixels from [0, 1]"
+
+    @property
+    def id(self) -> str:
+        """Name; the protocol is in the definition."""
+        return "range_excess"
+
+    def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Return what the task saw."""
+        return Value(artefact.excess, None, len(artefact.generated))

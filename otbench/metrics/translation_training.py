@@ -1,0 +1,69 @@
+"""Whether and when a map of images collapsed; see `otbench.metrics.collapse`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.metrics.collapse import collapse_in, narrow
+from otbench.metrics.modes import Modes
+from otbench.metrics.translation import PairwiseRatio, TranslationMetric
+from otbench.tasks.translation import Translated
+
+
+@dataclass(frozen=True)
+class Collapsed(TranslationMetric):
+    """Whether the map collapsed while it trained, or is collapsed at its end: 1 or 0.
+
+    Judged at the checkpoints of its training, on 256 test images of either side, by
+    `otbench.metrics.collapse.collapse_in`; and at the end, on all scored images, by the signs that
+    need no history: the pairwise ratio and, with labels, the modes reached. A method that was not
+    followed is judged at its end alone.
+
+    Parameters
+    ----------
+    of : {"fired", "step"}
+        Whether, or the updates after which it was first seen.
+    """
+
+    of: Literal["fired", "step"] = "fired"
+
+    range: ClassVar[str] = "fired: 0 or 1; step: [1, inf), updates"
+    title: ClassVar[str] = "Collapse of the map"
+
+    def __post_init__(self) -> None:
+        check_choice("of", self.of, "fired", "step")
+
+    @property
+    def direction(self) -> Direction:  # type: ignore[override]
+        """``lower`` for whether, ``neutral`` for when."""
+        return "lower" if self.of == "fired" else "neutral"
+
+    @property
+    def id(self) -> str:
+        """Name, with what is told where it is the step."""
+        return "collapse" if self.of == "fired" else "collapse[step]"
+
+    def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
+        """Judge; n is the number of evaluations, the final one included."""
+        seen, evaluations = collapse_in(ctx.curve), len(ctx.curve) + 1
+        final = None if seen else narrow(_at_the_end(artefact, ctx))
+        if self.of == "fired":
+            return Value(float(bool(seen or final)), None, evaluations)
+        if seen:
+            return Value(float(seen.step), None, evaluations)
+        if final is None:
+            raise Undefined("it did not collapse")
+        if not ctx.curve:
+            raise Undefined(f"collapsed at its end ({final}), and was not followed before")
+        return Value(float(ctx.curve[-1]["step"]), None, evaluations)
+
+
+def _at_the_end(artefact: Translated, ctx: ScoreContext) -> dict[str, float]:
+    found = {"pairwise": PairwiseRatio().measure(artefact, ctx).value}
+    # Without modes to count, the distances judge alone.
+    with suppress(Undefined):
+        found["modes"] = Modes().measure(artefact, ctx).value
+    return found
