@@ -118,6 +118,7 @@ def run(options: argparse.Namespace) -> int:
 def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     """Write tables and pictures, and print them."""
     from otbench.cell import slug
+    from otbench.report.collapse import collapse_sheet
     from otbench.report.maps import KINDS, curve_sheet, map_sheet
     from otbench.report.pictures import interpolation_sheet, translation_sheet
     from otbench.report.terminal import print_tables
@@ -141,6 +142,7 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
         sheets.append(translation_sheet(ordered, out / f"translation-{name}.png"))
         sheets += [map_sheet(kind, ordered, out / f"{kind}-{name}.png") for kind in KINDS]
         sheets.append(curve_sheet(records, out / f"curve-{name}.png"))
+        sheets.append(collapse_sheet(records, out / f"collapse-{name}.png"))
         written += [sheet for sheet in sheets if sheet]
     if as_json:
         sys.stdout.write(_as_json(results, written, outcome) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -43,9 +44,9 @@ class TranslationMetric(Metric):
         check_translated(artefact)
         return self.measure(artefact, ctx)
 
+    @abstractmethod
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
         """Score images that lie in [0, 1]; see `Metric.compute`."""
-        raise NotImplementedError
 
 
 def check_translated(artefact: Translated) -> None:
@@ -115,9 +116,9 @@ class TranslationCost(TranslationMetric):
     r"""How far images are carried: :math:`\|x - T(x)\|^2 / d`, averaged over the images.
 
     The ratio is to the cost of the exact plan between the same source images and as many test
-    images of the target (POT's network simplex). No map onto the target's own test images is
-    cheaper than that plan, so that clearly below 1 the target is not reached. A little below is
-    no proof: the plan between two finite samples costs more than that between the two laws.
+    images of the target (POT's network simplex), which is the least that reaching all of those
+    costs: clearly below 1 the target is not reached. A little below is no proof, for the plan
+    between two finite samples costs more than that between the two laws.
 
     Parameters
     ----------

@@ -102,11 +102,13 @@ def _panel(axis: Any, own: Mapping[str, Any], sign: str) -> None:
             if collapse is not None and collapse.sign == sign:
                 seen += [at for at in zip(steps, values, strict=True) if at[0] == collapse.step]
     threshold = SIGNS[sign][1]
-    if threshold is not None:
+    if threshold is not None and axis.lines:
         axis.axhline(threshold, color="0.4", linestyle=":", linewidth=0.9, zorder=1)
     if seen:
         style = {"marker": "x", "s": 70, "linewidths": 2, "color": "black", "zorder": 4}
         axis.scatter(*zip(*seen, strict=True), label=SEEN, **style)
+    if not axis.lines:
+        axis.text(0.5, 0.5, "not measured", ha="center", transform=axis.transAxes, fontsize=8)
     axis.set_ylim(bottom=0)
     axis.grid(color="0.93", linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)

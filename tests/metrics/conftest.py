@@ -104,7 +104,9 @@ def make_pair(channels: int, labelled: bool) -> ImagePair:
     def side(name: str, soft: bool) -> ImageDataset:
         splits = [split(n, soft) for n in (256, 128, 160)]
         digest = f"{name}-{channels}-{labelled}"
-        return ImageDataset(name, "tiny", *splits, sha256=digest, classes=MODES if labelled else None)
+        return ImageDataset(
+            name, "tiny", *splits, sha256=digest, classes=MODES if labelled else None
+        )
 
     return ImagePair("discs-to-squares", "tiny", side("discs", True), side("squares", False))
 

@@ -118,9 +118,7 @@ def test_two_that_want_the_same_train_it_once(
         return train(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(domain, "train", counted)
-    threads = [
-        threading.Thread(target=stored_or_trained, args=(image_pair, CPU)) for _ in range(3)
-    ]
+    threads = [threading.Thread(target=stored_or_trained, args=(image_pair, CPU)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

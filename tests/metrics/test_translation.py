@@ -101,9 +101,7 @@ def test_modes_are_counted_among_the_carried_images(
 def test_without_labels_or_a_good_classifier_there_are_no_modes(
     bare_pair: ImagePair, pair_scoring: ScoreContext, translated: Make
 ) -> None:
-    assert Modes().missing(bare_pair) == (
-        "needs labels on both sides: discs-to-squares has none"
-    )
+    assert Modes().missing(bare_pair) == ("needs labels on both sides: discs-to-squares has none")
     assert Modes().missing(pair_scoring.data) is None
     poor = DomainClassifier(DomainNet((3, 16, 16), 4), 1.0, 0.7)
     pair_scoring.once("domain-classifier", lambda: poor, of=pair_scoring.data)
@@ -114,7 +112,9 @@ def test_without_labels_or_a_good_classifier_there_are_no_modes(
 def test_the_ratio_of_distances_is_scipys() -> None:
     real, made = noise(30, 3, 8, 8), 0.3 * noise(20, 3, 8, 8, seed=1)
     flat = [x.flatten(1).double().numpy() for x in (made, real)]
-    assert pairwise_ratio(made, real) == pytest.approx(pdist(flat[0]).mean() / pdist(flat[1]).mean())
+    assert pairwise_ratio(made, real) == pytest.approx(
+        pdist(flat[0]).mean() / pdist(flat[1]).mean()
+    )
     artefact, ctx = scene(made, 0.4 * made + 0.3)
     artefact = dataclasses.replace(artefact, real=made)
     assert PairwiseRatio().compute(artefact, ctx).value == pytest.approx(0.4)
@@ -168,7 +168,7 @@ def test_brightness_stands_in_for_masks_and_dark_images_are_left_out() -> None:
         ColourR2().compute(*scene(x, torch.full_like(y, 0.5)))
     with pytest.raises(Undefined, match="needs 10 images with a colour, got 0"):
         ColourR2().compute(*scene(x, torch.zeros_like(y)))
-    with pytest.raises(ValueError, match="colour_masks .* do not fit"):
+    with pytest.raises(ValueError, match=r"colour_masks .* do not fit"):
         ColourR2().compute(*scene(x, y, torch.ones(3, 8, 8)))
 
 
@@ -257,7 +257,7 @@ def test_images_on_another_range_are_refused_everywhere(
 def test_so_does_the_distance_of_other_features() -> None:
     images = noise(8, 3, 32, 32)
     artefact, ctx = scene(images, images)
-    with pytest.raises(ValueError, match="on \\[-1, 1\\] are brought there"):
+    with pytest.raises(ValueError, match=r"on \[-1, 1\] are brought there"):
         FID().compute(dataclasses.replace(artefact, generated=2 * images - 1), ctx)
 
 
