@@ -145,7 +145,6 @@ TRANSLATION_METRICS: dict[str, tuple[str, ...]] = {
         "diversity",
         "range-excess",
         "collapse",
-        "collapse[of=step]",
     ),
 }
 FULL_TRANSLATION_METRICS = {

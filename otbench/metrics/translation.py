@@ -172,8 +172,7 @@ class Diversity(TranslationMetric):
     r"""How much of the target's variance one image is spread over.
 
     :math:`E\,\mathrm{Var}(T(x, \cdot)) / \mathrm{Var}(Y)`, both unbiased and per pixel, from eight
-    draws for each of 64 images. 0 where the noise is ignored, 1 where the image is. A
-    deterministic map has no such number: its 0 would be its definition, no finding.
+    draws for each of 64 images. 0 where noise is ignored or there is none, 1 where the image is.
     """
 
     direction: ClassVar[Direction] = "neutral"
@@ -188,7 +187,7 @@ class Diversity(TranslationMetric):
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
         """Average over images; the standard error is over them, the target's taken as known."""
         if artefact.samples is None:
-            raise Undefined("the map is deterministic: it draws no samples")
+            return Value(0.0, None, len(artefact.generated))
         if artefact.samples.shape[1] < 2 or len(artefact.real) < 2:
             raise Undefined("a variance needs two draws of each image, and two of the target")
         total = float(artefact.real.double().var(0).mean())

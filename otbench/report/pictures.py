@@ -91,6 +91,6 @@ def _sheet(strips: dict[str, np.ndarray], path: Path, width: float, height: floa
             axis.set_yticks([])
         row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
     figure.tight_layout(pad=0.4)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
     plots.close(figure)
     return path
