@@ -15,9 +15,10 @@ from otbench.reproduce.expression import Expression
 
 PICTURES = (
     *("paths", "images", "barycenters", "curves", "dots"),
-    *("transport", "clouds", "grid", "levels", "flows", "curve"),
+    *("transport", "clouds", "grid", "levels", "flows", "curve", "collapse"),
 )
-"""Kinds: the second line is of maps, ``curve`` being the error over seconds of training."""
+"""Kinds: the second line is of maps, ``curve`` being the error over seconds of training and
+``collapse`` what carried images cover over its updates."""
 
 
 @dataclass(frozen=True)

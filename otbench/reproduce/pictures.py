@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from otbench.report.collapse import collapse_figure
 from otbench.report.maps import curve_figure, map_figure
 from otbench.report.pictures import COLOURS, pyplot, stored
 from otbench.report.terminal import number
@@ -283,12 +285,13 @@ def _maps(sheet: _Sheet) -> Any:
     return map_figure(sheet.reproduction.picture.kind, labelled)
 
 
-def _curve(sheet: _Sheet) -> Any:
+def _followed(figure: Callable[[Any], Any], sheet: _Sheet) -> Any:
+    """Draw what was seen of maps while they trained, a panel a run."""
     panels = {
         run.name: {method: sheet.records.get((run.name, method), []) for method in run.methods}
         for run in sheet.runs
     }
-    return curve_figure(panels)
+    return figure(panels)
 
 
 def _clouds(sheet: _Sheet) -> Any:
@@ -311,6 +314,7 @@ DRAWERS: dict[str, Callable[[_Sheet], Any]] = {
     "curves": _curves,
     "dots": _dots,
     "clouds": _clouds,
-    "curve": _curve,
+    "curve": partial(_followed, curve_figure),
+    "collapse": partial(_followed, collapse_figure),
 }
 """What draws each kind of picture; the others are those of maps."""
