@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from otbench.metrics.collapse import MODES, PAIRWISE, collapse_in
-from otbench.report.maps import Records, folded, saved
-from otbench.report.pictures import COLOURS, pyplot
+from otbench.report.maps import Records, saved
+from otbench.report.pictures import COLOURS, folded, pyplot
 
 SIGNS: dict[str, tuple[str, float | None]] = {
     "coverage": ("coverage, k = 5", None),

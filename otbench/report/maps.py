@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import cycle
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from otbench.report.pictures import COLOURS, pyplot
+from otbench.report.pictures import COLOURS, folded, pyplot
 
 COLUMNS = 5
 MARGIN = 0.08
@@ -119,12 +118,6 @@ def show_square(axis: Any, points: np.ndarray, margin: float) -> None:
 
 def _both(arrays: Arrays) -> np.ndarray:
     return np.concatenate([arrays["source"], arrays["target"]])
-
-
-def folded(title: str) -> str:
-    """Break a label of methods and parameters into lines of 30 characters."""
-    lines = title.replace(",", ", ").replace("[", " [").split("\n")
-    return "\n".join(textwrap.fill(line, 30, break_on_hyphens=False) for line in lines)
 
 
 def _scatter(axis: Any, points: np.ndarray, colour: str) -> None:

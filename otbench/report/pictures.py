@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ def stored(file: Path, name: str) -> np.ndarray | None:
     """Return an array of a ``gallery.npz``, None where it holds no such one."""
     with np.load(file) as arrays:
         return arrays[name] if name in arrays.files else None
+
+
+def folded(title: str) -> str:
+    """Break a label of methods and parameters into lines of 30 characters."""
+    lines = title.replace(",", ", ").replace("[", " [").split("\n")
+    return "\n".join(textwrap.fill(line, 30, break_on_hyphens=False) for line in lines)
 
 
 def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) -> Path | None:
@@ -89,8 +96,9 @@ def _sheet(strips: dict[str, np.ndarray], path: Path, width: float, height: floa
             axis.imshow(strip.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
-        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=9)
-    figure.tight_layout(pad=0.4)
+        size = 9 if len(label) <= 30 else 6
+        row[0].set_ylabel(folded(label), rotation=0, ha="right", va="center", fontsize=size)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.03, hspace=0.08)
     figure.savefig(path, dpi=120, bbox_inches="tight")
     plots.close(figure)
     return path
