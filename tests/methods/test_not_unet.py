@@ -13,6 +13,7 @@ from otbench.context import Budget, Diverged, FitContext
 from otbench.errors import UsageError
 from otbench.interface import ImageDataset, ImagePair, Split
 from otbench.nn.checkpoint import WEIGHTS
+from otbench.nn.perceptual import AlexNetTaps
 from otbench_methods.not_unet import NOTUNet
 
 PAIR = tiny_image_pair()
@@ -121,6 +122,21 @@ def test_costs_are_means_over_pixels(cost: str, wanted) -> None:  # type: ignore
     method = NOTUNet(**SMALL, cost=cost)
     y = torch.randn(6, 1 if cost != "weak" else 4, X.shape[1], generator=seeded(3))
     torch.testing.assert_close(method.cost_of(X, y, 0.5), wanted(X, y))
+
+
+def test_the_perceptual_cost_is_between_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With random weights in the place of the asset's."""
+    torch.manual_seed(0)
+    taps = AlexNetTaps().requires_grad_(False)
+    monkeypatch.setattr("otbench_methods.not_unet.store.require", lambda name: Path(name))
+    monkeypatch.setattr("otbench_methods.not_unet.load_taps", lambda folder, device: taps)
+    method = fitted(NOTUNet(**SMALL, cost="perceptual"), 1)
+    x, y = (2 * part - 1 for part in (X[:2], X[2:4]))
+    as_images = [part.unflatten(1, (1, 16, 16)) for part in (x, y)]
+    wanted = (taps(as_images[0]) - taps(as_images[1])).square().mean()
+    torch.testing.assert_close(method.cost_of(x, y.unsqueeze(1), 0.0), wanted)
+    assert float(method.cost_of(x, x.unsqueeze(1), 0.0)) == pytest.approx(0, abs=1e-10)
+    assert method.cost_gamma() is None
 
 
 def test_noise_draws_and_means(weak: NOTUNet, strong: NOTUNet) -> None:
