@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import Adam
-from torch.optim.lr_scheduler import MultiStepLR
 
 from otbench.assets import store
 from otbench.interface import (
+    Budget,
     Diverged,
     FitContext,
     ImagePair,
@@ -26,6 +24,7 @@ from otbench.interface import (
 from otbench.nn.backbone import initialise
 from otbench.nn.checkpoint import load_settings, load_weights, save_module
 from otbench.nn.perceptual import ASSET, SMALLEST, load_taps
+from otbench.nn.training import Optimiser
 from otbench.nn.translation import ResidualPotential, UNet
 from otbench.ot.neural.costs import COSTS, conditional_variance
 from otbench.parameters import from_json
@@ -39,6 +38,9 @@ CHECK_EVERY = 10
 """Steps after which the method offers itself to whoever follows its error."""
 
 PAPER = "Korotin et al. 2022, images notebooks of the release"
+
+Draw = Callable[[int, torch.Generator], Tensor]
+"""From a number n to flat images (n, d) in [0, 1]."""
 
 
 class Networks(nn.Module):
@@ -72,13 +74,6 @@ class Networks(nn.Module):
         own, target = list(self.average.parameters()), list(self.map.parameters())
         with torch.no_grad():
             torch._foreach_lerp_(own, target, 1 - decay)
-
-
-class Sides(NamedTuple):
-    """Flat batches on [-1, 1] drawn from source and target without end."""
-
-    source: Iterator[Tensor]
-    target: Iterator[Tensor]
 
 
 @dataclass
@@ -272,35 +267,31 @@ class NOTUNet(NeuralOT):
         self._place(ctx.device)
         if self.cost == "perceptual":
             self.taps_ = load_taps(store.require(ASSET), ctx.device)
-        self._train(Sides(*self._batches(data, ctx)), ctx)
+        source = self._batches(data.source, ctx, "source")
+        target = self._batches(data.target, ctx, "target")
+        self._train(source, target, ctx)
         self.network_.requires_grad_(False)
 
-    def _batches(self, data: ImagePair, ctx: FitContext) -> Iterator[Iterator[Tensor]]:
-        size = self.batch or ctx.budget.batch_size
-        for side in ("source", "target"):
-            draw, generator = getattr(data, side), ctx.generator(side)
-            # A closure of its own for each side.
-            yield (
-                2 * d(size, g).to(ctx.device, non_blocking=True) - 1
-                for d, g in iter(lambda pair=(draw, generator): pair, None)
-            )
+    def _batches(self, draw: Draw, ctx: FitContext, axis: str) -> Iterator[Tensor]:
+        size, generator = self.batch or ctx.budget.batch_size, ctx.generator(axis)
+        while True:
+            yield 2 * draw(size, generator).to(ctx.device, non_blocking=True) - 1
 
-    def _optimiser(self, module: nn.Module, rate: float, steps: int) -> tuple[Adam, MultiStepLR]:
-        adam = Adam(module.parameters(), lr=rate, betas=(self.first_decay, 0.999), fused=True)
-        halvings = sorted(round(share * steps) for share in self.halvings)
-        return adam, MultiStepLR(adam, halvings, 0.5)
+    def _optimiser(self, module: nn.Module, rate: float, updates: int) -> Optimiser:
+        return Optimiser(
+            module.parameters(),
+            Budget(updates),
+            rate,
+            "constant",
+            self.clip or None,
+            (self.first_decay, 0.999),
+            self.halvings,
+        )
 
-    def _descend(self, optimiser: Adam, loss: Tensor) -> None:
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.clip:
-            clip_grad_norm_(optimiser.param_groups[0]["params"], self.clip)
-        optimiser.step()
-
-    def _train(self, sides: Sides, ctx: FitContext) -> None:
+    def _train(self, source: Iterator[Tensor], target: Iterator[Tensor], ctx: FitContext) -> None:
         network, steps = self.network_, ctx.budget.steps
-        adam, schedule = self._optimiser(network.map, self.rate, steps)
-        other, other_schedule = self._optimiser(network.potential, self.potential_rate, steps)
+        optimiser = self._optimiser(network.map, self.rate, steps * self.inner_steps)
+        other = self._optimiser(network.potential, self.potential_rate, steps)
         noise = ctx.generator("noise", ctx.device)
         losses: list[Tensor] = []
         for step in ctx.steps():
@@ -308,17 +299,15 @@ class NOTUNet(NeuralOT):
             gamma = self.gamma * min(step / rise, 1.0) if rise else self.gamma
             network.potential.requires_grad_(False)
             for _ in range(self.inner_steps):
-                x = next(sides.source)
+                x = next(source)
                 loss, parts = self.map_loss(x, self._noise(len(x) * self.draws, noise), gamma)
-                self._descend(adam, loss)
+                optimiser.step(loss)
             network.potential.requires_grad_(True)
-            x, y = next(sides.source), next(sides.target)
+            x, y = next(source), next(target)
             with torch.no_grad():
                 moved = self._moved(network.map, x, self._noise(len(x), noise))
             plain, whole = self.potential_loss(moved, y)
-            self._descend(other, whole)
-            schedule.step()
-            other_schedule.step()
+            other.step(whole)
             network.follow(min(self.averaging, step / (step + 1)))
             losses.append(plain.detach())
             spread = _mean_distance(moved) / _mean_distance(y.detach())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
-from torch.optim.lr_scheduler import ConstantLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
 from otbench.context import Budget
 
@@ -27,9 +27,13 @@ class Optimiser:
         The constant rate, or the peak of the cycle.
     schedule : {"one-cycle", "constant"}
         One-cycle (Smith & Topin 2018): from a twenty-fifth of the peak up, then down to a
-        ten-thousandth of the start.
+        ten-thousandth of the start. Constant: but for the halvings.
     clip : float or None
         Largest norm of the whole gradient; None for no clipping.
+    decays : tuple of float
+        Adam's two.
+    halvings : tuple of float
+        Shares of the budget, in (0, 1), at which a constant rate is halved.
     """
 
     def __init__(
@@ -39,14 +43,17 @@ class Optimiser:
         rate: float = PEAK_RATE,
         schedule: str = "one-cycle",
         clip: float | None = None,
+        decays: tuple[float, float] = (0.9, 0.999),
+        halvings: tuple[float, ...] = (),
     ) -> None:
-        self.adam = Adam(parameters, lr=rate, fused=True)
+        self.adam = Adam(parameters, lr=rate, betas=decays, fused=True)
         self.clip = clip
         self.schedule: LRScheduler
         if schedule == "one-cycle":
             self.schedule = OneCycleLR(self.adam, max_lr=rate, total_steps=max(budget.steps, 2))
         elif schedule == "constant":
-            self.schedule = ConstantLR(self.adam, factor=1.0)
+            milestones = sorted(round(share * budget.steps) for share in halvings)
+            self.schedule = MultiStepLR(self.adam, milestones, 0.5)
         else:
             raise ValueError(f"schedule must be one-cycle or constant, got {schedule!r}")
 

@@ -92,3 +92,13 @@ def test_freed_memory_is_kept_where_the_c_library_allows_it():
         if mode == "keep" and not kept:
             pytest.skip("not glibc")
     assert faults["keep"] < faults["default"] / 4
+
+
+def test_a_constant_rate_may_be_halved():
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimiser = Optimiser([weight], Budget(8), 0.1, "constant", halvings=(0.75, 0.5))
+    seen = []
+    for _ in range(8):
+        seen.append(optimiser.adam.param_groups[0]["lr"])
+        optimiser.step((weight**2).sum())
+    assert seen == pytest.approx([0.1] * 4 + [0.05] * 2 + [0.025] * 2)
