@@ -136,8 +136,8 @@ class NOTUNet(NeuralOT):
         ),
         deviations=(
             "group normalisation in the U-Net, where the release has batch normalisation",
-            "f has its own residual layout; at the release's widths it has 9.5 million weights at 64x64, "
-            "the release's 22.9 million",
+            "f has its own residual layout: 9.5 million weights at the release's widths and 64x64, "
+            "where the release has 22.9 million",
             "defaults are small: 65 thousand weights in T, 73 to 147 thousand in f at 16x16 and "
             "32x32; the preset paper has the release's widths",
             "defaults add a residual T, averaged weights, two halvings and clipped gradients",
