@@ -20,6 +20,7 @@ from otbench.registry import Registry
 from otbench.selection import parse_one
 
 MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
+MAP_TASKS = (MAP_TASK, "translation")
 ENDED = ("ok", "failed")
 """Statuses of rows from which one can tell whether training went well."""
 
@@ -276,7 +277,7 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
 
 def of_maps(results: pd.DataFrame) -> bool:
     """Tell whether results are of maps between distributions."""
-    return bool((results["task"] == MAP_TASK).any())
+    return bool(results["task"].isin(MAP_TASKS).any())
 
 
 def diverged(rows: pd.DataFrame) -> float:
