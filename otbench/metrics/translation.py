@@ -116,9 +116,10 @@ class TranslationCost(TranslationMetric):
     r"""How far images are carried: :math:`\|x - T(x)\|^2 / d`, averaged over the images.
 
     The ratio is to the cost of the exact plan between the same source images and as many test
-    images of the target (POT's network simplex), which is the least that reaching all of those
-    costs: clearly below 1 the target is not reached. A little below is no proof, for the plan
-    between two finite samples costs more than that between the two laws.
+    images of the target (POT's network simplex), the least that reaching just those costs. Above 1
+    a map is not optimal. Below 1 it either does not reach the target, which coverage tells, or does
+    better than the plan: between a thousand images a plan costs far more than between their laws,
+    for the image that x should go to is not among them.
 
     Parameters
     ----------
