@@ -76,6 +76,8 @@ class Schedule:
             )
         if not (0 <= self.warm_up < 1 and 0 <= self.averaging < 1):
             raise ValueError("warm_up and averaging must lie in [0, 1)")
+        if self.kind == "muon" and self.matrices != 1:
+            raise ValueError("matrices is a share of Adam's rate: Muon gives matrices its own")
 
     def rates(self) -> Callable[[Array], Array]:
         """Return the rate as a function of the number of updates before."""
@@ -108,11 +110,6 @@ class Schedule:
             {True: adam(self.matrices), False: adam(1.0)},
             lambda tree: jax.tree.map(lambda value: value.ndim > 1, tree),
         )
-
-
-def paper_schedule(steps: int = 250_001) -> Schedule:
-    """Return the schedule of the high-dimensional benchmark of Amos 2023."""
-    return Schedule(steps, 5e-4, last=1e-4, warm_up=0.0, decays=(0.5, 0.5), weight_decay=1e-4)
 
 
 class Progress(NamedTuple, Generic[Tree]):

@@ -15,7 +15,7 @@ from otbench.ot.w2.conjugate import Solver
 from otbench.ot.w2.enot import ExpectileLoss
 from otbench.ot.w2.losses import DualLoss, DualParameters
 from otbench.ot.w2.potentials import GaussianStart, Network, icnn, quadratic_mlp, residual_map
-from otbench.ot.w2.train import Schedule, paper_schedule, train
+from otbench.ot.w2.train import Schedule, train
 
 KEY = jax.random.key(0)
 MATRIX = jnp.asarray([[1.5, 0.6], [0.6, 0.5]])
@@ -122,7 +122,7 @@ def test_schedules():
         [0, 0.25, 0.5, 0.25 + 0.0025, 0.005],
         rtol=1e-5,
     )
-    paper = paper_schedule(100)
+    paper = Schedule(100, 5e-4, last=1e-4, warm_up=0.0)
     reference = optax.cosine_decay_schedule(5e-4, 100, 1e-4)
     for step in (0, 30, 100):
         np.testing.assert_allclose(paper.rates()(step), reference(step), rtol=1e-5)
@@ -150,8 +150,15 @@ def test_bad_samplers_are_named(bad, message):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"steps": 0}, {"steps": 1, "rate": 0.0}, {"steps": 1, "averaging": 1.0}]
+    ("arguments", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"rate": 0.0}, "rate positive"),
+        ({"averaging": 1.0}, r"lie in \[0, 1\)"),
+        ({"kind": "sgd"}, "kind must be 'adam' or 'muon'"),
+        ({"kind": "muon", "matrices": 0.1}, "Muon gives matrices its own"),
+    ],
 )
-def test_bad_schedules_are_refused(arguments):
-    with pytest.raises(ValueError):
-        Schedule(**arguments)
+def test_bad_schedules_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Schedule(**{"steps": 1} | arguments)
