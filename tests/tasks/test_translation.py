@@ -110,7 +110,7 @@ def test_who_runs_on_what() -> None:
     assert "pair of image sets" in str(_misfit(NOTUNet(), points))
     assert "cannot run on images" in str(_misfit(NOTUNet(), images))
     preset = get_preset("quick")
-    assert _budget(preset, PAIR) == (500, 64)
+    assert _budget(preset, PAIR) == (1500, 64)
     assert list(_metrics_of(preset, PAIR)) == ["translation"]
 
 
