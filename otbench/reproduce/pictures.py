@@ -168,11 +168,10 @@ def _images(sheet: _Sheet) -> Any:
 
 
 def _stacked(strips: list[_Labelled]) -> Any:
-    """Draw strips below each other, or nothing where there are none."""
+    """Draw strips below each other, all of one width, or nothing where there are none."""
     if not strips:
         return None
-    widest = max(strip.shape[2] for *_, strip, _ in strips)
-    sizes = [np.array(strip.shape[1:]) * STRIP_WIDTH / widest for *_, strip, _ in strips]
+    sizes = [np.array(strip.shape[1:]) * STRIP_WIDTH / strip.shape[2] for *_, strip, _ in strips]
     gaps = [0.42 if title else 0.1 for title, *_ in strips]
     tops = np.cumsum([gap + h for gap, (h, _) in zip(gaps, sizes, strict=True)])
     figure = pyplot().figure(figsize=(STRIP_WIDTH, tops[-1]))
