@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -328,15 +327,14 @@ class NOTUNet(NeuralOT):
             losses.append(plain.detach())
             spread = _mean_distance(moved) / _mean_distance(y.detach())
             self.status_ = "collapsed" if spread < COLLAPSED else "ok"
-            self._watch(losses, step)
+            self._check(float(losses[-1]), step)
             ctx.progress(step, **parts, potential=plain, spread=spread)
             if (step + 1) % CHECK_EVERY == 0:
                 ctx.checkpoint(step + 1, self)
         network.losses = torch.stack(losses) if losses else network.losses
 
-    def _watch(self, losses: list[Tensor], step: int) -> None:
-        value = float(losses[-1])
-        if not (math.isfinite(value) and abs(value) <= BLOW_UP):
+    def _check(self, value: float, step: int) -> None:
+        if not abs(value) <= BLOW_UP:
             raise Diverged(
                 f"training diverged: the potential's loss became {value:.3g} at step {step + 1}; "
                 "lower potential_rate"

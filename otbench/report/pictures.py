@@ -76,8 +76,7 @@ def translation_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
     if not made:
         return None
     first = galleries[next(iter(made))]
-    ends = {name: stored(first, name) for name in ("images", "targets")}
-    source, target = (np.asarray(images)[None] for images in ends.values())
+    source, target = (np.asarray(stored(first, name))[None] for name in ("images", "targets"))
     return _sheet({"source": source, **made, "target": target}, path, 9.0, 0.75)
 
 
