@@ -140,7 +140,7 @@ def list_images(root: Path) -> tuple[list[Path], list[str]]:
     if not files:
         raise DataError(f"{root} holds no image ({', '.join(sorted(SUFFIXES))})")
     loose = [file for file in files if file.parent == root]
-    classes = sorted({file.relative_to(root).parts[0] for file in files if file not in set(loose)})
+    classes = sorted({file.relative_to(root).parts[0] for file in files if file.parent != root})
     if loose and classes:
         raise DataError(f"{loose[0]} lies beside the sub-folder {classes[0]}: which is its class?")
     if classes and {name.lower() for name in classes} <= SPLITS:

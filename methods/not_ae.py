@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from otbench.interface import (
-    Diverged,
     FitContext,
     ImageDataset,
     MethodCard,
@@ -19,15 +18,12 @@ from otbench.interface import (
     parameter,
 )
 from otbench.nn.perceptual import SMALLEST
+from otbench.nn.semidual import check_potential, risen
 from otbench.nn.training import Optimiser
 
 from .not_ae_costs import COSTS, QUADRATIC, Cost, mean_variance
 from .not_ae_decoding import RandomAutoencoder
 from .not_ae_network import TransportBackbone
-
-BLOW_UP = 1e3
-"""Largest |L_f| that still counts as training. Costs are means over pixels on [-1, 1], below 8,
-and a potential that is in balance with them stays of that order; nothing bounds one that is not."""
 
 SWEEP = (
     "MNIST, 500 steps of 64, seed 0, validation split; (K_T, rate): MSE, Laplacian energy over the "
@@ -217,8 +213,7 @@ class NOTAE(RandomAutoencoder):
 
     def gamma_at(self, outer: int, total: int) -> float:
         """Return gamma after ``outer`` of ``total`` steps of the potential: up from 0, linearly."""
-        rise = self.warmup * total
-        return self.gamma if outer >= rise else self.gamma * outer / rise
+        return risen(self.gamma, outer, self.warmup * total)
 
     def potential_optimiser(self, ctx: FitContext) -> Optimiser:
         """Make the potential's optimiser, its schedule stretched over its own fewer steps."""
@@ -243,7 +238,7 @@ class NOTAE(RandomAutoencoder):
         Raises
         ------
         Diverged
-            If L_f is not finite or beyond `BLOW_UP`.
+            If L_f has blown up (`otbench.nn.semidual.check_potential`).
         """
         scorer = self.network_.scorer.requires_grad_(True)
         x = next(source)
@@ -251,9 +246,7 @@ class NOTAE(RandomAutoencoder):
         loss = self.potential_loss(x, next(target), noise)
         optimiser.step(loss)
         scorer.requires_grad_(False)
-        value = float(loss.detach())
-        if not abs(value) <= BLOW_UP:
-            raise Diverged(f"the potential's loss became {value:.3g}; lower potential_rate")
+        check_potential(loss)
         return loss
 
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:

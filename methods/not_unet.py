@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from otbench.assets import store
 from otbench.interface import (
     Budget,
-    Diverged,
     FitContext,
     ImagePair,
     MethodCard,
@@ -23,15 +22,13 @@ from otbench.interface import (
 from otbench.nn.backbone import initialise
 from otbench.nn.checkpoint import load_settings, load_weights, save_module
 from otbench.nn.perceptual import ASSET, SMALLEST, load_taps
+from otbench.nn.semidual import check_potential, risen
 from otbench.nn.training import Optimiser
 from otbench.nn.translation import ResidualPotential, UNet
 from otbench.ot.neural.costs import COSTS, conditional_variance
 from otbench.parameters import from_json
 
 from .neural_ot import COLLAPSED, NeuralOT
-
-BLOW_UP = 1e3
-"""Largest |L_f| that still counts as training: costs are means over pixels on [-1, 1]."""
 
 CHECK_EVERY = 10
 """Steps after which the method offers itself to whoever follows its error."""
@@ -310,8 +307,7 @@ class NOTUNet(NeuralOT):
         noise = ctx.generator("noise", ctx.device)
         losses: list[Tensor] = []
         for step in ctx.steps():
-            rise = self.annealing * steps
-            gamma = self.gamma * min(step / rise, 1.0) if rise else self.gamma
+            gamma = risen(self.gamma, step, self.annealing * steps)
             network.potential.requires_grad_(False)
             for _ in range(self.inner_steps):
                 x = next(source)
@@ -327,18 +323,11 @@ class NOTUNet(NeuralOT):
             losses.append(plain.detach())
             spread = _mean_distance(moved) / _mean_distance(y.detach())
             self.status_ = "collapsed" if spread < COLLAPSED else "ok"
-            self._check(float(losses[-1]), step)
+            check_potential(plain)
             ctx.progress(step, **parts, potential=plain, spread=spread)
             if (step + 1) % CHECK_EVERY == 0:
                 ctx.checkpoint(step + 1, self)
         network.losses = torch.stack(losses) if losses else network.losses
-
-    def _check(self, value: float, step: int) -> None:
-        if not abs(value) <= BLOW_UP:
-            raise Diverged(
-                f"training diverged: the potential's loss became {value:.3g} at step {step + 1}; "
-                "lower potential_rate"
-            )
 
     def potential_losses(self) -> Tensor:
         """Return L_f of every step, (steps,)."""

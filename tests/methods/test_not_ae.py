@@ -7,7 +7,8 @@ import torch
 
 from otbench.errors import UsageError
 from otbench.interface import Budget, Diverged, FitContext
-from otbench_methods.not_ae import BLOW_UP, NOTAE
+from otbench.nn.semidual import BLOW_UP
+from otbench_methods.not_ae import NOTAE
 from otbench_methods.not_ae_costs import transport_cost
 
 
