@@ -9,21 +9,19 @@ never inside the clock of a method, and lies in the cache folder afterwards.
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
 from otbench.assets import store
+from otbench.assets.kept import read_or_made, write_whole
 from otbench.context import Budget, FitContext
 from otbench.interface import ImagePair, Split
 from otbench.metrics.base import ScoreContext, check_images
-from otbench.metrics.features import write_whole
 from otbench.nn.backbone import SLOPE, initialise
 from otbench.nn.training import Optimiser
 
@@ -178,47 +176,25 @@ def file_of(pair: ImagePair) -> Path:
 
 
 def stored_or_trained(pair: ImagePair, device: torch.device) -> DomainClassifier:
-    """Read the classifier of a pair, or train it and keep it.
-
-    One process trains while others that want the same wait. Where the folder cannot be written,
-    it is kept in memory only. A file that does not fit is made anew.
-    """
-    path = file_of(pair)
-    if (found := _read(path, pair, device)) is not None:
-        return found
-    lock = FileLock(path.with_suffix(".lock"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        warnings.warn(f"the domain classifier is not kept: no lock {lock.lock_file}", stacklevel=2)
-        return train(pair, device)
-    try:
-        found = _read(path, pair, device)
-        if found is None:
-            found = train(pair, device)
-            if not write_whole(path, found.network.state_dict(), _accuracies(found)):
-                warnings.warn(f"the domain classifier is not kept: {path}", stacklevel=2)
-        return found
-    finally:
-        lock.release()
+    """Read the classifier of a pair, or train it and keep it; see `read_or_made`."""
+    return read_or_made(
+        file_of(pair),
+        "the domain classifier",
+        lambda path: _read(path, pair, device),
+        lambda: train(pair, device),
+        lambda path, found: write_whole(path, found.network.state_dict(), _accuracies(found)),
+    )
 
 
-def _read(path: Path, pair: ImagePair, device: torch.device) -> DomainClassifier | None:
-    try:
-        with safe_open(path, "pt", device=str(device)) as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            shares = {name: float(share) for name, share in (file.metadata() or {}).items()}
-        with torch.random.fork_rng(devices=[]):
-            network = DomainNet(pair.image_shape, mode_count(pair) or 0)
-        network.load_state_dict(state)
-        network.requires_grad_(False).eval().to(device)
-        return DomainClassifier(network, shares["domain"], shares.get("mode"))
-    except OSError:
-        return None
-    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
-        log.warning("%s does not hold what it should: %s", path, error)
-        return None
+def _read(path: Path, pair: ImagePair, device: torch.device) -> DomainClassifier:
+    with safe_open(path, "pt", device=str(device)) as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        shares = {name: float(share) for name, share in (file.metadata() or {}).items()}
+    with torch.random.fork_rng(devices=[]):
+        network = DomainNet(pair.image_shape, mode_count(pair) or 0)
+    network.load_state_dict(state)
+    network.requires_grad_(False).eval().to(device)
+    return DomainClassifier(network, shares["domain"], shares.get("mode"))
 
 
 def classifier(ctx: ScoreContext) -> DomainClassifier:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from otbench.assets import store
+from otbench.assets.kept import write_whole
 from otbench.interface import ImageDataset, ImagePair
 from otbench.metrics.base import ScoreContext, check_images
 from otbench.metrics.lenet import SIDE, load_lenet
@@ -123,21 +123,6 @@ def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
     if not write_whole(path, {"features": features.cpu().contiguous()}):
         warnings.warn(f"features are not kept: cannot write {path.parent}", stacklevel=2)
     return features
-
-
-def write_whole(
-    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
-) -> bool:
-    """Write a safetensors file that appears whole or not at all; tell whether it could be."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            part = Path(folder) / path.name
-            save_file(dict(tensors), part, metadata)
-            part.replace(path)
-    except OSError:
-        return False
-    return True
 
 
 def features_of(images: Tensor, name: str, ctx: ScoreContext, keep: bool = False) -> Tensor:

@@ -1,0 +1,88 @@
+"""Results that take long and come back: made by one process, kept in a file, read by all others."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def write_whole(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> bool:
+    """Write a safetensors file that appears whole or not at all; tell whether it could be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            part = Path(folder) / path.name
+            save_file(dict(tensors), part, metadata)
+            part.replace(path)
+    except OSError:
+        return False
+    return True
+
+
+def read_or_made(
+    path: Path,
+    what: str,
+    read: Callable[[Path], T],
+    make: Callable[[], T],
+    write: Callable[[Path, T], bool],
+) -> T:
+    """Read what a file keeps, or make it and keep it.
+
+    One process makes it while others that want the same wait. Where the folder cannot be written,
+    it is kept in memory only, with a warning. A file that does not fit is made anew.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        For the warning: "... is not kept".
+    read : callable
+        Raises OSError where there is no file; SafetensorError, RuntimeError, KeyError or ValueError
+        where it does not hold what it should.
+    make : callable
+    write : callable
+        Tells whether it could be written, as `write_whole` does.
+    """
+    if (found := _read(path, read)) is not None:
+        return found
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        warnings.warn(f"{what} is not kept: no lock {lock.lock_file}", stacklevel=3)
+        return make()
+    try:
+        found = _read(path, read)
+        if found is None:
+            found = make()
+            if not write(path, found):
+                warnings.warn(f"{what} is not kept: {path}", stacklevel=3)
+        return found
+    finally:
+        lock.release()
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T | None:
+    try:
+        return read(path)
+    except OSError:
+        return None
+    except (SafetensorError, RuntimeError, KeyError, ValueError) as error:
+        log.warning("%s does not hold what it should: %s", path, error)
+        return None
