@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar
 
 import torch
@@ -125,8 +125,8 @@ def check_faces(name: str, size: int, parts: tuple[int, int, int]) -> None:
 
 
 @dataclass
-class DrawnFaces(Dataset):
-    """What the data sets of drawn faces share: sizes, labels, splits."""
+class FaceImages(Dataset):
+    """What data sets of faces from exact factors share: sizes, labels, splits."""
 
     size: int = parameter(32, "pixels along a side: 16, 32 or 64")
     labels: str = parameter("hair", "hair (style, 4 classes) or mode (hair, mouth, glasses: 24)")
@@ -135,7 +135,6 @@ class DrawnFaces(Dataset):
     test: int = parameter(2_000, "test images")
     seed: int = parameter(0, "fixes what is drawn")
 
-    drawer: ClassVar[Drawer]
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
@@ -144,24 +143,46 @@ class DrawnFaces(Dataset):
         if self.labels not in ("hair", "mode"):
             raise UsageError(f"{self.name}: labels must be hair or mode, got {self.labels!r}")
 
+    @property
+    def trait(self) -> str:
+        """What modes tell beside hair and mouth: see `Factors.modes`."""
+        return "glasses"
+
+    def dataset(self, images: Tensor, factors: Factors, trait: str | None = None) -> ImageDataset:
+        """Label and split the faces drawn: training, validation, test.
+
+        Parameters
+        ----------
+        images : Tensor, shape (n, 3, size, size)
+        factors : Factors
+        trait : str, optional
+            Another trait that modes should tell than the data set's own.
+        """
+        sizes = (self.train, self.validation, self.test)
+        by_hair = self.labels == "hair"
+        labels = factors.hair_style if by_hair else factors.modes(trait or self.trait)
+        splits = map(Split, images.split(sizes), labels.split(sizes))
+        others = (f.name for f in fields(self) if f.name != "size")
+        return ImageDataset(
+            self.name,
+            variant_name(self, str(self.size), *others),
+            *splits,
+            sha256=tensor_digest(images, labels),
+            classes=len(HAIR_STYLES) if by_hair else MODES,
+        )
+
+
+@dataclass
+class DrawnFaces(FaceImages):
+    """Faces that the suite draws itself."""
+
+    drawer: ClassVar[Drawer]
+
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""
-        return self.dataset(self.faces())
+        faces = self.faces()
+        return self.dataset(faces.images, faces.factors)
 
     def faces(self) -> Faces:
         """Draw the faces of all splits: training, validation, test."""
         return type(self).drawer(self.train + self.validation + self.test, self.size, self.seed)
-
-    def dataset(self, faces: Faces) -> ImageDataset:
-        """Label and split the faces drawn."""
-        sizes = (self.train, self.validation, self.test)
-        by_hair = self.labels == "hair"
-        labels = faces.factors.hair_style if by_hair else faces.factors.mode
-        splits = map(Split, faces.images.split(sizes), labels.split(sizes))
-        return ImageDataset(
-            self.name,
-            variant_name(self, str(self.size), "labels", "train", "validation", "test", "seed"),
-            *splits,
-            sha256=tensor_digest(faces.images, labels),
-            classes=len(HAIR_STYLES) if by_hair else MODES,
-        )

@@ -24,7 +24,7 @@ EYES = ("open", "dots", "smiling")
 MOUTHS = ("smile", "closed", "round")
 
 MODES = LEVELS["hair_style"] * LEVELS["mouth"] * LEVELS["glasses"]
-"""Kinds of faces that `Factors.mode` tells apart."""
+"""Kinds of faces that `Factors.modes` tells apart."""
 
 FACE_WIDTHS = (0.205, 0.265)
 EYE_SPACINGS = (0.085, 0.118)
@@ -62,9 +62,25 @@ class Factors:
         return Factors(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
 
     @property
+    def smiling(self) -> Tensor:
+        """Whether the eyes are closed in a smile, 0 or 1."""
+        return (self.eyes == EYES.index("smiling")).long()
+
+    def modes(self, trait: str) -> Tensor:
+        """Hair style, mouth and a trait as one number from 0 to 23, for the counting of modes.
+
+        Parameters
+        ----------
+        trait : {"glasses", "smiling"}
+            What is there in a face or not.
+        """
+        present: Tensor = getattr(self, trait)
+        return (self.hair_style * 3 + self.mouth) * 2 + present
+
+    @property
     def mode(self) -> Tensor:
-        """Hair style, mouth and glasses as one number from 0 to 23, for the counting of modes."""
-        return (self.hair_style * 3 + self.mouth) * 2 + self.glasses
+        """The mode by glasses."""
+        return self.modes("glasses")
 
 
 def draw_factors(n: int, generator: torch.Generator) -> Factors:

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from otbench.interface import Dataset, ImagePair, parameter
 from otbench_datasets.cartoon_faces import CartoonFaces
-from otbench_datasets.drawn_faces import check_faces
-from otbench_datasets.known_map import check_range
-from otbench_datasets.shaded_faces import ShadedFaces
-from otbench_datasets.splits import variant_name
+from otbench_datasets.shaded_pair import ShadedPair
 
 
 @dataclass
-class ShadedToCartoon(Dataset):
+class ShadedToCartoon(ShadedPair):
     """Shaded faces to flat cartoon faces, unpaired: a free stand-in for CelebA to Cartoon Set.
 
     The two sides are those of `otbench_datasets.shaded_faces.ShadedFaces` and
@@ -24,37 +20,9 @@ class ShadedToCartoon(Dataset):
     source's face shows its skin (``colour_masks``).
     """
 
-    size: int = parameter(32, "pixels along a side: 16, 32 or 64")
-    train: int = parameter(10_000, "training images a side")
-    validation: int = parameter(1_000, "validation images a side")
-    test: int = parameter(1_000, "test images a side")
-    seed: int = parameter(0, "fixes what is drawn")
-
     title: ClassVar[str] = "Shaded faces to cartoon faces, drawn from exact factors, unpaired"
     name: ClassVar[str] = "shaded-to-cartoon"
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_faces(self.name, self.size, (self.train, self.validation, self.test))
-        check_range(self.name, "seed", self.seed, 0, 2**30 - 1)
-
-    def load(self) -> ImagePair:
-        """Draw the images; see `otbench.interface.Dataset.load`."""
-        common: dict[str, Any] = {
-            "size": self.size,
-            "labels": "mode",
-            "train": self.train,
-            "validation": self.validation,
-            "test": self.test,
-        }
-        source = ShadedFaces(seed=2 * self.seed, **common)
-        target = CartoonFaces(seed=2 * self.seed + 1, **common)
-        faces = source.faces()
-        return ImagePair(
-            self.name,
-            variant_name(self, str(self.size), "train", "validation", "test", "seed"),
-            source.dataset(faces),
-            target.load(),
-            # A copy, so that the masks of the training images are not kept in memory.
-            colour_masks=faces.face[-self.test :].clone(),
-        )
+    def target(self, **common: Any) -> CartoonFaces:
+        """Return the cartoon faces."""
+        return CartoonFaces(**common)
