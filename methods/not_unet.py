@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,16 +36,27 @@ CHECK_EVERY = 10
 
 PAPER = "Korotin et al. 2022, images notebooks of the release"
 SWEEP = (
-    "shaded-to-cartoon at 16x16, 5000 training images, 500 steps, seed 0; both rates: Fréchet "
-    "distance in the classifier's features, coverage: 2e-4: 160, 0.27; 5e-4: 107, 0.38; 1e-3: 111, "
-    "0.40, but fewer modes; from 2e-4: first decay 0.9: 182, 0.17; no average: 207, 0.27; R1 0.1: "
-    "101, 0.30; residual=false: 450, 0.03, collapsed"
+    "shaded-to-cartoon, 5000 training images, seed 0; Fréchet distance in the classifier's "
+    "features, coverage. 32x32 (identity: 1922): f not scaled, 600 steps: 845, 0.22, scaled 667, "
+    "0.25; f that reads pixels and not squares of them: 1886, 0.11, with stripes; later layout, "
+    "800 steps, f's rate 1e-3: 455, 0.27; 3e-4: 387, 0.38; 1500 steps with halvings at 0.5, 0.7, "
+    "0.85: 339 after 600, 663 at the end; with five halvings 387 after 900, 469 after 1200. 16x16 "
+    "(identity: 494), 1000 steps: pixels 103, 0.23, squares 54, 0.59; K_T = 4: 67; both rates from "
+    "5e-4 to 2e-3, first decay 0, batches of 64, R1 of 3: 58 to 65. Before these: residual=false "
+    "450, 0.03, collapsed"
 )
-"""Origin of rates, decay, average and residual; with K_T = 5."""
+"""Origin of rates, halvings, average, residual, and of how the potential reads images."""
+
+NOISE = (
+    "coloured-digits, weak, 1000 steps: mean distance between two draws over that between two "
+    "images of the target: 0.15 with one number a map; 0.001 with a field, which convolutions "
+    "average out"
+)
+"""Origin of noise without a place."""
 
 BALANCE = (
-    "coloured-digits, seed 0; Fréchet distance, coverage, seconds: 1500 steps with K_T = 2: 20, "
-    "0.78, 222; 500 with K_T = 5: 27, 0.63, 171. The authors: 10"
+    "coloured-digits, seed 0; Fréchet distance, coverage, seconds, with the potential of before: "
+    "1500 steps with K_T = 2: 20, 0.78, 222; 500 with K_T = 5: 27, 0.63, 171. The authors: 10"
 )
 """Origin of K_T."""
 
@@ -74,7 +86,12 @@ class Networks(nn.Module):
 
         self.map, self.average = unet(), unet().requires_grad_(False)
         self.potential = ResidualPotential(
-            image_shape, method.potential_width, method.potential_widest
+            image_shape,
+            method.potential_width,
+            method.potential_widest,
+            method.potential_blocks,
+            method.potential_patch,
+            method.potential_scaled,
         )
         self.register_buffer("losses", torch.zeros(0))
 
@@ -97,26 +114,50 @@ class NOTUNet(NeuralOT):
     )
     gamma: float = parameter(0.66, "as of `not`", PAPER)
     noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER)
-    noise_channels: int = parameter(1, "maps of noise beside the colours, >= 1", PAPER)
+    noise_channels: int = parameter(8, "maps of noise beside the colours, >= 1; 1 in the paper")
+    noise_field: bool = parameter(
+        False,
+        "noise differs from pixel to pixel (the paper); false: each map has one number, as in "
+        "kernel NOT, whose noise comes in without a place",
+        NOISE,
+    )
     inner_steps: int = parameter(2, "updates of T before each of f, >= 1", BALANCE)
     annealing: float = parameter(
         0.25, "share of the training, [0, 1], in which gamma rises linearly from 0", PAPER
     )
     width: int = parameter(16, "channels of the U-Net at full size, >= 1; 48 in the paper")
     scales: int = parameter(2, "halvings in the U-Net, >= 1; 4 in the paper")
-    potential_width: int = parameter(16, "channels of the potential at full size; 64 in the paper")
-    potential_widest: int = parameter(64, "channels of the potential at most; 512 in the paper")
-    residual: bool = parameter(True, "T = x + network, started near x; false: network alone", SWEEP)
+    potential_width: int = parameter(32, "channels of the potential at full size; 64 in the paper")
+    potential_widest: int = parameter(128, "channels of the potential at most; 512 in the paper")
+    potential_blocks: int = parameter(
+        1, "residual blocks at each size of the potential, >= 1; 2 in the paper"
+    )
+    potential_patch: int = parameter(
+        2,
+        "squares of so many pixels a side are one place to the potential, >= 1; 1 in the paper",
+        SWEEP,
+    )
+    potential_scaled: bool = parameter(
+        True, "divide the potential by the root of the number of inputs; false in the paper", SWEEP
+    )
+    residual: bool = parameter(
+        True, "T = x + network, started near x; false (the paper): network alone", SWEEP
+    )
     squash: bool = parameter(
         False, "bound T by 1.7159 tanh; false: only what is returned is cut to [0, 1]"
     )
     batch: int = parameter(32, "images of each side in one update; 0: the budget's")
-    rate: float = parameter(5e-4, "Adam's for T, > 0", SWEEP)
-    potential_rate: float = parameter(5e-4, "Adam's for f, > 0", SWEEP)
+    rate: float = parameter(1e-3, "Adam's for T, > 0", SWEEP)
+    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", SWEEP)
     first_decay: float = parameter(0.5, "Adam's first decay, of both, in [0, 1)", SWEEP)
     clip: float = parameter(10.0, "largest norm of each gradient; 0: any")
+    halvings: tuple[float, ...] = parameter(
+        (0.25, 0.4, 0.55, 0.7, 0.85),
+        "shares of the training, (0, 1), at which both rates are halved",
+        SWEEP,
+    )
     averaging: float = parameter(
-        0.98,
+        0.995,
         "decay, per step, of the running average of T's weights, which is the map; 0: last",
         SWEEP,
     )
@@ -138,11 +179,10 @@ class NOTUNet(NeuralOT):
         ),
         deviations=(
             "group normalisation in the U-Net, where the release has batch normalisation",
-            "f has its own residual layout: 9.5 million weights at the release's widths and 64x64, "
-            "where the release has 22.9 million",
-            "defaults are small: 65 thousand weights in T, 73 to 147 thousand in f at 16x16 and "
-            "32x32; the preset paper has the release's widths",
-            "defaults add a residual T, averaged weights, two halvings and clipped gradients",
+            "defaults are small: 65 thousand weights in T, 154 and 449 thousand in f at 16x16 and "
+            "32x32; the preset paper has the release's sizes: 9.7 million in T, 22.9 in f at 64x64",
+            "defaults add a residual T, a scaled f that reads squares of pixels, noise without a "
+            "place, averaged weights, five halvings and clipped gradients",
             "no weight decay (the authors': 1e-10)",
             "a run whose |L_f| passes 1e3 ends as diverged",
         ),
@@ -152,11 +192,16 @@ class NOTUNet(NeuralOT):
                 "scales": 4,
                 "potential_width": 64,
                 "potential_widest": 512,
+                "potential_blocks": 2,
+                "potential_patch": 1,
+                "potential_scaled": False,
                 "inner_steps": 10,
                 "rate": 1e-4,
                 "potential_rate": 1e-4,
                 "first_decay": 0.9,
                 "noise_scale": 0.1,
+                "noise_channels": 1,
+                "noise_field": True,
                 "noise_count": 8,
                 "batch": 64,
                 "residual": False,
@@ -173,7 +218,10 @@ class NOTUNet(NeuralOT):
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with the parameters."""
         yield from super().faults()
-        sizes = ("noise_channels", "width", "scales", "potential_width", "potential_widest")
+        sizes = (
+            *("noise_channels", "width", "scales"),
+            *("potential_width", "potential_widest", "potential_blocks", "potential_patch"),
+        )
         for name in sizes:
             if getattr(self, name) < 1:
                 yield f"{name} must be at least 1, got {getattr(self, name)}"
@@ -189,9 +237,12 @@ class NOTUNet(NeuralOT):
         """Refuse images that the networks cannot halve, or AlexNet cannot read."""
         channels, *sides = data.image_shape
         size = "x".join(str(n) for n in data.image_shape)
-        step = 1 << self.scales
+        step = math.lcm(1 << self.scales, self.potential_patch)
         if min(sides) < 4 or any(side % step for side in sides):
-            return f"scales={self.scales} needs sides that are multiples of {step}, got {size}"
+            return (
+                f"scales={self.scales} with potential_patch={self.potential_patch} needs sides "
+                f"that are multiples of {step}, at least 4, got {size}"
+            )
         if self.cost == "perceptual" and (channels not in (1, 3) or min(sides) < SMALLEST):
             return f"AlexNet reads gray or RGB with sides from {SMALLEST}, got {size}"
         return None
@@ -201,15 +252,18 @@ class NOTUNet(NeuralOT):
 
     def noise_dimension(self) -> int:
         """Return how many numbers z has; 0 without noise."""
+        if not self.noisy:
+            return 0
         _, height, width = self.image_shape_
-        return self.noise_channels * height * width if self.noisy else 0
+        return self.noise_channels * (height * width if self.noise_field else 1)
 
     def _moved(self, network: UNet, x: Tensor, z: Tensor) -> Tensor:
         """Carry flat images (n, d) on [-1, 1] by noise (n, noise) of unit variance."""
         parts = [x.unflatten(1, self.image_shape_)]
         if self.noisy:
-            noise = (self.noise_scale * z).unflatten(1, (-1, *self.image_shape_[1:]))
-            parts.append(noise)
+            sides = self.image_shape_[1:]
+            maps = z.unflatten(1, (self.noise_channels, *(sides if self.noise_field else (1, 1))))
+            parts.append((self.noise_scale * maps).expand(-1, -1, *sides))
         rows = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
         return network(rows).flatten(1)
 

@@ -8,6 +8,7 @@ translation depends on no other image.
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
@@ -116,8 +117,9 @@ class UNet(nn.Module):
 class _Residual(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        between = min(inputs, outputs)
+        self.first = nn.Conv2d(inputs, between, 3, padding=1)
+        self.second = nn.Conv2d(between, outputs, 3, padding=1)
         self.shortcut = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,36 +131,60 @@ class _Residual(nn.Module):
 class ResidualPotential(nn.Module):
     """Images to one real number each, by residual blocks without any normalisation.
 
-    A convolution at full size, then halvings with a block each until a side is below 8.
+    A convolution, then blocks at every size down to one below 8, and a linear layer. Blocks come
+    before the first halving, as in the release: a potential that averages pixels first is blind to
+    stripes, and lets the map draw them. Halvings are means of 2x2, where the release has means of
+    3x3, which overlap: its maps arrived later here.
 
     Parameters
     ----------
     image_shape : tuple of int
-        Channels, height, width; the sides at least 4.
+        Channels, height, width; the sides multiples of ``patch``, at least 4.
     width : int
-        Channels at full size, doubled at each scale up to ``widest``; 64 and 512 in the release.
+        Channels at full size, doubled at each size up to ``widest``; 64 and 512 in the release.
     widest : int
+    blocks : int
+        Residual blocks at each size, the last of which doubles; 2 in the release.
+    patch : int
+        Squares of so many pixels a side enter as channels of one place, which loses nothing; 1 in
+        the release.
+    scaled : bool
+        Divide the number by the root of the d = c h w inputs. Costs that are means over d have
+        slopes of order 1 / d at each, those of a network at its start are of order 1 / sqrt(d).
+        Without it, as in the release, the first updates go into making the potential small.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], width: int = 16, widest: int = 64
+        self,
+        image_shape: tuple[int, int, int],
+        width: int = 32,
+        widest: int = 128,
+        blocks: int = 1,
+        patch: int = 1,
+        scaled: bool = False,
     ) -> None:
         super().__init__()
-        channels, height, width_ = image_shape
+        channels, *sides = image_shape
+        height, breadth = (side // patch for side in sides)
         layers: list[nn.Module] = [
-            nn.Conv2d(channels, width, 3, padding=1),
+            nn.PixelUnshuffle(patch),
+            nn.Conv2d(channels * patch**2, width, 3, padding=1),
             nn.LeakyReLU(SLOPE, inplace=True),
         ]
-        side, deep = min(height, width_), width
-        halvings = 0
-        while side >= 8:
-            wider = min(2 * deep, widest)
-            layers += [nn.AvgPool2d(2), _Residual(deep, wider)]
-            side, deep, halvings = side // 2, wider, halvings + 1
+        while True:
+            wider = min(2 * width, widest)
+            layers += [_Residual(width, width) for _ in range(blocks - 1)]
+            layers += [_Residual(width, wider)]
+            width = wider
+            if min(height, breadth) < 8:
+                break
+            layers += [nn.AvgPool2d(2)]
+            height, breadth = height // 2, breadth // 2
         self.body = nn.Sequential(*layers, nn.Flatten())
-        self.last = nn.Linear(deep * (height >> halvings) * (width_ >> halvings), 1)
+        self.last = nn.Linear(width * height * breadth, 1)
+        self.scale = math.prod(image_shape) ** -0.5 if scaled else 1.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (n, c, h, w) on [-1, 1] to numbers (n,)."""
         values: Tensor = self.last(self.body(x))
-        return values[:, 0]
+        return self.scale * values[:, 0]

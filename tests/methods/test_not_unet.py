@@ -152,6 +152,14 @@ def test_noise_draws_and_means(weak: NOTUNet, strong: NOTUNet) -> None:
     assert weak.cost_gamma() == 0.66
 
 
+def test_noise_comes_with_or_without_a_place(weak: NOTUNet) -> None:
+    field = fitted(NOTUNet(**WEAK, noise_channels=3, noise_field=True), 1)
+    assert (weak.noise_dimension(), field.noise_dimension()) == (8, 3 * 16 * 16)
+    for method in (weak, field):
+        draws = method.conditional(X[:2], 2, seeded())
+        assert float((draws[:, 0] - draws[:, 1]).abs().amax()) > 0
+
+
 def test_the_average_follows_the_map() -> None:
     last = fitted(NOTUNet(**SMALL, averaging=0.0), 3).network_
     for own, mean in zip(last.map.parameters(), last.average.parameters(), strict=True):

@@ -22,6 +22,14 @@ def test_the_papers_unet_has_the_releases_size() -> None:
     assert round((weights(network) + before) / 1e6, 3) == 9.716
 
 
+@pytest.mark.parametrize(("side", "millions"), [(64, 22.93), (128, 32.37)])
+def test_the_papers_potential_has_the_releases_size(side: int, millions: float) -> None:
+    """Of ResNet_D in the release: 22.9 and 32.4 million."""
+    with torch.device("meta"):
+        network = ResidualPotential((3, side, side), 64, 512, blocks=2)
+    assert round(weights(network) / 1e6, 2) == millions
+
+
 @pytest.mark.parametrize("bounded", [False, True])
 def test_a_residual_map_starts_near_the_identity(bounded: bool) -> None:
     network = UNet(3, 1, width=8, residual=True, bounded=bounded)
@@ -58,3 +66,17 @@ def test_a_potential_reads_any_size(shape: tuple[int, int, int]) -> None:
     assert values.shape == (2,)
     # no normalisation: an image's number is its own
     torch.testing.assert_close(network(images[:1]), values[:1])
+
+
+def test_a_scaled_potential_starts_with_slopes_of_the_order_of_a_mean_cost() -> None:
+    plain, scaled = ResidualPotential((3, 16, 16)), ResidualPotential((3, 16, 16), scaled=True)
+    scaled.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(scaled(X) * 768**0.5, plain(X))
+
+
+def test_patches_lose_nothing() -> None:
+    """A potential with patches tells images apart that differ in a shift of stripes only."""
+    stripes = torch.zeros(2, 3, 16, 16)
+    stripes[0, :, ::2], stripes[1, :, 1::2] = 1, 1
+    values = ResidualPotential((3, 16, 16), 8, 16, patch=2)(stripes)
+    assert float((values[0] - values[1]).detach().abs()) > 1e-4
