@@ -61,7 +61,8 @@ def shifted_pair(shift: float) -> ImagePair:
 def test_it_learns_the_shift_that_is_optimal() -> None:
     pair = shifted_pair(0.4)
     wider = {"batch": 16, "width": 8, "potential_width": 8, "potential_widest": 8}
-    method = NOTUNet(**SMALL | wider, rate=1e-3, potential_rate=1e-3, r1=0.1)
+    brief = {"rate": 1e-3, "potential_rate": 1e-3, "averaging": 0.98, "halvings": (0.5, 0.75)}
+    method = NOTUNet(**SMALL | wider | brief, r1=0.1)
     x = pair.source_images.test.images.flatten(1)
     before = fitted(NOTUNet(**SMALL, rate=1e-9), 1, pair).push(x)
     moved = fitted(method, 300, pair).push(x)
