@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.resources
-import importlib.util
 import io
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from otbench.assets import store
 from otbench.assets.kept import read_or_made, write_whole
 from otbench.assets.progress import SECONDS_BETWEEN_LINES, say
 from otbench.errors import UsageError
+from otbench.extras import missing_from
 from otbench.interface import ImageDataset, parameter
 from otbench_datasets.avatar_styles import STYLES, Options, avatar_options, check_style
 from otbench_datasets.drawn_faces import FaceImages
@@ -45,11 +45,7 @@ DEFAULT_STYLE = "toon-head"
 
 def missing_extra() -> str | None:
     """Return why no avatar can be drawn, or None where it can."""
-    modules = ("dicebear", "dicebear_styles", "resvg_py")
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if not missing:
-        return None
-    return f"{' and '.join(missing)} not installed: pip install 'otbench-suite[avatars]'"
+    return missing_from("avatars", "dicebear", "dicebear_styles", "resvg_py")
 
 
 def check_extra() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import itertools
 import sys
 import warnings
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from otbench.errors import UsageError
+from otbench.extras import missing_from
 from otbench.interface import Diverged, FitContext, MeasurePair, parameter
 
 from .jax_map import JaxMap, batch_samplers, check_choice, quiet_jax
@@ -39,10 +39,7 @@ class OutOfTime(Exception):
 
 def missing_extra() -> str | None:
     """Return why OTT-JAX's neural part cannot be imported, or None where it can."""
-    missing = [name for name in ("flax", "diffrax") if importlib.util.find_spec(name) is None]
-    if not missing:
-        return None
-    return f"{' and '.join(missing)} not installed: pip install 'otbench-suite[neural]'"
+    return missing_from("neural", "flax", "diffrax")
 
 
 def import_neural(module: str) -> Any:
