@@ -42,8 +42,8 @@ FACES = (
 """What the sweeps were measured on."""
 
 RATES = FACES + (
-    "32x32, 800 steps, potential_rate 1e-3: 455, 0.27; 3e-4: 387, 0.38. 16x16: 58 to 62 from 5e-4 "
-    "to 2e-3, both rates. coloured-digits, weak, 1500 steps, 1e-3: 9.4, 0.93, and noise is used; "
+    "32x32, 800 steps, potential_rate 1e-3: 455, 0.27; 3e-4: 387, 0.38. 16x16, from 5e-4 to 2e-3: "
+    "58 to 62. coloured-digits, weak, 1500 steps, 1e-3: 9.4, 0.93, and noise is used; "
     "3e-4: 10.8, 0.89, and it is not"
 )
 LENGTH = FACES + (
