@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -13,7 +13,7 @@ from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Split, parameter
 from otbench_datasets.face_factors import HAIR_STYLES, MODES, Factors
 from otbench_datasets.face_geometry import FACE, Material, coverage
-from otbench_datasets.splits import tensor_digest, variant_name
+from otbench_datasets.splits import sized_variant, tensor_digest
 
 SIZES = (16, 32, 64)
 
@@ -162,10 +162,9 @@ class FaceImages(Dataset):
         by_hair = self.labels == "hair"
         labels = factors.hair_style if by_hair else factors.modes(trait or self.trait)
         splits = map(Split, images.split(sizes), labels.split(sizes))
-        others = (f.name for f in fields(self) if f.name != "size")
         return ImageDataset(
             self.name,
-            variant_name(self, str(self.size), *others),
+            sized_variant(self),
             *splits,
             sha256=tensor_digest(images, labels),
             classes=len(HAIR_STYLES) if by_hair else MODES,

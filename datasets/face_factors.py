@@ -77,11 +77,6 @@ class Factors:
         present: Tensor = getattr(self, trait)
         return (self.hair_style * 3 + self.mouth) * 2 + present
 
-    @property
-    def mode(self) -> Tensor:
-        """The mode by glasses."""
-        return self.modes("glasses")
-
 
 def draw_factors(n: int, generator: torch.Generator) -> Factors:
     """Draw the factors of n faces, each independent of the others."""

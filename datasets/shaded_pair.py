@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from otbench.interface import Dataset, ImagePair, parameter
 from otbench_datasets.drawn_faces import FaceImages, check_faces
 from otbench_datasets.known_map import check_range
 from otbench_datasets.shaded_faces import ShadedFaces
-from otbench_datasets.splits import variant_name
+from otbench_datasets.splits import sized_variant
 
 
 @dataclass
@@ -54,10 +54,9 @@ class ShadedPair(Dataset):
         images = target.load()
         source = ShadedFaces(seed=2 * self.seed, **common)
         faces = source.faces()
-        others = (f.name for f in fields(self) if f.name != "size")
         return ImagePair(
             self.name,
-            variant_name(self, str(self.size), *others),
+            sized_variant(self),
             source.dataset(faces.images, faces.factors, target.trait),
             images,
             # A copy, so that the masks of the training images are not kept in memory.

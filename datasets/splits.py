@@ -73,3 +73,10 @@ def variant_name(dataset: Dataset, start: str, *names: str) -> str:
         if getattr(dataset, name) != defaults[name]
     ]
     return "-".join([start, *other])
+
+
+def sized_variant(dataset: Dataset) -> str:
+    """Return the size, then every other parameter that is not at its default, with its value."""
+    names = [f.name for f in fields(dataset)]  # type: ignore[arg-type]
+    names.remove("size")
+    return variant_name(dataset, str(dataset.size), *names)  # type: ignore[attr-defined]
