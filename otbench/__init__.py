@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from otbench._version import __version__
 
 if TYPE_CHECKING:
-    from otbench.results import load_results
+    from otbench.results.tables import load_results
 
 __all__ = ["__version__", "load_results"]
 
@@ -15,7 +15,7 @@ __all__ = ["__version__", "load_results"]
 def __getattr__(name: str) -> Any:
     """Load pandas only for those who ask for results."""
     if name == "load_results":
-        from otbench.results import load_results
+        from otbench.results.tables import load_results
 
         return load_results
     raise AttributeError(f"module 'otbench' has no attribute {name!r}")

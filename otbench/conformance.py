@@ -19,23 +19,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.interface import (
-    Autoencoder,
-    Budget,
-    FitContext,
-    ImageDataset,
-    ImagePair,
-    Interpolator,
-    MeasurePair,
-    Method,
-    MethodCard,
-    Split,
-    TransportMap,
-)
-from otbench.parameters import declared, instantiate
-from otbench.registry import Plugin
-from otbench.scoring import describe
-from otbench.selection import Spec
+from otbench.errors import describe
+from otbench.interface.data import ImageDataset, ImagePair, MeasurePair, Split
+from otbench.interface.method import Autoencoder, Interpolator, Method, MethodCard, TransportMap
+from otbench.interface.training import Budget, FitContext
+from otbench.plugins.parameters import declared, instantiate
+from otbench.plugins.registry import Plugin
+from otbench.plugins.selection import Spec
 
 STEPS = 6
 PLAIN = (bool, int, float, str, type(None))

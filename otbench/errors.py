@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class OTBenchError(Exception):
     """An error whose message is meant for the user: printed without a traceback."""
@@ -23,3 +26,19 @@ class DataError(OTBenchError):
 
 class DataWarning(UserWarning):
     """The data in use are not those that were asked for."""
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
+    """Say that a name is unknown, with the nearest known ones."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return f"unknown {what} '{name}'; {hint}"
+
+
+def describe(error: BaseException) -> str:
+    """Put an error into one line: our own by their message, others with their type."""
+    if isinstance(error, OTBenchError):
+        return str(error)
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

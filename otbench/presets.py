@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from otbench.errors import UsageError
-from otbench.registry import unknown_name
+from otbench.errors import UsageError, unknown_name
 
 _RECONSTRUCTION = (
     "mse",

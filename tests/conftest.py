@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from otbench.conformance import tiny_images
-from otbench.context import Budget, FitContext
 from otbench.interface import ImageDataset
+from otbench.interface.training import Budget, FitContext
 
 
 @pytest.fixture(scope="session")

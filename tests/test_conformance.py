@@ -9,8 +9,8 @@ import torch
 
 from otbench.conformance import TinyPair, check_method
 from otbench.interface import TransportMap
-from otbench.registry import OWN_DISTRIBUTION, Plugin, Registry
-from otbench.selection import Spec
+from otbench.plugins.registry import OWN_DISTRIBUTION, Plugin, Registry
+from otbench.plugins.selection import Spec
 
 REGISTRY = Registry("methods")
 OWN = [name for name in REGISTRY.names() if REGISTRY.get(name).distribution == OWN_DISTRIBUTION]
@@ -37,7 +37,7 @@ def test_a_method_that_draws_from_the_global_generator_is_told_so(tmp_path: Path
     (tmp_path / "restless.py").write_text(
         "import torch\n"
         "from dataclasses import dataclass\n"
-        "from otbench_methods.crossfade import Crossfade\n"
+        "from otbench_methods.interpolators.crossfade import Crossfade\n"
         "@dataclass\n"
         "class Restless(Crossfade):\n"
         "    def fit(self, data, ctx):\n"
@@ -61,7 +61,7 @@ def problems_of(tmp_path: Path, body: str) -> dict[str, str]:
     (tmp_path / "bent.py").write_text(
         "import torch\n"
         "from dataclasses import dataclass\n"
-        "from otbench_methods.linear_map import Constant\n"
+        "from otbench_methods.sampled_maps.linear import Constant\n"
         "@dataclass\n"
         "class Bent(Constant):\n" + body
     )

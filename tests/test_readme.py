@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from otbench.conformance import check_method
-from otbench.registry import Plugin
-from otbench.selection import Spec
+from otbench.plugins.registry import Plugin
+from otbench.plugins.selection import Spec
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -21,8 +21,8 @@ def test_the_example_method_conforms(tmp_path: Path) -> None:
 
 
 def test_every_method_and_preset_it_names_exists() -> None:
+    from otbench.plugins.registry import Registry
     from otbench.presets import PRESETS
-    from otbench.registry import Registry
 
     table = re.findall(r"^\| `([\w-]+)` \|", README, flags=re.MULTILINE)
     assert sorted(table) == sorted(Registry("methods").names())

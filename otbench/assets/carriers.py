@@ -22,7 +22,7 @@ from typing import IO
 
 from otbench.assets.files import CHUNK, File, SourceFailed, check_sha256
 from otbench.assets.progress import say
-from otbench.assets.sources import Room, convert
+from otbench.assets.source import Room, convert
 
 # Seconds for one run of a client: 90 MB at a slow 1 Mbit/s and some.
 TIMEOUT = 900

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from otbench.assets.carriers import Carrier, Member
 from otbench.assets.files import File, digest_of
-from otbench.assets.sources import Installed, Manual, Mirror, Source
-from otbench.errors import UsageError
-from otbench.registry import unknown_name
+from otbench.assets.source import Source
+from otbench.assets.sources import Installed, Manual, Mirror
+from otbench.errors import UsageError, unknown_name
 
 __all__ = ["CATALOGUE", "DEFAULT", "Asset", "lookup"]
 

@@ -6,76 +6,14 @@ import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
-from otbench.assets.files import File, NothingThere, SourceFailed, copy_plain
+from otbench.assets.carriers import Carrier
+from otbench.assets.files import File, NothingThere, SourceFailed
 from otbench.assets.progress import say
-
-if TYPE_CHECKING:
-    from otbench.assets.carriers import Carrier
+from otbench.assets.source import Room, convert
 
 USER_FOLDER = "OTBENCH_DATA_DIR"
-
-
-@dataclass(frozen=True)
-class Room:
-    """Where a source may write.
-
-    Attributes
-    ----------
-    scratch : Path
-        An empty folder that is removed afterwards; supplied files are left here.
-    partial : Path
-        A folder that is kept, for transfers to be resumed.
-    manual : tuple of Path
-        Folders of the user, to be read only.
-    """
-
-    scratch: Path
-    partial: Path
-    manual: tuple[Path, ...] = ()
-
-
-class Source(Protocol):
-    """Somewhere files come from."""
-
-    @property
-    def network(self) -> bool:
-        """Whether it is out of reach without a network."""
-
-    @property
-    def label(self) -> str:
-        """Its name in messages."""
-
-    def supply(self, wanted: Sequence[File], room: Room) -> Iterator[tuple[File, Path]]:
-        """Yield the wanted files one by one, each with its place below ``room.scratch``.
-
-        The caller checks digests and takes each file away before it asks for the next.
-
-        Raises
-        ------
-        SourceFailed
-            With the reason why a file is not to be had here.
-        """
-
-
-def convert(converter: str | None, source: Path, file: File, room: Room) -> Path:
-    """Turn what a source holds into the file in use, below ``room.scratch``.
-
-    Parameters
-    ----------
-    converter : str or None
-        ``module:function`` taking (source, target); None copies, uncompressing ``.gz``.
-    """
-    target = room.scratch / f"in-use-{file.name}"
-    if converter is None:
-        copy_plain(source, target, file)
-        return target
-    module, _, function = converter.partition(":")
-    getattr(import_module(module), function)(source, target)
-    return target
 
 
 @dataclass(frozen=True)

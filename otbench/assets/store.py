@@ -19,7 +19,8 @@ from pathlib import Path
 from otbench.assets.catalogue import Asset, lookup
 from otbench.assets.files import File, NothingThere, SourceFailed
 from otbench.assets.progress import say
-from otbench.assets.sources import USER_FOLDER, Room, manual_folders
+from otbench.assets.source import Room
+from otbench.assets.sources import USER_FOLDER, manual_folders
 from otbench.errors import DataError
 
 __all__ = ["FileState", "digest", "fetch", "home", "path", "require", "verify"]

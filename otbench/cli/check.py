@@ -15,9 +15,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return 0 where all checks pass, else 1."""
-    from otbench.plugin_files import find_plugins
-    from otbench.registry import Registry
-    from otbench.selection import parse_one
+    from otbench.plugins.files import find_plugins
+    from otbench.plugins.registry import Registry
+    from otbench.plugins.selection import parse_one
 
     files = [plugin for path in options.plugin for plugin in find_plugins(path)]
     registry = Registry("methods", files)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from otbench import presets
 from otbench.errors import UsageError
-from otbench.runner import STRATEGIES
+from otbench.run.runner import STRATEGIES
 
 if TYPE_CHECKING:
-    from otbench.runner import Options
+    from otbench.run.runner import Options
 
 
 def add_preset(group: argparse._ArgumentGroup) -> None:
@@ -63,7 +63,7 @@ def execution_options(options: argparse.Namespace) -> Options:
     UsageError
         If a number or a time is not one.
     """
-    from otbench.runner import Options
+    from otbench.run.runner import Options
 
     if options.offline:
         os.environ["OTBENCH_OFFLINE"] = "1"

@@ -23,7 +23,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     from otbench.report.terminal import print_tables
-    from otbench.results import latest, leaderboard, load_results, write_tables
+    from otbench.results.statistics import latest
+    from otbench.results.tables import leaderboard, load_results, write_tables
 
     try:
         results = load_results(options.folder)

@@ -38,7 +38,7 @@ def _presets() -> tuple[list[dict[str, str]], list[str]]:
 
 
 def _plugins(kind: str) -> tuple[list[dict[str, str]], list[str]]:
-    from otbench.registry import Registry
+    from otbench.plugins.registry import Registry
 
     registry = Registry(kind)
     rows = []

@@ -7,13 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otbench.cli.execution import (
-    add_execution,
-    add_output,
-    add_preset,
-    execution_options,
-    positive,
-)
+from otbench.cli.execution import add_execution, add_output, add_preset, execution_options, positive
 from otbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,12 +64,12 @@ def _list(chosen: list[Reproduction], out: Path) -> int:
 
 
 def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
-    from otbench.plan import Request
     from otbench.report.live import Live
     from otbench.reproduce.index import write_index
     from otbench.reproduce.measure import grids
     from otbench.reproduce.report import present, print_summary
-    from otbench.runner import run as run_request
+    from otbench.run.request import Request
+    from otbench.run.runner import run as run_request
 
     seeds = positive("--seeds", options.seeds)
     plans = [grids(one, options.preset, seeds) for one in chosen]

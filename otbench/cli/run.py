@@ -10,21 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otbench import presets
-from otbench.cli.execution import (
-    add_execution,
-    add_output,
-    add_preset,
-    execution_options,
-    positive,
-)
-from otbench.errors import UsageError
-from otbench.plan import Grid, Request
-from otbench.registry import unknown_name
+from otbench.cli.execution import add_execution, add_output, add_preset, execution_options, positive
+from otbench.errors import UsageError, unknown_name
+from otbench.run.request import Grid, Request
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from otbench.runner import Outcome
+    from otbench.run.runner import Outcome
 
 USUAL_VARIANTS = ("full", "default", "drawn")
 """Variants of a data set that need no mention."""
@@ -87,10 +80,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     if options.config:
         options = _with_config(options)
-    from otbench.plugin_files import find_plugins
+    from otbench.plugins.files import find_plugins
     from otbench.report.live import Live
-    from otbench.runner import check_names, preflight, prepare
-    from otbench.runner import run as run_request
+    from otbench.run.runner import check_names, preflight, prepare
+    from otbench.run.runner import run as run_request
 
     files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
     steps = positive("--steps", options.steps)
@@ -117,12 +110,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     """Write tables and pictures, and print them."""
-    from otbench.cell import slug
     from otbench.report.collapse import collapse_sheet
     from otbench.report.maps import KINDS, curve_sheet, map_sheet
     from otbench.report.pictures import interpolation_sheet, translation_sheet
     from otbench.report.terminal import print_tables
-    from otbench.results import table, write_tables
+    from otbench.results.cell import slug
+    from otbench.results.tables import table, write_tables
 
     written = write_tables(out, outcome.rejected)
     results = table([*outcome.records, *outcome.rejected])

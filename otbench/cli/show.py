@@ -38,8 +38,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _describe(name: str) -> list[str]:
+    from otbench.errors import unknown_name
+    from otbench.plugins.registry import Registry
     from otbench.presets import PRESETS
-    from otbench.registry import Registry, unknown_name
     from otbench.reproduce.declaration import reproductions
 
     if name in PRESETS:
@@ -61,7 +62,7 @@ def _describe(name: str) -> list[str]:
 
 
 def _plugin(plugin: Any) -> list[str]:
-    from otbench.scoring import describe
+    from otbench.errors import describe
 
     lines = [f"{plugin.name}  ({plugin.kind[:-1]} of {plugin.distribution} {plugin.version})", ""]
     try:
@@ -129,7 +130,7 @@ def _reproduction(one: Any) -> list[str]:
 
 
 def _record(path: Path) -> list[str]:
-    from otbench.cell import read_json
+    from otbench.results.cell import read_json
 
     record = read_json(path)
     cell = record["cell"]

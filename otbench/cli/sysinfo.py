@@ -15,7 +15,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
-    from otbench.provenance import machine, provenance
+    from otbench.run.provenance import machine, provenance
 
     content = {**machine(), **provenance()}
     if options.json:

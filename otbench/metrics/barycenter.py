@@ -10,15 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset
-from otbench.metrics.base import (
-    Direction,
-    Metric,
-    ScoreContext,
-    Undefined,
-    Value,
-    check_images,
-)
+from otbench.interface.artefacts import Barycenters
+from otbench.interface.data import ImageDataset
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_images
 from otbench.metrics.mass import (
     THRESHOLD,
     area_agreement,
@@ -28,7 +24,6 @@ from otbench.metrics.mass import (
     masses,
     squared_w2,
 )
-from otbench.tasks.base import Barycenters
 
 REGULARISATION = 0.01
 """Of the debiased barycentre, on a unit square. Its costs are then up to 1 % above those of the
@@ -75,7 +70,7 @@ def debiased_barycenter(corners: Tensor, weights: Tensor) -> Tensor:
     ----------
     Janati, H., Cuturi, M. and Gramfort, A. (2020). Debiased Sinkhorn barycenters. ICML.
     """
-    from otbench.ot.barycenter import convolutional, image_barycenter
+    from otbench.ot.discrete.barycenter import convolutional, image_barycenter
 
     solve = partial(
         convolutional, reg=REGULARISATION, debiased=True, iterations=ITERATIONS, warn=False

@@ -1,146 +1,12 @@
-"""What a metric is to the suite."""
+"""Checks that metrics share."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any
 
-import torch
 from torch import Tensor
 
-Direction = Literal["higher", "lower", "neutral"]
-Result = TypeVar("Result")
-
-TOLERANCE = 1e-4
-"""How far a pixel may lie outside [0, 1]: rounding, not a wrong range."""
-
-
-class Undefined(ValueError):
-    """The number does not exist for this artefact; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """One number with its uncertainty within the test set.
-
-    Attributes
-    ----------
-    value : float
-    stderr : float or None
-        Standard error over the n items; None where it is not an average.
-    n : int
-        Items it was computed from.
-    """
-
-    value: float
-    stderr: float | None
-    n: int
-
-    @classmethod
-    def of(cls, items: Tensor) -> Value:
-        """Average per-item values, shape (n,).
-
-        Raises
-        ------
-        Undefined
-            If there are none.
-        """
-        if not len(items):
-            raise Undefined("there is no item to average over")
-        items = items.double()
-        n = len(items)
-        stderr = float(items.std() / n**0.5) if n > 1 else None
-        return cls(float(items.mean()), stderr, n)
-
-
-@dataclass
-class ScoreContext:
-    """Device, randomness, sizes, and a memory shared by the metrics of one cell.
-
-    Attributes
-    ----------
-    device : torch.device
-    seed : int
-    data : ImageDataset or MeasurePair
-        What the method was trained on.
-    sample : int or None
-        Images to score at most (the first ones of the test split), None for all.
-    pairs : int
-        Pairs of test images to interpolate between.
-    frames : int
-        Frames of a path, both ends included.
-    midpoints : int
-        Further pairs of which only the middle frame is drawn, for distances between sets.
-    train_sample : int or None
-        Training images that the probe and K-means learn from (the first ones), None for all.
-    batch_size : int
-        Images that pass a network at once.
-    curve : list of dict
-        What the method was like while it trained, if it was followed; see `otbench.curve`.
-    """
-
-    device: torch.device
-    seed: int
-    data: Any
-    sample: int | None = None
-    pairs: int = 256
-    frames: int = 11
-    midpoints: int = 1000
-    train_sample: int | None = 5_000
-    batch_size: int = 256
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    _memory: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict, repr=False)
-
-    def once(self, key: str, compute: Callable[[], Result], of: object = None) -> Result:
-        """Compute a thing the first time it is asked for, and keep it for the other metrics.
-
-        Parameters
-        ----------
-        key : str
-        compute : callable
-        of : object, optional
-            What it is computed from: the same key of another object is another thing. The object
-            is kept alive, so that its identity stays its own.
-        """
-        entry = (key, id(of))
-        if entry not in self._memory:
-            self._memory[entry] = (of, compute())
-        result: Result = self._memory[entry][1]
-        return result
-
-    def batched(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-        """Apply a function to batches on the device, without gradients, and join the results.
-
-        Parameters
-        ----------
-        function : callable
-            Takes as many tensors as there are inputs, all of one length, which it keeps.
-        *inputs : Tensor, shape (n, ...)
-        """
-        with torch.no_grad():
-            parts = [
-                function(*(part.to(self.device) for part in batch))
-                for batch in zip(*(x.split(self.batch_size) for x in inputs), strict=True)
-            ]
-        return torch.cat(parts)
-
-
-def image_fault(images: Tensor) -> str | None:
-    """Say what is wrong with the values of images that should lie in [0, 1], or None."""
-    if not images.numel():
-        return "holds no image"
-    low, high = (float(value) for value in torch.aminmax(images.detach()))
-    if low >= -TOLERANCE and high <= 1 + TOLERANCE:
-        return None
-    bad = int((~torch.isfinite(images)).sum())
-    if bad:
-        return f"has {bad} values that are not finite"
-    hint = ""
-    if -1 - TOLERANCE <= low < 0 and high <= 1 + TOLERANCE:
-        hint = "; images on [-1, 1] are brought there by (x + 1) / 2"
-    return f"has values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"
+from otbench.interface.scoring import image_fault
 
 
 def check_images(**stacks: Tensor) -> None:
@@ -162,7 +28,7 @@ def check_paired(pairs: Any) -> None:
 
     Parameters
     ----------
-    pairs : otbench.tasks.base.ImagePairs
+    pairs : otbench.interface.artefacts.ComparedImages
 
     Raises
     ------
@@ -183,42 +49,3 @@ def check_choice(name: str, value: str, *choices: str) -> None:
     """Raise a ValueError unless the value of a metric's parameter is one of the choices."""
     if value not in choices:
         raise ValueError(f"{name} must be {' or '.join(choices)}, got {value!r}")
-
-
-class Metric(ABC):
-    """A number for one task: a dataclass whose fields are its protocol.
-
-    ``id`` carries the protocol, so that numbers of different protocols never share a column.
-    """
-
-    tasks: ClassVar[tuple[str, ...]]
-    direction: ClassVar[Direction]
-    range: ClassVar[str]
-    """The values it can take, with their unit."""
-    title: ClassVar[str]
-
-    @property
-    @abstractmethod
-    def id(self) -> str:
-        """Name with protocol, such as ``ssim[win=7,range=1]``."""
-
-    @property
-    def assets(self) -> tuple[str, ...]:
-        """Names of the weights it reads; see ``otbench data``."""
-        return ()
-
-    def missing(self, data: Any) -> str | None:
-        """Return why the metric means nothing on this data, or None."""
-        return None
-
-    @abstractmethod
-    def compute(self, artefact: Any, ctx: ScoreContext) -> Value:
-        """Score what a task of ``tasks`` produced.
-
-        Raises
-        ------
-        ValueError
-            If the artefact is out of range or of the wrong shape.
-        Undefined
-            If the number does not exist for it; the message is the reason.
-        """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from otbench.metrics.base import Direction, Metric, ScoreContext, Value
-from otbench.tasks.base import Predictions
+from otbench.interface.artefacts import Predictions
+from otbench.interface.metric import Direction, Metric, Value
+from otbench.interface.scoring import ScoreContext
 
 
 @dataclass(frozen=True)

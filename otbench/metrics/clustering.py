@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_choice
-from otbench.tasks.base import LatentCodes
+from otbench.interface.artefacts import LatentCodes
+from otbench.interface.metric import Direction, Metric, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice
 
 Labels = NDArray[np.int64]
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from torch import Tensor
 
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.translation import TranslationMetric
-from otbench.tasks.translation import Translated
 
 LEAST = 10
 """Images that a regression of three colours on three colours is made from, at least."""

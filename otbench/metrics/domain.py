@@ -19,9 +19,10 @@ from torch.nn import functional
 
 from otbench.assets import store
 from otbench.assets.kept import read_or_made, write_whole
-from otbench.context import Budget, FitContext
-from otbench.interface import ImagePair, Split
-from otbench.metrics.base import ScoreContext, check_images
+from otbench.interface.data import ImagePair, Split
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.training import Budget, FitContext
+from otbench.metrics.base import check_images
 from otbench.nn.backbone import SLOPE, initialise
 from otbench.nn.training import Optimiser
 

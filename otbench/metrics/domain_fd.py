@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from otbench.metrics.base import Direction, ScoreContext, Value, check_choice
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Direction, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice
 from otbench.metrics.domain import domain_features
 from otbench.metrics.frechet import frechet_distance
 from otbench.metrics.translation import TranslationMetric
-from otbench.tasks.translation import Translated
 
 
 @dataclass(frozen=True)

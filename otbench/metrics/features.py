@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from otbench.assets import store
 from otbench.assets.kept import write_whole
-from otbench.interface import ImageDataset, ImagePair
-from otbench.metrics.base import ScoreContext, check_images
+from otbench.interface.data import ImageDataset, ImagePair
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_images
 from otbench.metrics.lenet import SIDE, load_lenet
 
 INCEPTION_ASSET = "inception-fid"

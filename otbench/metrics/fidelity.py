@@ -11,17 +11,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from otbench.metrics.base import (
-    Direction,
-    Metric,
-    ScoreContext,
-    Undefined,
-    Value,
-    check_images,
-    check_paired,
-)
+from otbench.interface.artefacts import ComparedImages
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_images, check_paired
 from otbench.metrics.pixel import squared_error
-from otbench.tasks.base import ImagePairs
 
 
 def laplacian_energy(images: Tensor) -> Tensor:
@@ -75,7 +69,7 @@ class LaplacianRatio(Metric):
         """Name; the protocol is in the definition."""
         return "laplacian_ratio"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Compare totals; the standard error is over the images."""
         check_paired(artefact)
         real, generated = (
@@ -102,7 +96,7 @@ class VarianceRatio(Metric):
         """Name; the protocol is in the definition."""
         return "variance_ratio"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Compare traces; the standard error is over the images, their means taken as known."""
         check_paired(artefact)
         real, generated = (
@@ -112,7 +106,7 @@ class VarianceRatio(Metric):
         return ratio_of_means(generated, real, "the images are all the same")
 
 
-def drawn(artefact: ImagePairs) -> tuple[Tensor, Tensor]:
+def drawn(artefact: ComparedImages) -> tuple[Tensor, Tensor]:
     """Return images (m, c, h, w) and the draws for them (m, k, c, h, w), both on [0, 1].
 
     Raises
@@ -145,7 +139,7 @@ class ConditionalVariance(Metric):
         """Name; the protocol is in the definition."""
         return "conditional_variance"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Average over images; the standard error is over them."""
         _, samples = drawn(artefact)
         return Value.of(conditional_variance(samples))
@@ -172,7 +166,7 @@ class SampleMSERatio(Metric):
         """Name; the protocol is in the definition."""
         return "sample_mse_ratio"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Compare means over images; the standard error is over them."""
         real, samples = drawn(artefact)
         variance = conditional_variance(samples)
@@ -195,7 +189,7 @@ class Compression(Metric):
         """Name."""
         return "compression"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Divide; n is the dimension of the code."""
         if artefact.code_dimension is None:
             raise Undefined("these images come from no code")

@@ -8,10 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset, ImagePair
+from otbench.interface.artefacts import ComparedImages, Paths
+from otbench.interface.data import ImageDataset, ImagePair
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics import features
-from otbench.metrics.base import Direction, Metric, ScoreContext, Undefined, Value
-from otbench.tasks.base import ImagePairs, Paths
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -120,7 +121,7 @@ class FeatureDistance(Metric):
         return features.missing(self.features, data)
 
     def feature_sets(
-        self, artefact: ImagePairs | Paths, ctx: ScoreContext
+        self, artefact: ComparedImages | Paths, ctx: ScoreContext
     ) -> tuple[Tensor, Tensor]:
         """Return the features of the real and the generated images."""
         pairs = artefact.midpoints if isinstance(artefact, Paths) else artefact
@@ -153,7 +154,7 @@ class FID(FeatureDistance):
         """Name with the extractor."""
         return self.protocol("fid")
 
-    def compute(self, artefact: ImagePairs | Paths, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages | Paths, ctx: ScoreContext) -> Value:
         """Compare the sets; n is the number of generated images."""
         real, generated = self.feature_sets(artefact, ctx)
         return Value(frechet_distance(real, generated), None, len(generated))
@@ -173,7 +174,7 @@ class KID(FeatureDistance):
         """Name with the extractor."""
         return self.protocol("kid")
 
-    def compute(self, artefact: ImagePairs | Paths, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages | Paths, ctx: ScoreContext) -> Value:
         """Compare the sets; n is the number of generated images."""
         real, generated = self.feature_sets(artefact, ctx)
         value, stderr = kernel_distance(real, generated)

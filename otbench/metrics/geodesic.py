@@ -9,15 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import (
-    Direction,
-    Metric,
-    ScoreContext,
-    Undefined,
-    Value,
-    check_choice,
-    check_images,
-)
+from otbench.interface.artefacts import KnownPaths, Paths, between_true_ends
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice, check_images
 from otbench.metrics.mass import (
     FLOOR,
     THRESHOLD,
@@ -30,7 +25,6 @@ from otbench.metrics.mass import (
     plane_cost,
     squared_w2,
 )
-from otbench.tasks.base import KnownPaths, Paths, between_true_ends
 
 TASKS = ("geodesic", "limited-data")
 

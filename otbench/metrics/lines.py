@@ -15,17 +15,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.interface import CircularFamily, ImageDataset
-from otbench.metrics.base import (
-    Direction,
-    Metric,
-    ScoreContext,
-    Undefined,
-    Value,
-    check_choice,
-    check_images,
-)
-from otbench.tasks.base import Paths
+from otbench.interface.artefacts import Paths
+from otbench.interface.data import CircularFamily, ImageDataset
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice, check_images
 
 CANDIDATES = 8
 """Nearest members by single precision, looked at again in double."""

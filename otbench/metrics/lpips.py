@@ -13,9 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from otbench.assets import store
-from otbench.interface import ImageDataset
-from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_paired
-from otbench.tasks.base import ImagePairs
+from otbench.interface.artefacts import ComparedImages
+from otbench.interface.data import ImageDataset
+from otbench.interface.metric import Direction, Metric, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_paired
 
 ASSET = "lpips-alex"
 WEIGHTS = "lpips-alex.safetensors"
@@ -156,7 +158,7 @@ class LPIPS(Metric):
         """Refuse images that AlexNet cannot read."""
         return too_small(data)
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Average over image pairs; the standard error is over them."""
         check_paired(artefact)
         return Value.of(ctx.batched(perceptual(ctx), artefact.real, artefact.generated))

@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from otbench.interface import MeasurePair
-from otbench.metrics.base import Direction, Metric, ScoreContext, Undefined, Value, check_choice
-from otbench.tasks.base import BadOutput
-from otbench.tasks.transport import Transport
+from otbench.interface.artefacts import Transport
+from otbench.interface.data import MeasurePair
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
+from otbench.metrics.base import check_choice
 
 LIMIT = 1e6
 """A map that scores more has diverged; its number says nothing."""

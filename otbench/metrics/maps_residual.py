@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.interface.artefacts import Transport
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
+from otbench.metrics.base import check_choice
 from otbench.metrics.maps import MapMetric, bounded
-from otbench.tasks.base import BadOutput
-from otbench.tasks.transport import Transport
 
 
 @dataclass(frozen=True)

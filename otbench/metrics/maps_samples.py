@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.interface.artefacts import Transport
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
+from otbench.metrics.base import check_choice
 from otbench.metrics.maps import MapMetric, bounded
-from otbench.tasks.base import BadOutput
-from otbench.tasks.transport import Transport
 
 PROJECTION_SEED = 7_160_005
 CHUNK = 64
@@ -124,7 +126,7 @@ class ExactW2(BetweenSamples):
 
     def distance(self, x: Tensor, y: Tensor) -> Value:
         """Solve the assignment."""
-        from otbench.ot.pot import import_pot
+        from otbench.ot.discrete.pot import import_pot
 
         x, y = (points[: self.n].double() for points in (x, y))
         costs = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
@@ -137,7 +139,7 @@ class ExactW2(BetweenSamples):
 def _sinkhorn() -> Any:
     import jax
 
-    from otbench.ot.entropic import import_ott
+    from otbench.ot.discrete.entropic import import_ott
 
     PointCloud, LinearProblem, Sinkhorn = import_ott()
     solver = Sinkhorn()

@@ -1,13 +1,14 @@
-"""How long a map trains until it is good, where its error was followed; see `otbench.curve`."""
+"""How long a map trains until it is good, where its error was followed; see `curve`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value
+from otbench.interface.artefacts import Transport
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.maps import MapMetric, unknown_map
-from otbench.tasks.transport import Transport
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import Undefined, Value
-from otbench.ot.displacement import exact_plan
-from otbench.ot.path_energy import image_energy
+from otbench.interface.metric import Undefined, Value
+from otbench.ot.discrete.displacement import exact_plan
+from otbench.ot.dynamic.path_energy import image_energy
 
 THRESHOLD = 1e-3
 """Pixels at most this bright, as a share of their image's peak, take no part in an exact plan."""

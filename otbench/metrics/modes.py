@@ -8,11 +8,13 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from otbench.interface import ImagePair
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.interface.artefacts import Translated
+from otbench.interface.data import ImagePair
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice
 from otbench.metrics.domain import classifier, domain_features, mode_count
 from otbench.metrics.translation import TranslationMetric
-from otbench.tasks.translation import Translated
 
 LEAST = 0.2
 """Part of its share in the target that a mode needs among the carried images to count."""

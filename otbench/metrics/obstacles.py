@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_images
+from otbench.interface.artefacts import WalledPaths
+from otbench.interface.metric import Direction, Metric, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_images
 from otbench.metrics.geodesic import PairEnergy
 from otbench.metrics.mass import THRESHOLD, masses
-from otbench.tasks.base import WalledPaths
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class EnergyOverBound(PairEnergy):
     J is the least balanced kinetic energy of the masked frames, all scaled to one mass, with no
     flux through walls and border (`otbench.metrics.mass.own_energy`). The bound is the cost of
     the best plan between the pair for squared lengths of shortest paths
-    (`otbench.ot.geodesic_distance.geodesic_cost`): no path that starts and ends at the pair costs
+    (`geodesic_cost`): no path that starts and ends at the pair costs
     less, up to the grid and the floor. Mass that is masked away at one place and returns at
     another has to be carried there, so going through walls is dear. For the ends see
     `PairEnergy`.
@@ -62,7 +64,7 @@ class EnergyOverBound(PairEnergy):
 
     def compute(self, artefact: WalledPaths, ctx: ScoreContext) -> Value:
         """Average over paths whose two images differ; the standard error is over them."""
-        from otbench.ot.geodesic_distance import geodesic_cost
+        from otbench.ot.discrete.geodesic_distance import geodesic_cost
 
         walls = artefact.obstacles.cpu().numpy()
 

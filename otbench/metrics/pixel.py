@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_paired
-from otbench.tasks.base import ImagePairs
+from otbench.interface.artefacts import ComparedImages
+from otbench.interface.metric import Direction, Metric, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_paired
 
 FLOOR = 1e-10
 """Mean squared error below which two images count as identical, so that PSNR ends at 100 dB."""
@@ -19,7 +21,7 @@ def squared_error(real: Tensor, generated: Tensor) -> Tensor:
     return (real.double() - generated.double()).square().flatten(1).mean(1)
 
 
-def paired_errors(pairs: ImagePairs, ctx: ScoreContext) -> Tensor:
+def paired_errors(pairs: ComparedImages, ctx: ScoreContext) -> Tensor:
     """Return the mean squared error of each pair, shape (n,), computed once a cell."""
     check_paired(pairs)
     return ctx.once(
@@ -41,7 +43,7 @@ class MSE(Metric):
         """Name; the protocol is in the definition."""
         return "mse"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Average over image pairs; the standard error is over them."""
         return Value.of(paired_errors(artefact, ctx))
 
@@ -64,6 +66,6 @@ class PSNR(Metric):
         """Name; the peak is always 1."""
         return "psnr"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Average over image pairs; the standard error is over them."""
         return Value.of(-10 * paired_errors(artefact, ctx).clamp(min=FLOOR).log10())

@@ -15,10 +15,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice
 from otbench.metrics.domain import domain_features
 from otbench.metrics.translation import TranslationMetric
-from otbench.tasks.translation import Translated
 
 NEIGHBOURS = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}
 """k of each score, as its authors propose."""

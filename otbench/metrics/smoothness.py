@@ -12,19 +12,13 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from otbench.interface import ImageDataset
+from otbench.interface.artefacts import PATH_TASKS, Paths, between_true_ends
+from otbench.interface.data import ImageDataset
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics import lpips
-from otbench.metrics.base import (
-    Direction,
-    Metric,
-    ScoreContext,
-    Undefined,
-    Value,
-    check_choice,
-    check_images,
-)
+from otbench.metrics.base import check_choice, check_images
 from otbench.metrics.ssim import WINDOW, structural_similarity
-from otbench.tasks.base import PATH_TASKS, Paths, between_true_ends
 
 
 def unevenness(steps: Tensor) -> Tensor:

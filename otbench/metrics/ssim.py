@@ -8,9 +8,11 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from otbench.interface import ImageDataset
-from otbench.metrics.base import Direction, Metric, ScoreContext, Value, check_paired
-from otbench.tasks.base import ImagePairs
+from otbench.interface.artefacts import ComparedImages
+from otbench.interface.data import ImageDataset
+from otbench.interface.metric import Direction, Metric, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_paired
 
 WINDOW = 7
 """Side of the uniform window, in pixels: scikit-image's default."""
@@ -86,7 +88,7 @@ class SSIM(Metric):
         side = min(data.image_shape[1:])
         return None if side >= self.win else f"images of side {side} are smaller than the window"
 
-    def compute(self, artefact: ImagePairs, ctx: ScoreContext) -> Value:
+    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Average over image pairs; the standard error is over them."""
         check_paired(artefact)
         return Value.of(

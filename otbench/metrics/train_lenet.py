@@ -17,11 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from otbench.context import Budget, FitContext
-from otbench.interface import Split
+from otbench.interface.data import Split
+from otbench.interface.training import Budget, FitContext
 from otbench.metrics.lenet import SIDE, WEIGHTS, LeNet
 from otbench.nn.backbone import initialise
 from otbench.nn.training import Optimiser
+from otbench.plugins.registry import Registry
 
 EPOCHS, BATCH, RATE, SEED, SHIFT = 5, 128, 2e-3, 0, 2
 """Passes over the training split, images in a batch, peak rate, seed, largest shift in pixels."""
@@ -86,9 +87,7 @@ def main() -> None:
     if arguments.idx:
         learn, test = (read_idx(arguments.idx, part) for part in ("train", "t10k"))
     else:
-        from otbench_datasets.mnist import MNIST
-
-        data = MNIST().load()
+        data = Registry("datasets").get("mnist").load()().load()
         learn, test = data.train, data.test
     network = train(learn)
     score = accuracy(network, test)

@@ -8,21 +8,15 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from otbench.metrics.base import (
-    Direction,
-    Metric,
-    ScoreContext,
-    Undefined,
-    Value,
-    check_choice,
-    check_images,
-)
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice, check_images
 from otbench.metrics.fidelity import conditional_variance
 from otbench.metrics.pixel import squared_error
 from otbench.metrics.weak_maps import plan_file
 from otbench.metrics.weak_structure import spread_ratio
-from otbench.ot.weak import discrete_answer
-from otbench.tasks.translation import Translated
+from otbench.ot.discrete.weak import discrete_answer
 
 PLANNED = 1000
 """Images of either side at most that the exact plan is between, the first ones."""
@@ -164,7 +158,7 @@ def plan_cost(source: Tensor, target: Tensor) -> float:
     source, target : Tensor, shape (n, c, h, w), (m, c, h, w)
     """
     x, y = (images.flatten(1).double().numpy(force=True) for images in (source, target))
-    # The cost of `otbench.ot.weak` is half the squared distance.
+    # The cost of `otbench.ot.discrete.weak` is half the squared distance.
     return 2 * discrete_answer(x, y, 0.0, plan_file(x, y, 0.0)).cost / x.shape[1]
 
 

@@ -6,11 +6,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice
 from otbench.metrics.collapse import collapse_in, narrow
 from otbench.metrics.modes import Modes
 from otbench.metrics.translation import PairwiseRatio, TranslationMetric
-from otbench.tasks.translation import Translated
 
 
 @dataclass(frozen=True)

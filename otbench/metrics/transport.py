@@ -8,18 +8,12 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import (
-    Direction,
-    Metric,
-    ScoreContext,
-    Undefined,
-    Value,
-    check_choice,
-    check_images,
-)
+from otbench.interface.artefacts import PATH_TASKS, Paths
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice, check_images
 from otbench.metrics.mass import FLOOR, colour_mean, masses
 from otbench.metrics.pixel import squared_error
-from otbench.tasks.base import PATH_TASKS, Paths
 
 CHUNK = 32
 """Paths solved at once: 10 systems a path, a few megabytes each."""
@@ -32,7 +26,7 @@ class PathEnergy(Metric):
     J sums over the T steps the least :math:`\int \rho |v|^2 + \tau \rho g^2` with
     :math:`\partial_t \rho + \nabla \cdot (\rho v) = \rho g` (Feng & Strohmer 2024, sections 2 and
     6), no flux through the border, the density of a step taken at its middle; see
-    ``otbench.ot.path_energy``. Over the mass M and times T it estimates a squared
+    ``otbench.ot.dynamic.path_energy``. Over the mass M and times T it estimates a squared
     Wasserstein distance: at a large tau a translation by d pixels scores d squared and a
     cross-fade many times more. A small tau lets mass fade out and in instead of moving far: at 10,
     a cross-fade over some ten pixels is cheaper than the translation. Read it with the mass
@@ -67,7 +61,7 @@ class PathEnergy(Metric):
 
     def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
         """Average over paths; the standard error is over them."""
-        from otbench.ot.path_energy import image_energy
+        from otbench.ot.dynamic.path_energy import image_energy
 
         check_images(frames=artefact.frames)
         with torch.no_grad():
@@ -204,7 +198,7 @@ class MassLeak(Metric):
 
     def _leak(self, frames: Tensor, ctx: ScoreContext) -> Tensor:
         """Return the share that leaks from each path and colour, (n, c), on the CPU."""
-        from otbench.ot.path_energy import path_flow, to_density
+        from otbench.ot.dynamic.path_energy import path_flow, to_density
 
         walls = ctx.data.obstacles
         density = to_density(frames.clamp(min=0).transpose(1, 2), self.floor).to(ctx.device)

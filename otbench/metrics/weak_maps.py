@@ -17,12 +17,14 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from otbench.assets.store import home
-from otbench.metrics.base import Direction, Metric, ScoreContext, Undefined, Value, check_choice
+from otbench.interface.artefacts import WeakTransport
+from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice
 from otbench.metrics.maps import bounded
+from otbench.ot.discrete.weak import DiscreteAnswer, discrete_answer
 from otbench.ot.neural.costs import conditional_variance, weak_quadratic
 from otbench.ot.w2.scores import uvp
-from otbench.ot.weak import DiscreteAnswer, discrete_answer
-from otbench.tasks.weak_transport import WeakTransport
 
 CACHED_FROM = 200
 """Points from which a plan takes seconds, and is kept."""

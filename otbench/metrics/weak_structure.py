@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import Direction, ScoreContext, Undefined, Value, check_choice
+from otbench.interface.artefacts import WeakTransport
+from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.scoring import ScoreContext
+from otbench.metrics.base import check_choice
 from otbench.metrics.maps import bounded
 from otbench.metrics.weak_maps import WeakMapMetric
-from otbench.tasks.weak_transport import WeakTransport
 
 SPAN = 200
 """Steps that the moving average of the loss looks back over (weights fall by 1 - 2 / 201)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from otbench.interface import Diverged
+from otbench.interface.training import Diverged
 
 BLOW_UP = 1e3
 """Largest |L_f| that still counts as training. Costs are means over pixels on [-1, 1], below 8, and

@@ -9,7 +9,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Adam
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
-from otbench.context import Budget
+from otbench.interface.training import Budget
 
 PEAK_RATE = 4e-3
 """Peak of the one-cycle rate: the highest that was stable over all methods and seeds tried."""

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from otbench.cell import Job
+from otbench.results.cell import Job
 
 LINE_SECONDS = 15.0
 """Between two plain lines of one cell."""

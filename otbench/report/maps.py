@@ -34,7 +34,7 @@ CAP = 100.0
 """Percent; a curve above it is drawn at it."""
 
 Arrays = Mapping[str, np.ndarray]
-"""What `otbench.report.gallery.write_clouds` wrote of one method."""
+"""What `otbench.scoring.gallery.write_clouds` wrote of one method."""
 
 Panel = tuple[str, Callable[[Any], None], np.ndarray]
 """A title, what draws on the axes, and the points (n, 2) whose part of the plane they show."""

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otbench.results import DIVERGED_UVP, UVP_METRIC, diverged, of_maps, summary
+from otbench.results.statistics import DIVERGED_UVP, UVP_METRIC, diverged, of_maps, summary
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 ROUNDING = 1e-9

@@ -9,8 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from otbench.errors import UsageError
-from otbench.registry import unknown_name
+from otbench.errors import UsageError, unknown_name
 from otbench.reproduce.expression import Expression
 
 PICTURES = (

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from otbench.cell import read_json
+from otbench.results.cell import read_json
 
 HEAD = """\
 # Reproductions

@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from otbench.cell import Job
-from otbench.plan import Grid
 from otbench.presets import DEFAULT, get_preset
 from otbench.reproduce.declaration import Quantity, Reproduction, Run
 from otbench.reproduce.expression import Address
-from otbench.results import diverged, published_number, table
-from otbench.runner import Outcome
+from otbench.results.cell import Job
+from otbench.results.statistics import diverged
+from otbench.results.tables import published_number, table
+from otbench.run.request import Grid
+from otbench.run.runner import Outcome
 
 OF_CELL = "cell"
 """In place of a task: a quantity that stands in the record itself, such as ``fit_seconds``."""
@@ -23,7 +24,7 @@ LARGE = ">100"
 """How papers print the error of a map that has diverged."""
 
 DIVERGED = "diverged"
-"""A quantity of a cell, 1 or 0, also of one that failed; see `otbench.results.diverged`."""
+"""A quantity of a cell, 1 or 0, also of one that failed; see `diverged`."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ from otbench.reproduce.clouds import Panel, draw_clouds
 from otbench.reproduce.declaration import Reproduction, Run
 from otbench.reproduce.expression import Address
 from otbench.reproduce.measure import Measured, asked_by
-from otbench.runner import Outcome
+from otbench.run.runner import Outcome
 
 STRIP_WIDTH = 9.0
 """Inches of one path."""

@@ -14,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otbench.cell import read_json, write_json
 from otbench.report.terminal import ARROWS, cell_text, number, output_console
 from otbench.reproduce.declaration import Reproduction
 from otbench.reproduce.measure import LARGE, Measured, measured
 from otbench.reproduce.pictures import draw
 from otbench.reproduce.verdict import FAILS, HOLDS, MIXED, UNKNOWN, Verdict, judge
-from otbench.runner import Outcome
+from otbench.results.cell import read_json, write_json
+from otbench.run.runner import Outcome
 
 STYLES = {HOLDS: "bold green", MIXED: "bold yellow", FAILS: "bold red", UNKNOWN: "dim"}
 

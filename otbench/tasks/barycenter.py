@@ -8,9 +8,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset, Interpolator, Method
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import Barycenters, Task, checked_images
+from otbench.interface.artefacts import Barycenters
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Interpolator, Method
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import Task
+from otbench.tasks.base import checked_images
 
 STEPS = 5
 """Steps from one corner to the next. The paper prints i/6, which never reaches the far corners;

@@ -1,201 +1,23 @@
-"""What a task is to the suite, and what tasks hand to metrics."""
+"""Calls of a method's functions, checked, and what several tasks share."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from otbench.interface import Autoencoder, ImageDataset, Interpolator, Method
-from otbench.metrics.base import ScoreContext, image_fault
-
-
-@dataclass(frozen=True)
-class ImagePairs:
-    """Images and what a method made of them, for metrics of pairs and of sets.
-
-    Attributes
-    ----------
-    real, generated : Tensor, shape (n, c, h, w)
-        In [0, 1], on the CPU or the device; ``generated[i]`` belongs to ``real[i]`` unless
-        ``paired`` is False.
-    paired : bool
-    samples : Tensor, shape (m, k, c, h, w), or None
-        For the first m of the real images, k draws from the method's random decoder; None where
-        decoding is deterministic.
-    code_dimension : int or None
-        Numbers in the code that each image was generated from, where there is one.
-    """
-
-    real: Tensor
-    generated: Tensor
-    paired: bool = True
-    samples: Tensor | None = None
-    code_dimension: int | None = None
-
+from otbench.interface.artefacts import (
+    LatentCodes,
+)
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Autoencoder, Interpolator, Method
+from otbench.interface.scoring import ScoreContext, image_fault
+from otbench.interface.task import BadOutput
 
 SAMPLE_SEED = 20_220_621
 """Fixes what a random decoder draws, whatever the seed of the training."""
-
-PATH_TASKS = ("interpolation", "geodesic", "obstacles", "limited-data")
-"""The tasks that hand `Paths` to their metrics."""
-
-
-@dataclass(frozen=True)
-class Paths:
-    """Interpolations between pairs of images.
-
-    Attributes
-    ----------
-    x0, x1 : Tensor, shape (n, c, h, w)
-        The true end images, in [0, 1].
-    frames : Tensor, shape (n, k, c, h, w)
-        The paths as the method draws them at ``times``, in [0, 1].
-    times : Tensor, shape (k,)
-        Equally spaced, from 0 to 1.
-    midpoints : ImagePairs or None
-        Test images and the middle frames of many paths, unpaired, where a task draws them.
-    """
-
-    x0: Tensor
-    x1: Tensor
-    frames: Tensor
-    times: Tensor
-    midpoints: ImagePairs | None = None
-
-
-def between_true_ends(x0: Tensor, x1: Tensor, frames: Tensor) -> Tensor:
-    """Put the true ends (n, c, h, w) in the place of the first and last of (n, k, c, h, w)."""
-    return torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
-
-
-@dataclass(frozen=True)
-class KnownPaths(Paths):
-    """Paths whose answer is known.
-
-    Attributes
-    ----------
-    exact : Tensor, shape (n, k, c, h, w), float64
-        The 2-Wasserstein geodesics at ``times``, each colour a density of its own. Only their
-        shape counts, not their scale: a pixel may exceed 1.
-    """
-
-    exact: Tensor = field(kw_only=True)
-
-
-@dataclass(frozen=True)
-class WalledPaths(Paths):
-    """Paths among walls; ``frames`` have the walls set to 0.
-
-    Attributes
-    ----------
-    drawn : Tensor, shape (n, k, c, h, w)
-        The frames with what the method puts on walls, in [0, 1].
-    obstacles : Tensor, shape (h, w), bool
-        True where no mass may be.
-    """
-
-    drawn: Tensor = field(kw_only=True)
-    obstacles: Tensor = field(kw_only=True)
-
-
-@dataclass(frozen=True)
-class Barycenters:
-    """Weighted averages of a few corner images.
-
-    Attributes
-    ----------
-    corners : Tensor, shape (m, c, h, w)
-        In [0, 1].
-    weights : Tensor, shape (k, m)
-        Not negative; the rows sum to 1.
-    images : Tensor, shape (k, c, h, w)
-        What the method draws, in [0, 1].
-    exact : Tensor, shape (k, c, h, w), or None
-        The exact 2-Wasserstein barycentres, where they are known; only their shape counts.
-    """
-
-    corners: Tensor
-    weights: Tensor
-    images: Tensor
-    exact: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Class predictions on the test split from frozen codes.
-
-    Attributes
-    ----------
-    predicted, labels : Tensor, shape (n,), int64
-    dimension : int
-        Numbers in a code.
-    train_size : int
-        Training codes that the classifier learned from.
-    """
-
-    predicted: Tensor
-    labels: Tensor
-    dimension: int
-    train_size: int
-
-
-@dataclass(frozen=True)
-class LatentCodes:
-    """Codes of images with the labels of the test split.
-
-    Attributes
-    ----------
-    train, test : Tensor, shape (n, d), (m, d)
-        float32.
-    labels : Tensor, shape (m,), int64
-        Of ``test``.
-    classes : int
-        How many classes there are.
-    """
-
-    train: Tensor
-    test: Tensor
-    labels: Tensor
-    classes: int
-
-
-class Task(ABC):
-    """Something a trained method is made to do; what it yields is what its metrics take."""
-
-    name: ClassVar[str]
-    title: ClassVar[str]
-    on: ClassVar[type] = ImageDataset
-    """The kind of data it is for: `ImageDataset` or `MeasurePair`."""
-
-    def lacks(self, data: Any) -> str | None:
-        """Return what the data lacks for this task whatever the method, or None.
-
-        A task that no method can do on the data is left out of the run altogether.
-        """
-        return None
-
-    @abstractmethod
-    def missing(self, method: Method, data: Any) -> str | None:
-        """Return what method or data lack for this task, or None."""
-
-    @abstractmethod
-    def run(self, method: Any, data: Any, ctx: ScoreContext) -> Any:
-        """Make the method do the task on held-out data, without gradients.
-
-        Raises
-        ------
-        BadOutput
-            If the method returns what it should not; the message names call and fault.
-        """
-
-
-class BadOutput(ValueError):
-    """A method returned the wrong type, shape, dtype or range."""
 
 
 def _check_tensor(value: Any, dimensions: Sequence[int | None], call: str) -> None:

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from otbench.interface import Autoencoder, ImageDataset, Method
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import Predictions, Task, latent_codes, missing_codes
+from otbench.interface.artefacts import Predictions
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Autoencoder, Method
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import Task
+from otbench.tasks.base import latent_codes, missing_codes
 
 ITERATIONS = 1000
 """Cap on the iterations of the solver; about a hundred are usual."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from otbench.interface import Autoencoder, ImageDataset, Method
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import LatentCodes, Task, latent_codes, missing_codes
+from otbench.interface.artefacts import LatentCodes
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Autoencoder, Method
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import Task
+from otbench.tasks.base import latent_codes, missing_codes
 
 
 class Clustering(Task):

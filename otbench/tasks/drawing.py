@@ -7,10 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset, Interpolator, Method
-from otbench.metrics.base import ScoreContext
-from otbench.ot.displacement import colours_apart, displacement_path
-from otbench.tasks.base import Task, checked_images
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Interpolator, Method
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import Task
+from otbench.ot.discrete.displacement import colours_apart, displacement_path
+from otbench.tasks.base import checked_images
 
 THRESHOLD = 1e-3
 """Pixels at most this bright carry no mass in an exact geodesic: below one 8-bit gray level."""
@@ -95,7 +97,7 @@ def exact_geodesics(x0: Tensor, x1: Tensor, times: Tensor) -> Tensor:
     """Draw McCann's geodesics between images by exact plans of their pixels, on the CPU.
 
     Each colour is a density of its own: masses are normalised for the plan, then the mass goes
-    linearly in time; see `otbench.ot.displacement.displacement_path`. A point between pixels is
+    linearly in time; see `displacement_path`. A point between pixels is
     shared out among its four neighbours.
 
     Parameters

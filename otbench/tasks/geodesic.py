@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import torch
 
-from otbench.interface import ImageDataset, Interpolator
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import KnownPaths
+from otbench.interface.artefacts import KnownPaths
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Interpolator
+from otbench.interface.scoring import ScoreContext
 from otbench.tasks.drawing import PathTask, drawn_paths, scene_geodesics
 
 

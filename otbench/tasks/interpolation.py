@@ -6,9 +6,12 @@ from typing import ClassVar
 
 import torch
 
-from otbench.interface import ImageDataset, Interpolator, Method
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import ImagePairs, Paths, Task, scored_images
+from otbench.interface.artefacts import ComparedImages, Paths
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Interpolator, Method
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import Task
+from otbench.tasks.base import scored_images
 from otbench.tasks.drawing import drawn_paths, missing_interpolation, random_pairs
 
 PAIR_SEED, MIDPOINT_SEED = 2024, 2025
@@ -54,5 +57,5 @@ class Interpolation(Task):
             x1,
             drawn_paths(method, x0, x1, times, ctx),
             times.to(ctx.device),
-            ImagePairs(scored_images(data, ctx), middle.squeeze(1), paired=False),
+            ComparedImages(scored_images(data, ctx), middle.squeeze(1), paired=False),
         )

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from otbench.interface import Autoencoder, ImageDataset, Method
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import (
-    ImagePairs,
-    Task,
-    decoded,
-    decoded_samples,
-    missing_codes,
-    scored_codes,
-    scored_images,
-)
+from otbench.interface.artefacts import ComparedImages
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Autoencoder, Method
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import Task
+from otbench.tasks.base import decoded, decoded_samples, missing_codes, scored_codes, scored_images
 
 SAMPLED, DRAWS = 512, 8
 """Test images that a random decoder draws several times, and how often."""
@@ -30,10 +25,10 @@ class Reconstruction(Task):
         """Need an autoencoder."""
         return missing_codes(method, data, labels=False)
 
-    def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> ImagePairs:
+    def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> ComparedImages:
         """Return the test images to score with their reconstructions."""
         real, codes = scored_images(data, ctx), scored_codes(method, data, ctx)
-        return ImagePairs(
+        return ComparedImages(
             real,
             decoded(method, codes, data, ctx),
             samples=decoded_samples(method, codes[:SAMPLED], DRAWS, data, ctx),

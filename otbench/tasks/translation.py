@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from otbench.interface import ImagePair, MeasurePair, StochasticMap, TransportMap
-from otbench.metrics.base import TOLERANCE, ScoreContext
-from otbench.tasks.base import BadOutput, ImagePairs
+from otbench.interface.artefacts import Translated
+from otbench.interface.data import ImagePair, MeasurePair
+from otbench.interface.method import StochasticMap, TransportMap
+from otbench.interface.scoring import TOLERANCE, ScoreContext
+from otbench.interface.task import BadOutput
 from otbench.tasks.transport import MapTask, carried
 
 IMAGES = 1000
@@ -25,25 +26,6 @@ FAR, SHARE = 0.25, 0.01
 """Images of which more than this share of the numbers lies farther than this from [0, 1] are on
 another range, and refused. Maps that know nothing of images leave [0, 1] by less: they are clipped.
 """
-
-
-@dataclass(frozen=True)
-class Translated(ImagePairs):
-    """Test images of the target as ``real`` and the carried test images as ``generated``.
-
-    Attributes
-    ----------
-    source : Tensor, shape (n, c, h, w)
-        The images that were carried, row by row; in [0, 1] like all others.
-    again : Tensor, shape (k, c, h, w)
-        Other images of the target (its validation split), for what sampling alone contributes.
-    excess : float
-        Mean distance of the carried pixels from [0, 1] before they were clipped.
-    """
-
-    source: Tensor = field(kw_only=True)
-    again: Tensor = field(kw_only=True)
-    excess: float = field(kw_only=True)
 
 
 class Translation(MapTask):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from otbench.errors import DataError
-from otbench.interface import ImagePair, MeasurePair, Method, TransportMap
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import BadOutput, Task, checked_points
+from otbench.interface.artefacts import HeldOut, Transport
+from otbench.interface.data import ImagePair, MeasurePair
+from otbench.interface.method import Method, TransportMap
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput, Task
+from otbench.tasks.base import checked_points
 
 POINTS = 2**14
 """Held-out points of each distribution (release of Amos 2023)."""
@@ -25,59 +27,6 @@ BATCH = 4096
 
 SOURCE_SEED, TARGET_SEED, AGAIN_SEED, PUSH_SEED = 7_160_001, 7_160_002, 7_160_003, 7_160_004
 """Of the protocol: all methods and seeds are scored on the same points."""
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """Points that no method is trained on, each of shape (n, d).
-
-    Attributes
-    ----------
-    source, target : Tensor
-        Independent samples of the two distributions.
-    again : Tensor
-        A second sample of the target, for what sampling alone contributes to a distance.
-    images : Tensor or None
-        Row by row where the optimal map carries ``source``; also a sample of the target.
-    """
-
-    source: Tensor
-    target: Tensor
-    again: Tensor
-    images: Tensor | None
-
-
-@dataclass(frozen=True)
-class Transport(HeldOut):
-    """Held-out points and what a method made of them.
-
-    Attributes
-    ----------
-    pushed : Tensor, shape (n, d)
-        Where the method carries ``source``.
-    push_seconds : float
-        Wall-clock, after a first call that is not counted.
-    pulled : Tensor, shape (m, d), BadOutput or None
-        Where the method carries ``images`` back to or, where they are not known, the first `BATCH`
-        points of ``target``; what was wrong with that; or None where it has no inverse.
-    dual : float, BadOutput or None
-        The method's estimate of half the squared distance from ``source`` and ``images`` (or
-        ``target``), what was wrong with it, or None where it has no dual.
-    returned : Tensor, shape (m, n), BadOutput or None
-        Where the method pushes the first pulled points again, at most `BATCH` of them; what was
-        wrong with that; or None where none were pulled.
-    """
-
-    pushed: Tensor
-    push_seconds: float
-    pulled: Tensor | BadOutput | None
-    dual: float | BadOutput | None
-    returned: Tensor | BadOutput | None = None
-
-    @property
-    def arrivals(self) -> Tensor:
-        """The points of the target that ``pulled`` belong to, row by row, and perhaps more."""
-        return self.target if self.images is None else self.images
 
 
 def drawn(data: MeasurePair, side: str, n: int, seed: int) -> Tensor:

@@ -6,15 +6,17 @@ side.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from otbench.interface import MeasurePair, StochasticMap, TransportMap
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import BadOutput, checked_points
+from otbench.interface.artefacts import WeakTransport
+from otbench.interface.data import MeasurePair
+from otbench.interface.method import StochasticMap, TransportMap
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
+from otbench.tasks.base import checked_points
 from otbench.tasks.transport import PointTask, held_out
 
 POINTS = 400
@@ -24,35 +26,6 @@ DRAWS = 256
 """For each point."""
 
 DRAW_SEED, MEAN_SEED = 7_160_006, 7_160_007
-
-
-@dataclass(frozen=True)
-class WeakTransport:
-    """Held-out points and the laws that a method carries them to.
-
-    Attributes
-    ----------
-    source, target : Tensor, shape (m, d)
-        Independent samples.
-    variance : float
-        Total variance of the target, by all held-out points.
-    draws : Tensor, shape (m, k, d)
-        k is 1 for a deterministic map.
-    barycentric : Tensor, shape (m, d)
-        The method's own barycentric map.
-    gamma : float or None
-        Of the weak quadratic cost that the method minimises, where it says so.
-    losses : Tensor, shape (steps,), or None
-        The potential's, of every step of training.
-    """
-
-    source: Tensor
-    target: Tensor
-    variance: float
-    draws: Tensor
-    barycentric: Tensor
-    gamma: float | None
-    losses: Tensor | None
 
 
 class WeakTransportation(PointTask):

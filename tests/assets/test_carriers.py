@@ -14,7 +14,7 @@ import pytest
 from otbench.assets import carriers, store
 from otbench.assets.carriers import Carrier, Member
 from otbench.assets.files import SourceFailed, sha256_of
-from otbench.assets.sources import Room
+from otbench.assets.source import Room
 from otbench.errors import DataError
 
 

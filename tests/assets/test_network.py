@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from otbench.assets import carriers, catalogue, store
-from otbench.assets.sources import Room
+from otbench.assets.source import Room
 
 pytestmark = pytest.mark.network
 

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import pytest
 
 from otbench.ot.neural.train import Pair, outer_step
-from otbench_datasets.plane import PlanarPair
-from otbench_methods.not_map import NOT
+from otbench_datasets.point_pairs.plane import PlanarPair
+from otbench_methods.neural_maps.not_map import NOT
 
 STEPS = 50
 

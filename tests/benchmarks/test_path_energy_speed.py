@@ -18,11 +18,11 @@ import scipy.sparse
 import scipy.sparse.linalg
 import torch
 
-from otbench.context import Budget, FitContext
-from otbench.ot.grid import Grid
-from otbench.ot.path_energy import path_energy, to_density
-from otbench_methods.ae import AE
-from otbench_methods.path_energy import PathEnergyAE
+from otbench.interface.training import Budget, FitContext
+from otbench.ot.dynamic.grid import Grid
+from otbench.ot.dynamic.path_energy import path_energy, to_density
+from otbench_methods.autoencoders.ae import AE
+from otbench_methods.autoencoders.path_energy import PathEnergyAE
 
 PAIRS, STEPS = 9, 10
 

@@ -9,10 +9,10 @@ import torch
 
 from otbench.interface import Budget, FitContext
 from otbench.nn.memory import keep_freed_memory
-from otbench_methods.acai import ACAI
-from otbench_methods.ae import AE
-from otbench_methods.not_ae import NOTAE
-from otbench_methods.vae import VAE
+from otbench_methods.autoencoders.acai import ACAI
+from otbench_methods.autoencoders.ae import AE
+from otbench_methods.autoencoders.not_ae import NOTAE
+from otbench_methods.autoencoders.vae import VAE
 
 STEPS = 10
 

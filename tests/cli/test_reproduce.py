@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .conftest import Command
+from tests.cli.conftest import Command
 
 
 def test_a_reproduction_ends_in_verdicts_and_the_same_command_only_judges(

@@ -14,9 +14,8 @@ import pandas as pd
 import pytest
 
 from otbench import load_results
-from otbench.results import COLUMNS
-
-from .conftest import Command
+from otbench.results.tables import COLUMNS
+from tests.cli.conftest import Command
 
 HERE = Path(__file__).parent
 PLUGIN = HERE / "misbehaving.py"

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from otbench import load_results
-from otbench.cell import read_json
-
-from .conftest import Command
+from otbench.results.cell import read_json
+from tests.cli.conftest import Command
 
 PLUGIN = Path(__file__).parent / "measure_pairs.py"
 STEPS = 500

@@ -7,9 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from otbench.cell import read_json
-
-from .conftest import Command
+from otbench.results.cell import read_json
+from tests.cli.conftest import Command
 
 FACES = "shaded-to-cartoon[size=16,train=200,validation=40,test=40]"
 METHOD = "not-unet[batch=4,width=4,scales=1,potential_width=4,potential_widest=4,inner_steps=1]"

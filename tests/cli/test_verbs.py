@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Command
+from tests.cli.conftest import Command
 
 HEAVY = ("torch", "jax", "pandas", "sklearn", "numpy", "rich")
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from otbench.assets import store
 from otbench.interface import ImageDataset, ImagePair, Split
+from otbench.interface.artefacts import Translated
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics import domain, features, lpips
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.translation import Translated
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from otbench.interface import ImageDataset, Scene
+from otbench.interface.artefacts import Barycenters
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.barycenter import (
     BarycenterGap,
     BarycenterW2,
@@ -16,9 +19,7 @@ from otbench.metrics.barycenter import (
     Sharpness,
     debiased_barycenter,
 )
-from otbench.metrics.base import ScoreContext, Undefined
 from otbench.tasks.barycenter import grid_weights
-from otbench.tasks.base import Barycenters
 
 METRICS = [BarycenterGap(), BarycenterW2(), Sharpness(), CentroidBilinearity()]
 

@@ -9,17 +9,10 @@ import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from otbench.metrics.base import ScoreContext
+from otbench.interface.artefacts import LatentCodes, Predictions
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.classification import CodeDimension, ProbeAccuracy
-from otbench.metrics.clustering import (
-    KMeansAccuracy,
-    KMeansARI,
-    KMeansNMI,
-    assign,
-    match,
-    whiten,
-)
-from otbench.tasks.base import LatentCodes, Predictions
+from otbench.metrics.clustering import KMeansAccuracy, KMeansARI, KMeansNMI, assign, match, whiten
 
 
 def clouds(n: int, d: int = 6, classes: int = 4, noise: float = 0.1) -> LatentCodes:

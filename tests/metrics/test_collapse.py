@@ -9,17 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from otbench.context import Budget, FitContext
-from otbench.curve import IMAGE_CHECKPOINTS, IMAGES, ImageCurve, curve_for
 from otbench.interface import ImagePair
-from otbench.metrics.base import ScoreContext, Undefined
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.training import Budget, FitContext
 from otbench.metrics.collapse import Collapse, collapse_in, narrow
 from otbench.metrics.maps_training import TimeToUVP
 from otbench.metrics.modes import Modes
 from otbench.metrics.prdc import PRDC
 from otbench.metrics.translation import PairwiseRatio
 from otbench.metrics.translation_training import Collapsed
-from otbench.tasks.translation import Translated
+from otbench.scoring.curve import IMAGE_CHECKPOINTS, IMAGES, ImageCurve, curve_for
 
 Make = Callable[..., Translated]
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from otbench.interface import ImageDataset, ImagePair, Split
+from otbench.interface.artefacts import Translated
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics import domain
-from otbench.metrics.base import ScoreContext
 from otbench.metrics.domain import (
     DomainClassifier,
     DomainNet,
@@ -23,7 +24,6 @@ from otbench.metrics.domain import (
 )
 from otbench.metrics.domain_fd import DomainFD
 from otbench.metrics.frechet import FID, frechet_distance
-from otbench.tasks.translation import Translated
 
 CPU = torch.device("cpu")
 Make = Callable[..., Translated]

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from otbench.conformance import tiny_images
 from otbench.interface import ImageDataset
-from otbench.metrics.base import Metric, ScoreContext, Undefined
+from otbench.interface.artefacts import ComparedImages
+from otbench.interface.metric import Metric, Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.fidelity import (
     Compression,
     ConditionalVariance,
@@ -23,10 +25,9 @@ from otbench.metrics.frechet import FID, KID
 from otbench.metrics.lpips import LPIPS
 from otbench.metrics.pixel import MSE, PSNR
 from otbench.metrics.ssim import SSIM
-from otbench.tasks.base import ImagePairs
 from otbench.tasks.reconstruction import DRAWS, Reconstruction
-from otbench_methods.ae import AE
-from otbench_methods.not_ae import NOTAE
+from otbench_methods.autoencoders.ae import AE
+from otbench_methods.autoencoders.not_ae import NOTAE
 
 
 def random_images(*shape: int, seed: int = 0) -> Tensor:
@@ -44,13 +45,13 @@ def test_the_laplacian_is_scipys() -> None:
 
 def test_contrast_scales_both_ratios_by_its_square(scoring: ScoreContext) -> None:
     real = random_images(10, 3, 16, 16)
-    pairs = ImagePairs(real, 0.5 + 0.6 * (real - 0.5))
+    pairs = ComparedImages(real, 0.5 + 0.6 * (real - 0.5))
     for metric in (LaplacianRatio(), VarianceRatio()):
         value = metric.compute(pairs, scoring)
         assert value.value == pytest.approx(0.36, rel=1e-5)
         assert value.stderr == pytest.approx(0, abs=1e-6)
         assert value.n == 10
-        assert metric.compute(ImagePairs(real, real.clone()), scoring).value == pytest.approx(1)
+        assert metric.compute(ComparedImages(real, real.clone()), scoring).value == pytest.approx(1)
 
 
 def test_blur_lowers_sharpness_by_the_filters_gain(scoring: ScoreContext) -> None:
@@ -59,7 +60,7 @@ def test_blur_lowers_sharpness_by_the_filters_gain(scoring: ScoreContext) -> Non
     x = torch.arange(33.0)
     wave = 0.5 + 0.4 * torch.sin(w * x).expand(1, 1, 33, 33)
     mean = 0.5 + 0.4 * (torch.sin(w * x) + torch.sin(w * (x + 1))).div(2).expand(1, 1, 33, 33)
-    value = LaplacianRatio().compute(ImagePairs(wave, mean), scoring)
+    value = LaplacianRatio().compute(ComparedImages(wave, mean), scoring)
     # Rows do not bend, and the inner 31 columns are not quite whole periods.
     assert value.value == pytest.approx(float(torch.cos(torch.tensor(w / 2)) ** 2), rel=0.03)
 
@@ -67,17 +68,17 @@ def test_blur_lowers_sharpness_by_the_filters_gain(scoring: ScoreContext) -> Non
 def test_the_mean_image_has_no_variance(scoring: ScoreContext) -> None:
     real = random_images(20, 1, 8, 8)
     flat = real.mean(0, keepdim=True).expand(20, -1, -1, -1)
-    assert VarianceRatio().compute(ImagePairs(real, flat), scoring).value == pytest.approx(0)
+    assert VarianceRatio().compute(ComparedImages(real, flat), scoring).value == pytest.approx(0)
     with pytest.raises(Undefined, match="all the same"):
-        VarianceRatio().compute(ImagePairs(flat, real), scoring)
+        VarianceRatio().compute(ComparedImages(flat, real), scoring)
     with pytest.raises(Undefined, match="no edges"):
-        LaplacianRatio().compute(ImagePairs(torch.zeros(2, 1, 8, 8), real[:2]), scoring)
+        LaplacianRatio().compute(ComparedImages(torch.zeros(2, 1, 8, 8), real[:2]), scoring)
 
 
 def test_the_variance_is_the_trace_of_the_covariance(scoring: ScoreContext) -> None:
     real, generated = random_images(50, 1, 4, 4), random_images(50, 1, 4, 4, seed=1) ** 2
     traces = [float(torch.cov(x.flatten(1).double().T).trace()) for x in (generated, real)]
-    value = VarianceRatio().compute(ImagePairs(real, generated), scoring)
+    value = VarianceRatio().compute(ComparedImages(real, generated), scoring)
     assert value.value == pytest.approx(traces[0] / traces[1], rel=1e-6)
 
 
@@ -95,7 +96,7 @@ def test_the_standard_error_of_a_ratio_is_its_spread_over_repetitions() -> None:
 
 
 # ------------------------------------------------------------------------------------------ samples
-def posterior(k: int, scale: float, n: int = 3000) -> ImagePairs:
+def posterior(k: int, scale: float, n: int = 3000) -> ComparedImages:
     """Make images x = m + e and draws m + scale e' with e, e' independent of one law."""
     generator = torch.Generator().manual_seed(5)
 
@@ -105,7 +106,7 @@ def posterior(k: int, scale: float, n: int = 3000) -> ImagePairs:
     mean = 0.3 + 0.4 * torch.rand(n, 1, 1, 4, 4, generator=generator)
     real = mean + noise(n, 1, 1, 4, 4)
     samples = mean + scale * noise(n, k, 1, 4, 4)
-    return ImagePairs(real[:, 0], mean[:, 0], samples=samples)
+    return ComparedImages(real[:, 0], mean[:, 0], samples=samples)
 
 
 @pytest.mark.parametrize("k", [2, 8])
@@ -122,12 +123,12 @@ def test_a_deterministic_decoder_has_no_samples(scoring: ScoreContext) -> None:
     real = random_images(3, 1, 8, 8)
     for metric in (SampleMSERatio(), ConditionalVariance()):
         with pytest.raises(Undefined, match="deterministic"):
-            metric.compute(ImagePairs(real, real), scoring)
-        bad = ImagePairs(real, real, samples=2 * real.unsqueeze(1) - 1)
+            metric.compute(ComparedImages(real, real), scoring)
+        bad = ComparedImages(real, real, samples=2 * real.unsqueeze(1) - 1)
         with pytest.raises(ValueError, match=r"'samples' has values .*wanted \[0, 1\]"):
             metric.compute(bad, scoring)
     with pytest.raises(Undefined, match="no code"):
-        Compression().compute(ImagePairs(real, real), scoring)
+        Compression().compute(ComparedImages(real, real), scoring)
 
 
 def test_the_task_hands_samples_and_dimension_on(blobs: ImageDataset, short) -> None:
@@ -171,9 +172,9 @@ def test_images_on_minus_one_to_one_are_told_so(metric: Metric, scoring: ScoreCo
     real = random_images(6, 3, 32, 32)
     message = r"values from -.*wanted \[0, 1\]; images on \[-1, 1\] are brought there by \(x"
     with pytest.raises(ValueError, match=message):
-        metric.compute(ImagePairs(real, 2 * real - 1), scoring)
+        metric.compute(ComparedImages(real, 2 * real - 1), scoring)
     with pytest.raises(ValueError, match=r"wanted \[0, 1\]$"):
-        metric.compute(ImagePairs(real, 255 * real), scoring)
+        metric.compute(ComparedImages(real, 255 * real), scoring)
 
 
 @pytest.mark.usefixtures("lpips_weights")
@@ -186,12 +187,13 @@ def test_colour_of_32_pixels_is_scored_and_counts(metric: Metric, scoring: Score
     real, other = random_images(200, 3, 32, 32), random_images(200, 3, 32, 32, seed=1)
     close = real + 0.2 * (other - real)
     values = [
-        metric.compute(ImagePairs(real, generated), scoring).value for generated in (close, other)
+        metric.compute(ComparedImages(real, generated), scoring).value
+        for generated in (close, other)
     ]
     assert all(map(torch.isfinite, torch.tensor(values)))
     assert values[0] != pytest.approx(values[1], rel=1e-3)
     # The channels are not mixed up: red for blue makes a difference to all that compare pixels.
     if metric.id in ("psnr", "lpips[alex]") or metric.id.startswith("ssim"):
-        swapped = metric.compute(ImagePairs(real, real.flip(1)), scoring).value
-        same = metric.compute(ImagePairs(real, real.clone()), scoring).value
+        swapped = metric.compute(ComparedImages(real, real.flip(1)), scoring).value
+        same = metric.compute(ComparedImages(real, real.clone()), scoring).value
         assert abs(swapped - same) > 0.01

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from otbench.assets import store
 from otbench.interface import ImageDataset
+from otbench.interface.artefacts import ComparedImages, Paths
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics import features
-from otbench.metrics.base import ScoreContext, Undefined
 from otbench.metrics.frechet import FID, KID, frechet_distance, kernel_distance
-from otbench.tasks.base import ImagePairs, Paths
 
 
 def samples(n: int, d: int, decades: float, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -117,24 +118,24 @@ def test_lenet_tells_digits_from_noise(scoring: ScoreContext) -> None:
     digits = torch.from_numpy(load_digits().images[:400]).float().unsqueeze(1) / 16
     digits = torch.nn.functional.interpolate(digits, 32, mode="bilinear").clamp(0, 1)
     noise = torch.rand(200, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-    near = FID().compute(ImagePairs(digits[:200], digits[200:], paired=False), scoring)
-    far = FID().compute(ImagePairs(digits[:200], noise, paired=False), scoring)
+    near = FID().compute(ComparedImages(digits[:200], digits[200:], paired=False), scoring)
+    far = FID().compute(ComparedImages(digits[:200], noise, paired=False), scoring)
     assert near.value < far.value / 5
     assert (near.n, near.stderr) == (200, None)
     rgb = digits.expand(-1, 3, -1, -1)
-    same = FID().compute(ImagePairs(rgb[:200], rgb[200:], paired=False), scoring)
+    same = FID().compute(ComparedImages(rgb[:200], rgb[200:], paired=False), scoring)
     assert same.value == pytest.approx(near.value, rel=1e-3)
 
 
 def test_midpoints_stand_for_paths_and_n_cuts(scoring: ScoreContext) -> None:
     real, generated = torch.rand(2, 50, 1, 32, 32, generator=torch.Generator().manual_seed(0))
     scoring.batch_size = 20
-    middle = ImagePairs(real, generated, paired=False)
+    middle = ComparedImages(real, generated, paired=False)
     paths = Paths(real, real, real.unsqueeze(1), torch.zeros(1), middle)
     whole = FID().compute(paths, scoring)
     assert whole == FID().compute(middle, scoring)
     cut = FID(n=20).compute(paths, scoring)
-    assert cut == FID().compute(ImagePairs(real[:20], generated[:20]), scoring)
+    assert cut == FID().compute(ComparedImages(real[:20], generated[:20]), scoring)
     assert (whole.n, cut.n) == (50, 20)
 
 

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import ScoreContext, Undefined
+from otbench.interface.artefacts import KnownPaths
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.geodesic import (
     CentroidError,
     Compactness,
@@ -21,8 +23,7 @@ from otbench.metrics.geodesic import (
 )
 from otbench.metrics.mass import THRESHOLD, squared_w2
 from otbench.metrics.transport import MassLeak, PeakRatio
-from otbench.ot.pot import import_pot
-from otbench.tasks.base import KnownPaths
+from otbench.ot.discrete.pot import import_pot
 from otbench.tasks.drawing import exact_geodesics
 
 TIMES = torch.linspace(0, 1, 11)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from otbench.interface import CircularFamily, ImageDataset, Split
-from otbench.metrics.base import ScoreContext, Undefined
+from otbench.interface.artefacts import ComparedImages, Paths
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.lines import LineDistance, LineSmoothness, unwrap
-from otbench.tasks.base import ImagePairs, Paths
 
 FROM, TO = 5 * math.pi / 7, 3 * math.pi / 2
 TIME = torch.linspace(0, 1, 16, dtype=torch.float64)
@@ -75,7 +76,7 @@ def abrupt(start: float, end: float) -> Tensor:
 def as_paths(*frames: Tensor) -> Paths:
     stack = torch.stack(frames)
     ends = stack[:, 0], stack[:, -1]
-    return Paths(*ends, stack, TIME, ImagePairs(*ends, paired=False))
+    return Paths(*ends, stack, TIME, ComparedImages(*ends, paired=False))
 
 
 GOLDEN = {

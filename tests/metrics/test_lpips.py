@@ -9,10 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from otbench.interface.artefacts import ComparedImages, Paths
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics import lpips
-from otbench.metrics.base import ScoreContext
 from otbench.metrics.smoothness import LPIPSSmoothness
-from otbench.tasks.base import ImagePairs, Paths
 
 CPU = torch.device("cpu")
 
@@ -42,7 +42,7 @@ def test_equals_the_package(
     distance = lpips.Perceptual(lpips.load_lpips(lpips_weights, CPU))
     assert distance(real, generated).tolist() == pytest.approx(wanted.tolist(), abs=1e-5)
     assert wanted.min() > 1e-3, "the comparison is empty if the distances vanish"
-    value = lpips.LPIPS().compute(ImagePairs(real, generated), scoring)
+    value = lpips.LPIPS().compute(ComparedImages(real, generated), scoring)
     assert value.value == pytest.approx(float(wanted.mean()), abs=1e-5)
 
 
@@ -57,7 +57,7 @@ def test_steps_are_distances_of_neighbours(lpips_weights: Path) -> None:
 def test_smoothness_of_a_single_jump(lpips_weights: Path, scoring: ScoreContext) -> None:
     ends = torch.rand(2, 3, 1, 32, 32, generator=torch.Generator().manual_seed(4))
     frames = torch.stack([ends[0]] * 3 + [ends[1]] * 2, 1)
-    paths = Paths(ends[0], ends[1], frames, torch.linspace(0, 1, 5), ImagePairs(*ends))
+    paths = Paths(ends[0], ends[1], frames, torch.linspace(0, 1, 5), ComparedImages(*ends))
     value = LPIPSSmoothness().compute(paths, scoring)
     assert value.value == pytest.approx(1 - 1 / 4, abs=1e-6)
 

@@ -11,13 +11,14 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from otbench.interface import MeasurePair
-from otbench.metrics.base import Metric, ScoreContext, Undefined
+from otbench.interface.artefacts import Transport
+from otbench.interface.metric import Metric, Undefined
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
 from otbench.metrics.maps import UVP, Cosine, Monotonicity, PushRate, W2Gap
 from otbench.metrics.maps_samples import ExactW2, SampleReference, SlicedW2
-from otbench.tasks.base import BadOutput
-from otbench.tasks.transport import Transport
-from otbench_datasets.gaussian_pair import GaussianPair, Gaussians
-from otbench_datasets.plane import Plane
+from otbench_datasets.point_pairs.gaussian_pair import GaussianPair, Gaussians
+from otbench_datasets.point_pairs.plane import Plane
 
 N = 4096
 
@@ -138,7 +139,7 @@ def test_the_exact_distance_is_the_best_assignment_s(still: Transport, ctx: Scor
 
 
 def test_the_sliced_distance_is_pot_s(still: Transport) -> None:
-    from otbench.ot.pot import import_pot
+    from otbench.ot.discrete.pot import import_pot
 
     ours = SlicedW2(1000).distance(still.source[:500], still.target[:500]).value
     points = [x[:500].double().numpy() for x in (still.source, still.target)]

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from otbench.conformance import TinyPair
-from otbench.metrics.base import Metric, ScoreContext, Undefined
+from otbench.interface.artefacts import Transport
+from otbench.interface.metric import Metric, Undefined
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
 from otbench.metrics.maps_residual import ConjugateResidual
 from otbench.metrics.maps_samples import SINKHORN_POINTS, SampleReference, SinkhornCost
 from otbench.metrics.maps_training import TimeToUVP
-from otbench.tasks.base import BadOutput
-from otbench.tasks.transport import Transport
-from otbench_datasets.plane import Plane
+from otbench_datasets.point_pairs.plane import Plane
 
 N = 2000
 PAIR = TinyPair()
@@ -95,7 +96,7 @@ def test_the_residual_needs_dual_and_inverse(ctx: ScoreContext) -> None:
 
 def by_pot(x: Tensor, y: Tensor) -> float:
     """Return <P, C> + eps KL(P | a b') by POT, eps = 0.05 std C."""
-    from otbench.ot.pot import import_pot
+    from otbench.ot.discrete.pot import import_pot
 
     costs = torch.cdist(x.double(), y.double()).square().numpy()
     epsilon = 0.05 * costs.std()

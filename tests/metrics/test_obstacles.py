@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from otbench.metrics.base import ScoreContext, Undefined
+from otbench.interface.artefacts import WalledPaths
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.obstacles import EnergyOverBound, WallMass
 from otbench.metrics.transport import MassLeak, PathEnergy, PeakRatio
-from otbench.ot.geodesic_distance import geodesic_cost
-from otbench.tasks.base import WalledPaths
+from otbench.ot.discrete.geodesic_distance import geodesic_cost
 
 TIMES = torch.linspace(0, 1, 11)
 

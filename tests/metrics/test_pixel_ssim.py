@@ -6,18 +6,19 @@ import pytest
 import torch
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from otbench.metrics.base import ScoreContext, Undefined, Value
+from otbench.interface.artefacts import ComparedImages
+from otbench.interface.metric import Undefined, Value
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.pixel import MSE, PSNR
 from otbench.metrics.ssim import SSIM
 from otbench.metrics.ssim import structural_similarity as ours
-from otbench.tasks.base import ImagePairs
 
 
-def noisy(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> ImagePairs:
+def noisy(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> ComparedImages:
     generator = torch.Generator().manual_seed(1)
     real = torch.rand(shape, generator=generator, dtype=dtype)
     noise = 0.3 * torch.randn(shape, generator=generator, dtype=dtype)
-    return ImagePairs(real, (real + noise).clamp(0, 1))
+    return ComparedImages(real, (real + noise).clamp(0, 1))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -65,7 +66,7 @@ def test_mse_and_psnr_are_those_of_scikit_image(scoring: ScoreContext) -> None:
 
 def test_identical_images_are_capped(scoring: ScoreContext) -> None:
     real = noisy((3, 1, 8, 8)).real
-    assert PSNR().compute(ImagePairs(real, real.clone()), scoring).value == pytest.approx(100)
+    assert PSNR().compute(ComparedImages(real, real.clone()), scoring).value == pytest.approx(100)
 
 
 @pytest.mark.parametrize("metric", [MSE(), PSNR(), SSIM()])
@@ -89,9 +90,9 @@ def test_images_out_of_range_are_refused(
 def test_pairs_must_belong_together(scoring: ScoreContext) -> None:
     real = torch.zeros(3, 1, 8, 8)
     with pytest.raises(ValueError, match="not paired"):
-        MSE().compute(ImagePairs(real, real, paired=False), scoring)
+        MSE().compute(ComparedImages(real, real, paired=False), scoring)
     with pytest.raises(ValueError, match="differ in shape"):
-        MSE().compute(ImagePairs(real, real[:2]), scoring)
+        MSE().compute(ComparedImages(real, real[:2]), scoring)
 
 
 def test_average_of_nothing_is_undefined() -> None:

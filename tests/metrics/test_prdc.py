@@ -12,9 +12,10 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from otbench.metrics.base import ScoreContext, Undefined
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.prdc import PRDC, coverage, distances, neighbour_scores, radii
-from otbench.tasks.translation import Translated
 
 Make = Callable[..., Translated]
 

@@ -10,18 +10,19 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from otbench.metrics.base import ScoreContext, Undefined
+from otbench.interface.artefacts import ComparedImages, Paths
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.smoothness import AdjacentSSIM, MaxStep, unevenness
 from otbench.metrics.transport import EndpointError, MassDrift, PathEnergy
-from otbench.ot.path_energy import image_energy
-from otbench.tasks.base import ImagePairs, Paths
+from otbench.ot.dynamic.path_energy import image_energy
 
 
 def as_paths(frames: Tensor, x0: Tensor | None = None, x1: Tensor | None = None) -> Paths:
     x0 = frames[:, 0] if x0 is None else x0
     x1 = frames[:, -1] if x1 is None else x1
     times = torch.linspace(0, 1, frames.shape[1])
-    return Paths(x0, x1, frames, times, ImagePairs(x0, x1, paired=False))
+    return Paths(x0, x1, frames, times, ComparedImages(x0, x1, paired=False))
 
 
 def fade(n: int = 5, k: int = 6) -> Tensor:

@@ -17,7 +17,9 @@ from sklearn.linear_model import LinearRegression
 from torch import Tensor
 
 from otbench.interface import ImageDataset, ImagePair, Split
-from otbench.metrics.base import Metric, ScoreContext, Undefined
+from otbench.interface.artefacts import Translated
+from otbench.interface.metric import Metric, Undefined
+from otbench.interface.scoring import ScoreContext
 from otbench.metrics.colour import ColourR2, explained
 from otbench.metrics.domain import DomainClassifier, DomainNet
 from otbench.metrics.domain_fd import DomainFD
@@ -33,7 +35,6 @@ from otbench.metrics.translation import (
     plan_cost,
 )
 from otbench.metrics.translation_training import Collapsed
-from otbench.tasks.translation import Translated
 
 Make = Callable[..., Translated]
 CPU = torch.device("cpu")

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from otbench.interface import FitContext, MeasurePair, MethodCard, StochasticMap, TransportMap
-from otbench.metrics.base import ScoreContext, Undefined
+from otbench.interface.artefacts import WeakTransport
+from otbench.interface.metric import Undefined
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
 from otbench.metrics.weak_maps import ConditionalVariance, WeakCostGap, WeakUVP
 from otbench.metrics.weak_structure import (
     BarycentricLipschitz,
@@ -22,12 +25,11 @@ from otbench.metrics.weak_structure import (
     smoothed,
 )
 from otbench.presets import MAP_METRICS
-from otbench.scoring import score
-from otbench.tasks.base import BadOutput
-from otbench.tasks.weak_transport import WeakTransport, WeakTransportation
-from otbench_datasets.plane import Plane
-from otbench_datasets.weak_gaussian import CommonAxes
-from otbench_methods.linear_map import Identity
+from otbench.scoring.score import score
+from otbench.tasks.weak_transport import WeakTransportation
+from otbench_datasets.point_pairs.plane import Plane
+from otbench_datasets.point_pairs.weak_gaussian import CommonAxes
+from otbench_methods.sampled_maps.linear import Identity
 
 SPREADS = np.array([1.0, 1.0]), np.array([0.7, 1.8])
 DUE = 1.8**2 - 1
@@ -179,7 +181,7 @@ def test_plans_are_kept_in_the_cache_folder(own_cache: Path) -> None:
     artefact = done(Identity(), data, 220)  # type: ignore[arg-type]
     first = WeakUVP(0.0).compute(artefact, context(data, 220)).value  # type: ignore[arg-type]
     assert len(list((own_cache / "weak-plans").iterdir())) == 1
-    with patch("otbench.ot.weak.weak_plan", side_effect=AssertionError("solved again")):
+    with patch("otbench.ot.discrete.weak.weak_plan", side_effect=AssertionError("solved again")):
         again = WeakUVP(0.0).compute(artefact, context(data, 220)).value  # type: ignore[arg-type]
         assert again == first
         with pytest.raises(AssertionError, match="solved again"):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from otbench.context import Budget
+from otbench.interface.training import Budget
 from otbench.nn.checkpoint import load_settings, load_weights, save_module
 from otbench.nn.training import Optimiser
 

@@ -7,13 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from otbench.ot.gaussian import (
-    BalancedCoordinates,
-    bures_map,
-    bures_wasserstein,
-    floored,
-    power,
-)
+from otbench.ot.gaussian import BalancedCoordinates, bures_map, bures_wasserstein, floored, power
 
 
 def law(dimension: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

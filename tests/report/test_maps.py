@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from otbench.conformance import TinyPair
-from otbench.context import Budget, FitContext
-from otbench.metrics.base import ScoreContext
-from otbench.report.gallery import GRID, write_gallery
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.training import Budget, FitContext
 from otbench.report.maps import CAP, KINDS, TIMES, curve_figure, curve_sheet, map_figure, map_sheet
 from otbench.report.pictures import pyplot
-from otbench_methods.linear_map import Constant, Linear
+from otbench.scoring.gallery import GRID, write_gallery
+from otbench_methods.sampled_maps.linear import Constant, Linear
 
 PAIR = TinyPair()
 

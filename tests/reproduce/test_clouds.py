@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from otbench.interface import FitContext, MeasurePair, MethodCard, StochasticMap
-from otbench.metrics.base import ScoreContext
-from otbench.report.gallery import ARROWS, CLOUD, write_gallery
+from otbench.interface.scoring import ScoreContext
 from otbench.report.pictures import pyplot
 from otbench.reproduce.clouds import Panel, draw_clouds
-from otbench_datasets.mixture_1d import LineMixture
-from otbench_datasets.plane import Plane
+from otbench.scoring.gallery import ARROWS, CLOUD, write_gallery
+from otbench_datasets.point_pairs.mixture_1d import LineMixture
+from otbench_datasets.point_pairs.plane import Plane
 
 
 class Halving(StochasticMap):

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from otbench.errors import UsageError
-from otbench.registry import Registry
+from otbench.plugins.registry import Registry
+from otbench.plugins.selection import parse
 from otbench.reproduce.declaration import parse_paper, reproductions, select
 from otbench.reproduce.measure import OF_CELL, asked_by, grids
-from otbench.results import published, published_number
-from otbench.scoring import make_metrics
-from otbench.selection import parse
+from otbench.results.tables import published, published_number
+from otbench.scoring.score import make_metrics
 
 TEXT = """
 paper = "Somebody 2020"

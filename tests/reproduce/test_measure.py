@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otbench.cell import write_json
 from otbench.reproduce.declaration import parse_paper
 from otbench.reproduce.index import write_index
 from otbench.reproduce.measure import Measured, measured
 from otbench.reproduce.report import last_verdicts, present
 from otbench.reproduce.verdict import judge
-from otbench.runner import Outcome
+from otbench.results.cell import write_json
+from otbench.run.runner import Outcome
 
 TEXT = """
 paper = "Somebody 2020"

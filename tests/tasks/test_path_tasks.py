@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from otbench.interface import Autoencoder, ImageDataset, Interpolator, Scene, Split
-from otbench.metrics.base import ScoreContext
-from otbench.report.gallery import write_gallery
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput, Task
+from otbench.scoring.gallery import write_gallery
 from otbench.tasks.barycenter import Barycenter, grid_weights
-from otbench.tasks.base import BadOutput, Task
 from otbench.tasks.drawing import exact_geodesics
 from otbench.tasks.geodesic import Geodesic
 from otbench.tasks.limited_data import FEW, PAIRS, LimitedData
 from otbench.tasks.obstacles import Obstacles
-from otbench_methods.crossfade import Crossfade
-from otbench_methods.displacement import Displacement
-from otbench_methods.unlearned import UnlearnedInterpolator
+from otbench_methods.interpolators.base import UnlearnedInterpolator
+from otbench_methods.interpolators.crossfade import Crossfade
+from otbench_methods.interpolators.displacement import Displacement
 
 
 class Pixels(UnlearnedInterpolator, Autoencoder):

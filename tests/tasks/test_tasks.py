@@ -22,8 +22,8 @@ from otbench.interface import (
     Split,
     TransportMap,
 )
-from otbench.metrics.base import ScoreContext
-from otbench.tasks.base import BadOutput, Task
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput, Task
 from otbench.tasks.classification import Classification, fit_logistic, standardise
 from otbench.tasks.clustering import Clustering
 from otbench.tasks.drawing import random_pairs

@@ -19,16 +19,16 @@ from otbench.interface import (
     StochasticMap,
     TransportMap,
 )
-from otbench.metrics.base import ScoreContext
-from otbench.preflight import _budget, _metrics_of, _misfit
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
 from otbench.presets import get_preset
-from otbench.report.gallery import TRANSLATIONS, write_gallery
 from otbench.report.pictures import stored, translation_sheet
-from otbench.tasks.base import BadOutput
+from otbench.run.preflight import _budget, _metrics_of, _misfit
+from otbench.scoring.gallery import TRANSLATIONS, write_gallery
 from otbench.tasks.translation import DRAWS, Translation, as_images
 from otbench.tasks.transport import Transportation
 from otbench.tasks.weak_transport import WeakTransportation
-from otbench_methods.not_unet import NOTUNet
+from otbench_methods.neural_maps.not_unet import NOTUNet
 
 PAIR = tiny_image_pair()
 CTX = ScoreContext(torch.device("cpu"), 0, PAIR, sample=20)

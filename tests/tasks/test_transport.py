@@ -11,19 +11,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from otbench.dry_pass import dry_pass
 from otbench.errors import DataError
 from otbench.interface import FitContext, MeasurePair, MethodCard, TransportMap
-from otbench.metrics.base import ScoreContext
-from otbench.plan import Answer
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.task import BadOutput
 from otbench.presets import MAP_METRICS, PLANE_METRICS
-from otbench.report.gallery import CLOUD, write_gallery
 from otbench.report.maps import map_sheet
-from otbench.scoring import score
-from otbench.tasks.base import BadOutput
+from otbench.run.dry_pass import dry_pass
+from otbench.run.request import Answer
+from otbench.scoring.gallery import CLOUD, write_gallery
+from otbench.scoring.score import score
 from otbench.tasks.transport import BATCH, POINTS, Transportation, check_pair
-from otbench_datasets.gaussian_pair import GaussianPair
-from otbench_datasets.plane import Plane
+from otbench_datasets.point_pairs.gaussian_pair import GaussianPair
+from otbench_datasets.point_pairs.plane import Plane
 
 
 @dataclass

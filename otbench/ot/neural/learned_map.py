@@ -12,11 +12,10 @@ from jax import Array
 from safetensors.numpy import save_file
 from torch import Tensor
 
+from otbench.ot.neural.train import Pair, Problem
 from otbench.ot.torch_bridge import check_batch, in_buckets, to_jax, to_torch
 from otbench.ot.w2.potentials import Parameters
 from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays, read_arrays
-
-from .train import Pair, Problem
 
 UNITS, LOSSES = "units", "losses"
 """Names of what is saved beside the networks."""

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import Potential, value_and_gradient
-
-from .cascade import Advance, Rows, unfinished, where_rows
+from otbench.ot.w2.cascade import Advance, Rows, unfinished, where_rows
 
 if TYPE_CHECKING:
-    from .conjugate import Solver
+    from otbench.ot.w2.conjugate import Solver
 
 
 def begin(solver: Solver, potential: Potential, y: Array) -> tuple[tuple[Array, ...], Advance]:

@@ -22,14 +22,13 @@ from torch import Tensor
 
 from otbench.ot.gaussian import BalancedCoordinates
 from otbench.ot.torch_bridge import SEEDS, check_batch, to_jax
-
-from .banded_icnn import banded_icnn
-from .conjugate import Conjugate, Solver, largest_entry
-from .learned_map import LearnedMap, dual_view
-from .losses import DualLoss, DualParameters
-from .potentials import residual_map
-from .saved_parameters import checked_parameters, named_arrays, read_arrays
-from .train import Schedule, train
+from otbench.ot.w2.banded_icnn import banded_icnn
+from otbench.ot.w2.conjugate import Conjugate, Solver, largest_entry
+from otbench.ot.w2.learned_map import LearnedMap, dual_view
+from otbench.ot.w2.losses import DualLoss, DualParameters
+from otbench.ot.w2.potentials import residual_map
+from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays, read_arrays
+from otbench.ot.w2.train import Schedule, train
 
 STATISTICS_SAMPLE = 2048
 """Points that the units of the potential are normalised over at the start."""

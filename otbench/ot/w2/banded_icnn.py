@@ -9,7 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from .potentials import LEAST_SPREAD, Network, Parameters, check_points, checked_sizes, elu
+from otbench.ot.w2.potentials import (
+    LEAST_SPREAD,
+    Network,
+    Parameters,
+    check_points,
+    checked_sizes,
+    elu,
+)
 
 FLOOR = 0.1
 """Least curvature of the potential: the map is a bijection whose inverse stretches at most

@@ -15,9 +15,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import Potential, dot, value_and_gradient
-
-from . import adam, lbfgs
-from .cascade import Conjugate, Rows, cascade
+from otbench.ot.w2 import adam, lbfgs
+from otbench.ot.w2.cascade import Conjugate, Rows, cascade
 
 __all__ = ["SOLVERS", "Conjugate", "Solver", "euclidean", "largest_entry"]
 

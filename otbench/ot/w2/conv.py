@@ -15,8 +15,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import gradient_of
-
-from .potentials import Network, Parameters, check_points, draw_kernels, elu, half_square
+from otbench.ot.w2.potentials import (
+    Network,
+    Parameters,
+    check_points,
+    draw_kernels,
+    elu,
+    half_square,
+)
 
 ImageShape = tuple[int, int, int]
 """Channels, height and width."""

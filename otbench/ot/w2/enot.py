@@ -16,9 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import gradient_of
-
-from .losses import Parts
-from .potentials import Network, Parameters
+from otbench.ot.w2.losses import Parts
+from otbench.ot.w2.potentials import Network, Parameters
 
 
 class PairParameters(NamedTuple):

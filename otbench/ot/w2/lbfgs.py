@@ -10,11 +10,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import Potential, dot, value_and_gradient
-
-from .cascade import SMALLEST, Advance, Rows, first_true, take, unfinished, where_rows
+from otbench.ot.w2.cascade import SMALLEST, Advance, Rows, first_true, take, unfinished, where_rows
 
 if TYPE_CHECKING:
-    from .conjugate import Solver
+    from otbench.ot.w2.conjugate import Solver
 
 ARMIJO = 1e-4
 """Share of the linear decrease that a step must achieve (Amos 2023, release)."""

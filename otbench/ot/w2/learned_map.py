@@ -19,14 +19,13 @@ from torch import Tensor
 
 from otbench.ot.gradients import gradient_of
 from otbench.ot.torch_bridge import check_batch, in_buckets, to_jax, to_torch
-
-from .cascade import Conjugate
-from .conjugate import Solver
-from .enot import ExpectileLoss, PairParameters
-from .losses import DualLoss, DualParameters
-from .potentials import Network
-from .saved_parameters import checked_parameters, named_arrays, read_arrays
-from .scores import dual_to_half_squared_w2
+from otbench.ot.w2.cascade import Conjugate
+from otbench.ot.w2.conjugate import Solver
+from otbench.ot.w2.enot import ExpectileLoss, PairParameters
+from otbench.ot.w2.losses import DualLoss, DualParameters
+from otbench.ot.w2.potentials import Network
+from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays, read_arrays
+from otbench.ot.w2.scores import dual_to_half_squared_w2
 
 Tree = TypeVar("Tree", DualParameters, PairParameters)
 

@@ -21,9 +21,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import gradient_of
-
-from .conjugate import Conjugate, Solver
-from .potentials import Network, Parameters
+from otbench.ot.w2.conjugate import Conjugate, Solver
+from otbench.ot.w2.potentials import Network, Parameters
 
 Amortization = Literal["objective", "regression", "cycle", "none"]
 Parts = dict[str, Array]

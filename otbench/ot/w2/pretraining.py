@@ -11,10 +11,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import gradient_of
-
-from .losses import DualParameters, Parts
-from .potentials import Network
-from .train import Loss, Progress, Schedule, train
+from otbench.ot.w2.losses import DualParameters, Parts
+from otbench.ot.w2.potentials import Network
+from otbench.ot.w2.train import Loss, Progress, Schedule, train
 
 Tree = TypeVar("Tree")
 

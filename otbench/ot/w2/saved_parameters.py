@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from .potentials import Network, Parameters, check_parameters
+from otbench.ot.w2.potentials import Network, Parameters, check_parameters
 
 Tree = TypeVar("Tree")
 

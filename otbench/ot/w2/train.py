@@ -13,7 +13,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from .losses import Parts
+from otbench.ot.w2.losses import Parts
 
 Tree = TypeVar("Tree")
 Sampler = Callable[[Array], Array]

@@ -12,16 +12,16 @@ import torch
 from torch.nn import functional
 
 from otbench.conformance import TinyPair
-from otbench.context import Budget, FitContext
 from otbench.errors import UsageError
 from otbench.interface import MeasurePair
+from otbench.interface.training import Budget, FitContext
 from otbench.ot.w2.conv import CHANNELS, conv, gradient_map
 from otbench.ot.w2.losses import DualLoss
 from otbench.ot.w2.potentials import check_parameters
 from otbench.ot.w2.pretraining import pretrain
 from otbench.ot.w2.scores import uvp
-from otbench_methods.enot import ENOT
-from otbench_methods.w2_amortized import W2Amortized
+from otbench_methods.neural_maps.enot import ENOT
+from otbench_methods.neural_maps.w2_amortized import W2Amortized
 
 
 def drawn(network, seed):

@@ -1,0 +1,108 @@
+"""Two digits of MNIST in random colours, to be carried from one to the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import Dataset, ImageDataset, ImagePair, Split, parameter
+from otbench_datasets.definitions import check_range, check_seed, definition_digest
+from otbench_datasets.images.mnist import read_mnist
+from otbench_datasets.splits import variant_name
+
+VERSION = 1
+SIZES = (16, 32)
+
+COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")
+"""The modes, at hues 0, 1/6, ..., 5/6: an image has that of the nearest one."""
+
+
+def hue_colours(hues: Tensor) -> Tensor:
+    """Return the colours of full saturation and value, RGB in [0, 1], shape (n, 3).
+
+    Parameters
+    ----------
+    hues : Tensor, shape (n,)
+        In [0, 1); 0 is red, 1/3 green, 2/3 blue.
+    """
+    turned = (6 * hues.unsqueeze(1) + torch.tensor([0.0, 4.0, 2.0])) % 6
+    return ((turned - 3).abs() - 1).clamp(0, 1)
+
+
+def nearest_colour(hues: Tensor) -> Tensor:
+    """Return for each hue the number of the nearest of `COLOURS`, int64."""
+    return (6 * hues + 0.5).long() % len(COLOURS)
+
+
+@dataclass
+class ColouredDigits(Dataset):
+    """One digit of MNIST to another in colour, unpaired: the small task of Korotin's seminar.
+
+    Each image, white on black, is multiplied by one colour of full saturation and value, its hue
+    uniform and independent of all others. An optimal map for the squared distance turns the shape
+    and keeps the colour. Labels number six colours on either side (`COLOURS`), and nothing else:
+    these are the modes. Splits are those of `MNIST` for the two digits, of
+    which the images at 32x32 are taken whole and those at 16x16 are means of 2x2 pixels. Where only
+    5,000 images of MNIST can be had, the variant ends in ``-5k``.
+    """
+
+    source: int = parameter(2, "the digit to start from, 0 to 9", "Korotin's seminar on neural OT")
+    target: int = parameter(3, "the digit to arrive at, 0 to 9", "Korotin's seminar on neural OT")
+    size: int = parameter(16, "pixels along a side: 16 or 32", "Korotin's seminar on neural OT")
+    seed: int = parameter(0, "fixes the colours")
+
+    title: ClassVar[str] = "Two digits of MNIST in random colours, unpaired"
+    assets: ClassVar[tuple[str, ...]] = ("mnist",)
+    name: ClassVar[str] = "coloured-digits"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_range(self.name, "source", self.source, 0, 9)
+        check_range(self.name, "target", self.target, 0, 9)
+        if self.source == self.target:
+            raise UsageError(f"{self.name}: source and target are both {self.source}")
+        if self.size not in SIZES:
+            raise UsageError(f"{self.name}: size must be 16 or 32, got {self.size}")
+        check_seed(self.name, self.seed)
+
+    def load(self) -> ImagePair:
+        """Read and colour the images; see `otbench.interface.Dataset.load`."""
+        found, splits, digest = read_mnist()
+        # One stream colours both sides, so that no colour depends on another.
+        generator = torch.Generator().manual_seed(self.seed)
+        sides = (
+            self._side(side, digit, splits, digest, generator)
+            for side, digit in (("source", self.source), ("target", self.target))
+        )
+        variant = variant_name(self, f"{self.source}to{self.target}-{self.size}", "seed")
+        return ImagePair(self.name, variant if found == "full" else f"{variant}-{found}", *sides)
+
+    def _side(
+        self,
+        side: str,
+        digit: int,
+        splits: tuple[Split, Split, Split],
+        digest: str,
+        generator: torch.Generator,
+    ) -> ImageDataset:
+        coloured = [self._coloured(split, digit, generator) for split in splits]
+        definition = definition_digest(
+            self.name,
+            VERSION,
+            **{"side": side, "source": self.source, "target": self.target},
+            **{"size": self.size, "seed": self.seed, "mnist": digest},
+        )
+        return ImageDataset(
+            self.name, f"{side}-{digit}", *coloured, sha256=definition, classes=len(COLOURS)
+        )
+
+    def _coloured(self, split: Split, digit: int, generator: torch.Generator) -> Split:
+        assert split.labels is not None
+        gray = F.avg_pool2d(split.images[split.labels == digit], 32 // self.size)
+        hues = torch.rand(len(gray), generator=generator)
+        return Split(gray * hue_colours(hues).view(-1, 3, 1, 1), nearest_colour(hues))

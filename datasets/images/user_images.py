@@ -1,0 +1,139 @@
+"""What large image sets that a user brings have in common: splits by index, a limit, reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.errors import DataError, UsageError
+from otbench.interface import Dataset, ImageDataset, Split, parameter
+from otbench_datasets.images.folder import read_images, too_few
+from otbench_datasets.splits import tensor_digest
+
+SIZES = (32, 64, 128)
+
+Parts = tuple[list[Path], list[Path], list[Path]]
+"""Files of the training, validation and test split."""
+
+
+def check_user_images(name: str, size: int, limit: int) -> None:
+    """Raise a UsageError unless size and limit, as of `UserImages`, can be."""
+    if size not in SIZES:
+        raise UsageError(f"{name}: size must be one of {', '.join(map(str, SIZES))}, got {size}")
+    if limit < 0 or limit in (1, 2):
+        raise UsageError(
+            f"{name}: limit must be 0 (all images) or at least 3 (training, validation and test "
+            f"need one each), got {limit}"
+        )
+
+
+def by_index(root: Path, files: list[Path]) -> Parts:
+    """Take the last tenth of the files for the test and the tenth before it for validation.
+
+    The test split is that of the release of Korotin et al. 2022, which has no other.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than three.
+    """
+    if len(files) < 3:
+        raise too_few(root, files)
+    tenth = max(1, len(files) // 10)
+    return files[: -2 * tenth], files[-2 * tenth : -tenth], files[-tenth:]
+
+
+def capped(parts: Parts, limit: int) -> Parts:
+    """Keep the first files of each split, in proportion, at most ``limit`` in all; 0 keeps all.
+
+    Splits are made before: an image stays in its split whatever the limit.
+    """
+    total = sum(map(len, parts))
+    if not limit or limit >= total:
+        return parts
+    counts = [max(1, limit * len(part) // total) for part in parts]
+    counts[max(range(3), key=lambda i: len(parts[i]))] += limit - sum(counts)
+    train, validation, test = (part[:n] for part, n in zip(parts, counts, strict=True))
+    return train, validation, test
+
+
+def read_text(file: Path) -> str:
+    """Read a text file, of which bytes that are no UTF-8 are marked.
+
+    Raises
+    ------
+    DataError
+        If it is missing or cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+
+
+@dataclass
+class UserImages(Dataset):
+    """What data sets from a folder of the user's let one choose."""
+
+    path: str = parameter("", "the folder; required")
+    size: int = parameter(64, "pixels along a side: 32, 64 or 128", "Korotin et al. 2022: 64, 128")
+    limit: int = parameter(
+        0, "images kept at most, the first of each split in proportion; 0 keeps all"
+    )
+
+    name: ClassVar[str]
+    release: ClassVar[str]
+    """What the folder should hold, for messages."""
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_user_images(self.name, self.size, self.limit)
+
+    def root(self) -> Path:
+        """Return the folder.
+
+        Raises
+        ------
+        UsageError
+            If none was named.
+        DataError
+            If it is not there.
+        """
+        if not self.path:
+            raise UsageError(
+                f"{self.name} is not downloaded by otbench: name the folder that holds "
+                f"{self.release}, as {self.name}[path=PATH]"
+            )
+        root = Path(self.path).expanduser()
+        if not root.is_dir():
+            raise DataError(f"{self.name}: {root} is no folder; it should hold {self.release}")
+        return root
+
+    def nothing(self, root: Path) -> DataError:
+        """Return the error of a folder without images."""
+        return DataError(f"{self.name}: {root} holds none of {self.release}")
+
+    def assembled(
+        self,
+        variant: str,
+        parts: Parts,
+        labels: Tensor | None = None,
+        classes: int | None = None,
+        on_white: bool = False,
+    ) -> ImageDataset:
+        """Read the files of the splits, with labels in that order."""
+        sizes = [len(part) for part in parts]
+        images = read_images(
+            [file for part in parts for file in part],
+            self.size,
+            "remove the gray ones",
+            on_white=on_white,
+        )
+        kinds = [None] * 3 if labels is None else labels.split(sizes)
+        splits = map(Split, images.split(sizes), kinds)
+        digest = tensor_digest(images, labels, torch.tensor(sizes))
+        return ImageDataset(self.name, variant, *splits, sha256=digest, classes=classes)

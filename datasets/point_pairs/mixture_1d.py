@@ -1,0 +1,117 @@
+"""On the line: a Gaussian to a mixture of Gaussians, whose optimal map is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otbench.interface import Dataset, JaxSampler, MeasurePair, parameter
+from otbench_datasets.definitions import check_range, definition_digest
+
+VERSION = 1
+
+STEP = 9.0
+"""Between the means of neighbouring components, before whitening."""
+
+BISECTIONS = 60
+REACH, NODES = 9.0, 20_001
+"""Interval and number of points of the trapezoidal rule for the distance; the map is steep."""
+
+
+class LineMixture(MeasurePair):
+    """From N(0, 1) to equally likely Gaussians at equal steps, shifted and scaled to moments 0, 1.
+
+    Parameters
+    ----------
+    components : int
+    """
+
+    name, variant, dimension = "mixture-1d", "default", 1
+
+    def __init__(self, components: int) -> None:
+        self.sha256 = definition_digest(self.name, VERSION, components=components)
+        raw = STEP * (np.arange(components) - (components - 1) / 2)
+        scale = math.sqrt(1 + float((raw**2).mean()))
+        self.means, self.spread = raw / scale, 1 / scale
+
+    def source(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points of N(0, 1)."""
+        return torch.randn(n, 1, generator=generator)
+
+    def target(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n points of the mixture."""
+        means = torch.from_numpy(self.means).float()
+        chosen = torch.randint(len(means), (n,), generator=generator)
+        noise = torch.randn(n, generator=generator)
+        return (means[chosen] + self.spread * noise).unsqueeze(1)
+
+    def true_map(self, x: Tensor) -> Tensor:
+        """Carry points (n, 1) by the increasing map, F_Q^-1 o Phi, found by bisection."""
+        wanted = x.double()
+        # Of two equal distances from the tails: the logarithm of the smaller keeps its digits.
+        side = torch.where(wanted > 0, -1.0, 1.0)
+        level = torch.special.log_ndtr(side * wanted)
+        reach = float(self.means[-1]) + self.spread * (wanted.abs() + 10)
+        low, high = -reach, reach
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            below = (self._log_cdf(middle, side) < level) == (side > 0)
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        return ((low + high) / 2).to(x)
+
+    def _log_cdf(self, y: Tensor, side: Tensor) -> Tensor:
+        """Return log P(Y < y) where side is 1, log P(Y > y) where it is -1."""
+        means = torch.from_numpy(self.means).to(y)
+        parts = torch.special.log_ndtr(side * (y - means) / self.spread)
+        return parts.logsumexp(dim=1, keepdim=True) - math.log(len(means))
+
+    def squared_w2(self) -> float:
+        """Return E|T(X) - X|^2 by quadrature."""
+        x = torch.linspace(-REACH, REACH, NODES, dtype=torch.float64).unsqueeze(1)
+        weights = torch.exp(-x.square() / 2)
+        moved = self.true_map(x) - x
+        return float((weights * moved.square()).sum() / weights.sum())
+
+    def jax_samplers(self) -> tuple[JaxSampler, JaxSampler]:
+        """Return samplers of the two laws."""
+        means, spread = np.float32(self.means), np.float32(self.spread)
+
+        def source(key: Any, n: int) -> Any:
+            import jax
+
+            return jax.random.normal(key, (n, 1))
+
+        def target(key: Any, n: int) -> Any:
+            import jax
+
+            first, second = jax.random.split(key)
+            chosen = jax.random.randint(first, (n,), 0, len(means))
+            places = jax.numpy.asarray(means)[chosen]
+            return (places + spread * jax.random.normal(second, (n,)))[:, None]
+
+        return source, target
+
+
+@dataclass
+class Mixture1D(Dataset):
+    """N(0, 1) to an even mixture on the line, the toy of Korotin et al. 2022.
+
+    Components of standard deviation 1 at steps of 9, then whitened exactly.
+    """
+
+    components: int = parameter(3, "Gaussians in the mixture, 1 to 64", "Korotin et al. 2022: 3")
+
+    title: ClassVar[str] = "On the line: a Gaussian to a mixture (known map)"
+
+    def __post_init__(self) -> None:
+        """Check the number of components."""
+        check_range("mixture-1d", "components", self.components, 1, 64)
+
+    def load(self) -> MeasurePair:
+        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        return LineMixture(self.components)

@@ -1,0 +1,88 @@
+"""Two Gaussians with common axes: weak optimal transport with a closed form in any dimension."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from otbench.errors import UsageError
+from otbench.interface import Dataset, MeasurePair, parameter
+from otbench.ot.discrete.weak import WeakAnswer, gaussian_answer
+from otbench.ot.gaussian import Array
+from otbench_datasets.definitions import check_range, check_seed, definition_digest
+from otbench_datasets.point_pairs.gaussian_pair import STRETCH, Gaussians
+
+VERSION = 1
+
+
+class CommonAxes(Gaussians):
+    """Two Gaussians whose covariances have the same eigenvectors.
+
+    Parameters
+    ----------
+    sha256 : str
+    gamma : float
+    means : tuple of Array, shape (d,)
+    axes : Array, shape (d, d)
+        Orthonormal columns.
+    spreads : tuple of Array, shape (d,)
+        Standard deviations along the axes.
+    """
+
+    name = "weak-gaussian"
+
+    def __init__(
+        self,
+        sha256: str,
+        gamma: float,
+        means: tuple[Array, Array],
+        axes: Array,
+        spreads: tuple[Array, Array],
+    ) -> None:
+        covariances = [(axes * spread**2) @ axes.T for spread in spreads]
+        super().__init__(sha256, means, (covariances[0], covariances[1]))
+        self.gamma: float = gamma
+        self._axes, self._spreads = axes, spreads
+
+    def weak_answer(self, gamma: float) -> WeakAnswer:
+        """Return the closed form; see `otbench.ot.discrete.weak.gaussian_answer`."""
+        (mean, to_mean), (spread, to_spread) = self.means, self._spreads
+        return gaussian_answer(mean, self._axes, spread, to_mean, to_spread, gamma)
+
+
+@dataclass
+class WeakGaussian(Dataset):
+    """Two Gaussians with common random axes, posed for the gamma-weak quadratic cost.
+
+    Standard deviations along the axes are log-uniform between 1/2 and 2, means standard normal. The
+    barycentric map, the conditional variance and the weak cost are known for any gamma; the true
+    map of the metrics that ask for one is the strong one (gamma = 0).
+    """
+
+    dim: int = parameter(2, "dimension, 1 to 1024")
+    gamma: float = parameter(1.0, "of the weak cost that answers are compared for, >= 0")
+    seed: int = parameter(0, "fixes means, axes and standard deviations, 0 to 2^31 - 1")
+
+    title: ClassVar[str] = "Two Gaussians, any dimension, weak cost (exact barycentric map)"
+
+    def __post_init__(self) -> None:
+        """Check dimension, gamma and seed."""
+        check_range("weak-gaussian", "dim", self.dim, 1, 1024)
+        check_seed("weak-gaussian", self.seed)
+        if not 0 <= self.gamma < float("inf"):
+            raise UsageError(
+                f"weak-gaussian: gamma must be a number of at least 0, got {self.gamma}"
+            )
+
+    def load(self) -> MeasurePair:
+        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        rng = np.random.default_rng(self.seed)
+        means = rng.normal(size=(2, self.dim))
+        axes, upper = np.linalg.qr(rng.normal(size=(self.dim, self.dim)))
+        axes = axes * np.sign(np.diag(upper))
+        spreads = STRETCH ** rng.uniform(-0.5, 0.5, size=(2, self.dim))
+        definition = {"dim": self.dim, "gamma": self.gamma, "seed": self.seed}
+        digest = definition_digest("weak-gaussian", VERSION, **definition)
+        return CommonAxes(digest, self.gamma, (means[0], means[1]), axes, (spreads[0], spreads[1]))

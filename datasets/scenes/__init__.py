@@ -1,0 +1,1 @@
+"""Scenes: a few images that pose one transport problem."""

@@ -1,0 +1,46 @@
+"""A disc that splits into two of unequal size."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from otbench.errors import UsageError
+from otbench.interface import Dataset, ImageDataset, Scene, parameter
+from otbench_datasets.scenes.base import build_scene, check_side
+from otbench_datasets.scenes.shapes import disc_coverage
+
+RADIUS = 0.2
+LARGE, SMALL = (0.28, 0.72), (0.76, 0.24)
+
+
+@dataclass
+class DiscSplit(Dataset):
+    """A central disc to a small one at the upper right and a large one at the lower left.
+
+    After Feng & Strohmer, figure 2a, where the images are binary; here a pixel on an edge is as
+    bright as the part of it that is covered, and the areas agree: r^2 = r_small^2 + r_large^2. The
+    geodesic has no closed form: tasks take the exact plan between the pixels.
+    """
+
+    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
+    share: float = parameter(0.3, "the small disc's part of the mass, from 0.1 to 0.5")
+
+    title: ClassVar[str] = "A disc that splits into two"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_side("disc-split", self.side)
+        if not 0.1 <= self.share <= 0.5:
+            raise UsageError(f"disc-split: share must be from 0.1 to 0.5, got {self.share}")
+
+    def load(self) -> ImageDataset:
+        """Draw the images; see `otbench.interface.Dataset.load`."""
+        one, small, large = (
+            disc_coverage(torch.tensor(centre), RADIUS * math.sqrt(part), self.side)
+            for centre, part in (((0.5, 0.5), 1.0), (SMALL, self.share), (LARGE, 1 - self.share))
+        )
+        return build_scene("disc-split", torch.stack([one, small + large]), Scene())

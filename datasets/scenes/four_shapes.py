@@ -1,0 +1,35 @@
+"""Four drawn shapes to average."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from otbench.interface import Dataset, ImageDataset, Scene, parameter
+from otbench_datasets.scenes.base import build_scene, check_side
+from otbench_datasets.scenes.shapes import Canvas, cross, duck, heart, tooth
+
+
+@dataclass
+class FourShapes(Dataset):
+    """Tooth, heart, duck and cross: corners of a square, and all 6 pairs of them.
+
+    Drawn anew after Feng & Strohmer, figure 4. Their masses differ, as they come.
+    """
+
+    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
+
+    title: ClassVar[str] = "Four shapes to average: tooth, heart, duck, cross"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_side("four-shapes", self.side)
+
+    def load(self) -> ImageDataset:
+        """Draw the images; see `otbench.interface.Dataset.load`."""
+        canvas = Canvas(self.side)
+        shapes = [canvas.gray(draw(canvas)) for draw in (tooth, heart, duck, cross)]
+        images = torch.stack(shapes)
+        return build_scene("four-shapes", images, Scene(balanced=False, corners=images))

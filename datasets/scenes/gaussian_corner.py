@@ -1,0 +1,102 @@
+"""A Gaussian that moves along the diagonal: the geodesic is a translation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import Dataset, ImageDataset, Scene, parameter
+from otbench_datasets.scenes.base import build_scene, check_side, translation
+
+CUT = 0.2  # of the peak
+SAMPLES = 16  # along a pixel's side
+
+
+def draw_gaussian(centres: Tensor, sigma: float, side: int) -> Tensor:
+    """Draw one Gaussian an image with peak 1, cut to 0 below a fifth of it.
+
+    A pixel is the mean over 16x16 samples in it, and the image is scaled to the mass that the cut
+    Gaussian has in the plane, 2 pi sigma^2 (1 - 1/5): the edge of the cut would make the mass of a
+    moving Gaussian flicker if it were sampled at pixel centres.
+
+    Parameters
+    ----------
+    centres : Tensor, shape (..., 2)
+        x and y in the unit square.
+    sigma : float
+        As a part of the side.
+    side : int
+        Pixels.
+
+    Returns
+    -------
+    Tensor, shape (..., 1, side, side)
+        float32 in [0, 1].
+    """
+    fine = side * SAMPLES
+    axis = (torch.arange(fine, dtype=torch.float64, device=centres.device) + 0.5) / fine
+
+    def draw(centre: Tensor) -> Tensor:
+        x, y = ((axis - c) ** 2 / (2 * sigma**2) for c in centre)
+        density = torch.exp(-(x + y.unsqueeze(1)))
+        density[density < CUT] = 0
+        image = density.unflatten(1, (side, SAMPLES)).unflatten(0, (side, SAMPLES)).mean((1, 3))
+        mass = 2 * math.pi * (sigma * side) ** 2 * (1 - CUT)
+        return (image * (mass / image.sum())).clamp(max=1).float().unsqueeze(0)
+
+    images = [draw(centre) for centre in centres.double().flatten(0, -2)]
+    return torch.stack(images).unflatten(0, centres.shape[:-1])
+
+
+@dataclass
+class GaussianCorner(Dataset):
+    """Two Gaussians on the diagonal, cut below a fifth of the peak (Feng & Strohmer, figure 2b).
+
+    They draw the Gaussian at the nodes of a grid of 128x128, store it with 8 bits and sample it
+    down; here each pixel is the mean over its area, so that both images and all frames of the
+    geodesic hold the same mass (see `draw_gaussian`).
+    """
+
+    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
+    start: float = parameter(
+        0.25, "x and y of the first centre, as a part of the side", "Feng & Strohmer, 7.1"
+    )
+    end: float = parameter(
+        0.75, "x and y of the second centre, as a part of the side", "Feng & Strohmer, 7.1"
+    )
+    sigma: float = parameter(
+        0.1, "standard deviation, as a part of the side", "Feng & Strohmer, 7.1"
+    )
+
+    title: ClassVar[str] = "A Gaussian moved along the diagonal (exact geodesic)"
+
+    def __post_init__(self) -> None:
+        """Check that both Gaussians lie within the image."""
+        check_side("gaussian-corner", self.side)
+        if not 1 / self.side <= self.sigma <= 0.25:
+            raise UsageError(
+                f"gaussian-corner: sigma must be from {1 / self.side:g} (one pixel) to 0.25, "
+                f"got {self.sigma}"
+            )
+        reach = self.sigma * math.sqrt(2 * math.log(1 / CUT))
+        for name, place in (("start", self.start), ("end", self.end)):
+            if not reach <= place <= 1 - reach:
+                raise UsageError(
+                    f"gaussian-corner: {name} must be from {reach:.3f} to {1 - reach:.3f} with "
+                    f"sigma {self.sigma:g}, or the Gaussian leaves the image; got {place}"
+                )
+
+    def load(self) -> ImageDataset:
+        """Draw the images; see `otbench.interface.Dataset.load`."""
+
+        def draw(places: Tensor) -> Tensor:
+            return draw_gaussian(places, self.sigma, self.side)
+
+        places = torch.tensor([[self.start] * 2, [self.end] * 2], dtype=torch.float64)
+        geodesic = translation(draw, places[:1], places[1:])
+        return build_scene("gaussian-corner", draw(places), Scene(geodesic=geodesic))

@@ -1,0 +1,74 @@
+"""A maze with two ways round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import Dataset, ImageDataset, Scene, parameter
+from otbench_datasets.scenes.base import build_scene
+from otbench_datasets.scenes.shapes import disc_coverage
+
+# Six cells by six, with the walls between them; found by a search over random mazes for two routes
+# from the lower left to the upper right that share only the two ends and are of nearly one length:
+# at 64 pixels 102.2 and 102.7 from centre to centre.
+PLAN = [
+    ".......#...",
+    ".#.#...#.#.",
+    ".#.#.....#.",
+    ".#.###.###.",
+    ".#...#.#...",
+    ".###.###.##",
+    "...#...#...",
+    ".#.#.#.###.",
+    ".#...#...#.",
+    ".###.###.#.",
+    "...........",
+]
+RADIUS, CORNER = 3.5 / 64, 4.5 / 64
+
+
+def draw_walls(side: int) -> Tensor:
+    """Return the walls, (side, side) bool, 1/32 of the side thick; the border has none drawn."""
+    thick = side // 32
+    ends = [int(k * (side + thick) / 6 + 0.5) for k in range(7)]
+    spans = [s for a, b in pairwise(ends) for s in (b - thick - a, thick)][:-1]
+    plan = torch.tensor([[place == "#" for place in row] for row in PLAN])
+    times = torch.tensor(spans)
+    return plan.repeat_interleave(times, 0).repeat_interleave(times, 1)
+
+
+@dataclass
+class Maze(Dataset):
+    """A disc at the lower left of a maze, to be carried to the upper right.
+
+    Drawn anew after the setting of Feng & Strohmer, figure 3, whose walls were not released. Two
+    routes share only their ends; at 64 pixels they differ in length by one part in two hundred, and
+    the best plan takes both. What it costs at least is
+    `otbench.ot.discrete.geodesic_distance.geodesic_cost`.
+    """
+
+    side: int = parameter(64, "pixels; a multiple of 32 from 32 to 256", "Feng & Strohmer, 7.1")
+    level: float = parameter(
+        1.0, "brightness of the discs, in (0, 1]: below 1, frames may be denser before they are cut"
+    )
+
+    title: ClassVar[str] = "A disc through a maze with two ways round"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        if self.side % 32 or not 32 <= self.side <= 256:
+            raise UsageError(f"maze: side must be a multiple of 32 from 32 to 256, got {self.side}")
+        if not 0 < self.level <= 1:
+            raise UsageError(f"maze: level must be in (0, 1], got {self.level}")
+
+    def load(self) -> ImageDataset:
+        """Draw the images; see `otbench.interface.Dataset.load`."""
+        centres = torch.tensor([[CORNER, 1 - CORNER], [1 - CORNER, CORNER]])
+        images = self.level * disc_coverage(centres, RADIUS, self.side)
+        return build_scene("maze", images, Scene(), obstacles=draw_walls(self.side))

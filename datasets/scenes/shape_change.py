@@ -1,0 +1,36 @@
+"""A shape that changes form, place and mass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from otbench.interface import Dataset, ImageDataset, Scene, parameter
+from otbench_datasets.scenes.base import build_scene, check_side
+from otbench_datasets.scenes.shapes import Canvas, cross, ring
+
+
+@dataclass
+class ShapeChange(Dataset):
+    """A small cross at the upper left to a large ring at the lower right, 2.5 times its mass.
+
+    After Feng & Strohmer, figure 9, on balanced and unbalanced transport.
+    """
+
+    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
+
+    title: ClassVar[str] = "A small cross that becomes a large ring"
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        check_side("shape-change", self.side)
+
+    def load(self) -> ImageDataset:
+        """Draw the images; see `otbench.interface.Dataset.load`."""
+        canvas = Canvas(self.side)
+        small = cross(canvas, 0.28, 0.28, 0.18)
+        large = ring(canvas, 0.62, 0.62, 0.29, 0.1703)
+        images = torch.stack([canvas.gray(small), canvas.gray(large)])
+        return build_scene("shape-change", images, Scene(balanced=False))

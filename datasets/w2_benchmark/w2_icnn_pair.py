@@ -1,0 +1,40 @@
+"""Pairs with a known map in any dimension, from a random convex potential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from otbench.interface import Dataset, MeasurePair, parameter
+from otbench_datasets.definitions import check_range, check_seed, definition_digest
+from otbench_datasets.w2_benchmark.base import KnownMap
+
+VERSION = 1
+
+
+@dataclass
+class W2ICNNPair(Dataset):
+    """A mixture of three Gaussians and its image under the gradient of a random convex potential.
+
+    Of the kind of Korotin et al. 2021, with nothing to download; the potential is a sum of smooth
+    maxima, so that the target is a mixture with soft borders (see
+    `random_pair`). Both have mean 0 and mean variance 1 a
+    coordinate.
+    """
+
+    dim: int = parameter(4, "dimension, 1 to 1024")
+    seed: int = parameter(0, "fixes mixture and potential, 0 to 2^31 - 1")
+
+    title: ClassVar[str] = "A mixture under a random convex gradient, any dimension (known map)"
+
+    def __post_init__(self) -> None:
+        """Check dimension and seed."""
+        check_range("w2-icnn-pair", "dim", self.dim, 1, 1024)
+        check_seed("w2-icnn-pair", self.seed)
+
+    def load(self) -> MeasurePair:
+        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        from otbench_datasets.w2_benchmark.benchmark_pairs import random_pair
+
+        digest = definition_digest("w2-icnn-pair", VERSION, dim=self.dim, seed=self.seed)
+        return KnownMap("w2-icnn-pair", digest, random_pair(self.dim, self.seed))

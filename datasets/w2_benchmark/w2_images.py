@@ -1,0 +1,69 @@
+"""The image pairs of the Wasserstein-2 benchmark, from the checkpoints of its release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from otbench.errors import UsageError
+from otbench.interface import Dataset, MeasurePair, parameter
+from otbench_datasets.definitions import definition_digest
+from otbench_datasets.w2_benchmark.base import KnownMap
+from otbench_datasets.w2_benchmark.release import read_release
+
+VERSION = 1
+STAGES = ("early", "mid", "late")
+RELEASED_SHAPE = (3, 64, 64)
+
+AT_ONCE = 64
+"""Images that pass through the networks together (release)."""
+
+
+@dataclass
+class W2Images(Dataset):
+    """Generated faces under the mean of two trained convex potentials (Korotin et al. 2021).
+
+    The source is what a fully trained generator draws (WGAN-QC on CelebA, 64x64 pixels in [-1, 1])
+    with noise of deviation 0.01; the target is its image under the gradient of the mean of two
+    potentials. Those were trained towards generators from an early, middle or late moment of the
+    same training, which the pair itself has no use of; see `image_pairs`.
+
+    The checkpoints ``Final_G.pt`` and, for instance, ``Early_v1.pt`` and ``Early_v2.pt`` lie in the
+    folder ``benchmarks/CelebA64`` of the release, Wasserstein2Benchmark (MIT). Their digests are
+    not known here, so the files cannot be told from others of the same layout; files of other sizes
+    that fit together are read too, and the variant then says so. Reader and map are checked on
+    generated files only.
+    """
+
+    stage: str = parameter("early", "early, mid or late", "Korotin et al. 2021")
+    folder: str = parameter(
+        "", "the folder with Final_G.pt and the stage's _v1.pt and _v2.pt; required"
+    )
+
+    title: ClassVar[str] = "The Wasserstein-2 benchmark's CelebA pairs (your checkpoints)"
+
+    def __post_init__(self) -> None:
+        """Check the stage."""
+        if self.stage not in STAGES:
+            raise UsageError(
+                f"w2-images: stage must be one of {', '.join(STAGES)}, got {self.stage!r}"
+            )
+
+    def load(self) -> MeasurePair:
+        """Read the checkpoints; see `otbench.interface.Dataset.load`."""
+        from otbench_datasets.w2_benchmark.image_pairs import checkpoint_images, checkpoint_names
+
+        pair, digests = read_release(
+            "w2-images",
+            f"stage={self.stage}",
+            self.folder,
+            checkpoint_names(self.stage),
+            "benchmarks/CelebA64",
+            lambda folder, check: checkpoint_images(folder, self.stage, check),
+        )
+        digest = definition_digest("w2-images", VERSION, stage=self.stage, files=digests)
+        data = KnownMap("w2-images", digest, pair, AT_ONCE)
+        data.image_shape = pair.shape
+        if pair.shape != RELEASED_SHAPE:
+            data.variant = "x".join(str(size) for size in pair.shape)
+        return data

@@ -1,0 +1,116 @@
+"""What the autoencoders of the track ``matched`` share: backbone, optimiser, checkpoint.
+
+`BackboneAutoencoder` holds all of it; `MatchedAutoencoder` adds the choice of the reconstruction
+loss, for the methods that have one.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from otbench.interface import Autoencoder, FitContext, ImageDataset, parameter
+from otbench.nn.backbone import Backbone, initialise
+from otbench.nn.checkpoint import load_settings, load_weights, save_module
+from otbench.nn.training import PEAK_RATE, Optimiser
+from otbench.plugins.parameters import from_json
+
+
+@dataclass
+class BackboneAutoencoder(Autoencoder):
+    """An autoencoder on the matched backbone whose code is the encoder's output."""
+
+    rate: float = parameter(
+        PEAK_RATE, "Adam's rate: the peak of the cycle, or the constant", "swept at 500 steps"
+    )
+    schedule: str = parameter("one-cycle", "one-cycle or constant", "swept at 500 steps")
+    gain: float = parameter(
+        2.0, "start variance times (1 + 0.2^2) fan-in", "He et al. 2015; 1 is ACAI's"
+    )
+
+    def skip(self, data: ImageDataset) -> str | None:
+        """Refuse images whose sides the backbone cannot halve three times."""
+        _, height, width = data.image_shape
+        if height % 8 or width % 8:
+            return f"the backbone needs sides that are multiples of 8, got {height}x{width}"
+        return None
+
+    @abstractmethod
+    def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
+        """Make the network, not yet started."""
+
+    def fit(self, data: ImageDataset, ctx: FitContext) -> None:
+        """Start the network, run the training loop of the subclass, then freeze the network."""
+        self.image_shape_ = data.image_shape
+        self.network_ = self.bare_network(data.image_shape)
+        self.place(self.network_, ctx, "init")
+        self.train_network(data, ctx)
+        self.network_.requires_grad_(False).eval()
+
+    def place(self, module: nn.Module, ctx: FitContext, axis: str) -> None:
+        """Start a module from the context's generator and move it to the device, channels last."""
+        initialise(module, ctx.generator(axis), self.gain)
+        module.to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def optimiser(self, parameters: Iterable[nn.Parameter], ctx: FitContext) -> Optimiser:
+        """Make the optimiser that the parameters ask for."""
+        return Optimiser(parameters, ctx.budget, self.rate, self.schedule)
+
+    @abstractmethod
+    def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
+        """Train ``self.network_`` within the budget."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Map images (n, c, h, w) to codes (n, d)."""
+        return self.network_.encode(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Map codes (n, d) to images (n, c, h, w) in [0, 1]."""
+        return self.network_.decode(z)
+
+    def save(self, folder: Path) -> None:
+        """Write the network and the parameters."""
+        save_module(
+            folder, self.network_, parameters=self.parameters(), image_shape=self.image_shape_
+        )
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
+        """Read back what `save` wrote."""
+        settings = load_settings(folder)
+        method = cls(**from_json(settings["parameters"]))
+        method.image_shape_ = tuple(settings["image_shape"])
+        method.network_ = method.bare_network(method.image_shape_)
+        load_weights(folder, method.network_, device)
+        # convolutions round differently in another layout, and codes are to be identical
+        method.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        method.network_.requires_grad_(False).eval()
+        return method
+
+
+@dataclass
+class MatchedAutoencoder(BackboneAutoencoder):
+    """An autoencoder with a reconstruction loss on the matched backbone."""
+
+    likelihood: str = parameter(
+        "bernoulli",
+        "bernoulli (summed cross-entropy) or gaussian (mean squared error on [-1, 1])",
+        "Feng & Strohmer 2024, section 7.1; gaussian is ACAI's",
+    )
+
+    def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
+        """Make the network, not yet started."""
+        return Backbone(image_shape, self.likelihood)
+
+
+ACAI_RELEASE = {"likelihood": "gaussian", "rate": 1e-4, "schedule": "constant", "gain": 1.0}
+"""Settings of ACAI's release that hold for all its models (lib/train.py, lib/layers.py)."""
+
+ACAI_STEPS = 262_144
+"""2^24 images in batches of 64, ACAI's training length for every model and data set."""

@@ -1,0 +1,278 @@
+"""NOT-AE: an autoencoder that is a neural optimal transport map from the images to themselves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
+from otbench.nn.perceptual import SMALLEST
+from otbench.nn.semidual import check_potential, risen
+from otbench.nn.training import Optimiser
+from otbench_methods.autoencoders.not_ae_costs import COSTS, QUADRATIC, Cost, mean_variance
+from otbench_methods.autoencoders.not_ae_decoding import RandomAutoencoder
+from otbench_methods.autoencoders.not_ae_network import TransportBackbone
+
+SWEEP = (
+    "MNIST, 500 steps of 64, seed 0, validation split; (K_T, rate): MSE, Laplacian energy over the "
+    "data's: (5, 3e-4): 0.0079, 0.78; (5, 1e-3): 0.0077, 0.78; (5, 1e-4): 0.0079, 0.74; "
+    "(10, 1e-4): 0.0074, 0.63; frozen: 0.0098, 0.46; ae: 0.0067, 0.60. The sharpest, with the "
+    "higher rate left as a margin; the release has (10, 1e-4)"
+)
+"""Origin of K_T and of the potential's rate."""
+
+
+class MapLoss(NamedTuple):
+    """L_T, the transport cost in it, and Var(T(x, .)) / d, None where nothing is random.
+
+    All are means over the batch; the variance, of pixels on [-1, 1], carries no gradient.
+    """
+
+    total: Tensor
+    cost: Tensor
+    variance: Tensor | None
+
+
+@dataclass
+class NOTAE(RandomAutoencoder):
+    """Neural optimal transport autoencoder: strong cost, or weak with a random decoder."""
+
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Neural optimal transport autoencoder",
+        source="Lagutin 2022, Neural optimal transport auto-encoders; algorithm of Korotin, "
+        "Selikhanovych & Burnaev 2022, Neural optimal transport, arXiv 2201.12220 (algorithm 1)",
+        equations=(
+            "T = D o E carries the images' law to itself through the bottleneck",
+            "L_T = mean of c(x, T(x)) - f(T(x)), minimised over T",
+            "L_f = mean of f(T(x)) - mean of f(x'), minimised over f; x' an independent batch",
+            "c = |x - y|^2 / d or |x - y|_1 / d on [-1, 1], d = c h w, or |phi(x) - phi(y)|^2 / m "
+            "between m features; f has no constraint",
+            "gamma > 0: T(x, z) = D(E(x), z), z ~ N(0, s^2 I), and c is the weak cost "
+            "(|x - m|^2 + (1 - gamma) Var) / d, m and Var the mean and variance of T(x, z) over z, "
+            "estimated without bias from K draws",
+        ),
+        deviations=(
+            "the potential is trained: at the release's last commit its backward call sits behind "
+            "a test that is never true (freeze_potential=true shows what that gives)",
+            "T is the matched backbone, with no batch normalisation and a linear code of 16x4x4 "
+            "(latent=4: the 64 numbers of the slides), where the release has a U-Net without skips "
+            "and a rectified code",
+            "cost=perceptual takes features of AlexNet, whose weights are an asset here, of images "
+            "normalised as in its training; the slides take VGG11's after the second convolution, "
+            "of images on [-1, 1]",
+            "the release has strong costs only; z enters the decoder as channels beside the code",
+            "the decoder's output is bounded by 1.7159 tanh(2 o / 3) and clipped to [-1, 1] only "
+            "when images are asked for; the release's is linear (squash=false). A tanh or sigmoid "
+            "with its asymptotes at black and white stayed at the constant image on MNIST",
+            "f is ACAI's encoder with its output averaged (0.17 million weights at one colour) "
+            "where the release has a ResNet of 23 million",
+            "He start and one-cycle rates where the release has constant ones",
+            "a step of the budget is a step of T, so that T sees as many images as other methods",
+        ),
+        paper=PaperSettings(
+            {
+                "squash": False,
+                "rate": 1e-4,
+                "schedule": "constant",
+                "potential_rate": 1e-4,
+                "inner_steps": 10,
+                "cost": "l2",
+                "latent": 4,
+            },
+            steps=50_000,
+            batch_size=128,
+        ),
+        relative_cost=1.7,
+    )
+
+    cost: str = parameter(
+        "l2",
+        "l2 or l1, a mean over pixels and colours, or perceptual, l2 between shallow features of "
+        "AlexNet (asset lpips-alex)",
+        "Lagutin 2022; its features are VGG11's",
+    )
+    inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1", SWEEP)
+    potential_rate: float = parameter(
+        3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP
+    )
+    squash: bool = parameter(
+        True, "bound the decoder's output; false: linear", "LeCun et al. 1998; the release: false"
+    )
+    freeze_potential: bool = parameter(
+        False, "ablation: keep the potential at its random start", "the release's last commit"
+    )
+    potential: bool = parameter(
+        True,
+        "false: f = 0, the plain autoencoder under the same cost (the release's baseline)",
+        "Lagutin 2022",
+    )
+    latent: int = parameter(
+        16, "channels of the code, on a grid of h/8 x w/8; 4 gives 64 numbers at 32x32", "ACAI"
+    )
+    clip: float = parameter(
+        10.0, "largest norm of each gradient, T's and the potential's; 0: no clipping", "release"
+    )
+    warmup: float = parameter(
+        0.25,
+        "share of the potential's steps over which gamma rises from 0, in [0, 1]",
+        "Korotin et al. 2022: 25,000 of 100,000",
+    )
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the parameters."""
+        if self.cost not in COSTS:
+            yield f"cost must be one of {', '.join(COSTS)}, got {self.cost!r}"
+        for name in ("inner_steps", "latent"):
+            if getattr(self, name) < 1:
+                yield f"{name} must be at least 1, got {getattr(self, name)}"
+        if self.clip < 0:
+            yield f"clip must be positive, or 0 for none, got {self.clip}"
+        if self.freeze_potential and not self.potential:
+            yield "freeze_potential=true keeps a potential, and potential=false has none"
+        if self.gamma > 0 and self.cost not in QUADRATIC:
+            yield f"the weak cost is quadratic: gamma > 0 needs cost={' or '.join(QUADRATIC)}"
+        if self.gamma > 1 and not self.squash:
+            yield (
+                "gamma above 1 rewards noise without bound: gamma must be at most 1, or the map "
+                f"bounded by squash=true; got {self.gamma}"
+            )
+        if not 0 <= self.warmup <= 1:
+            yield f"warmup is a share, in [0, 1], got {self.warmup}"
+        yield from super().faults()
+
+    def skip(self, data: ImageDataset) -> str | None:
+        """Refuse images that the backbone or, for the perceptual cost, AlexNet cannot read."""
+        channels, *sides = data.image_shape
+        if self.cost == "perceptual" and (channels not in (1, 3) or min(sides) < SMALLEST):
+            size = f"{channels}x{sides[0]}x{sides[1]}"
+            return f"AlexNet reads gray or RGB with sides from {SMALLEST}, got {size}"
+        return super().skip(data)
+
+    def bare_network(self, image_shape: tuple[int, int, int]) -> TransportBackbone:
+        """Make the network with its potential, not yet started."""
+        noise_size = self.noise_size if self.stochastic else 0
+        return TransportBackbone(image_shape, self.squash, self.latent, noise_size)
+
+    def transport(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Carry images to T(x, z) on [-1, 1], not clipped to it.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, c, h, w)
+            In [0, 1].
+        noise : Tensor, shape (n, k, noise_size), or None
+            k draws of z for each image; None without noise.
+
+        Returns
+        -------
+        Tensor, shape (n, c, h, w), or (n, k, c, h, w) with noise
+        """
+        z = self.network_.encode(x)
+        if noise is None:
+            return self.network_.output(z)
+        n, k = noise.shape[:2]
+        y = self.network_.output(z.repeat_interleave(k, 0), noise.flatten(0, 1))
+        return y.unflatten(0, (n, k))
+
+    def map_loss(self, x: Tensor, noise: Tensor | None = None, gamma: float = 0.0) -> MapLoss:
+        """Return L_T for images x in [0, 1] and k draws of z for each, (n, k, noise_size)."""
+        y = self.transport(x, noise)
+        if noise is None:
+            cost, variance = self.cost_.strong(2 * x - 1, y).mean(), None
+        else:
+            cost = self.cost_.weak(2 * x - 1, y, gamma).mean()
+            variance = mean_variance(y.detach()).mean()
+            y = y.flatten(0, 1)
+        if not self.potential:
+            return MapLoss(cost, cost, variance)
+        return MapLoss(cost - self.network_.score(y).mean(), cost, variance)
+
+    def potential_loss(self, x: Tensor, independent: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Return L_f for two independent batches of images in [0, 1]; T is held fixed.
+
+        ``noise``, where there is any, has shape (n, 1, noise_size): one z an image.
+        """
+        with torch.no_grad():
+            y = self.transport(x, noise)
+            y = y if noise is None else y.flatten(0, 1)
+        both = torch.cat([y, 2 * independent - 1])
+        score_mapped, score_real = self.network_.score(both).chunk(2)
+        return score_mapped.mean() - score_real.mean()
+
+    def gamma_at(self, outer: int, total: int) -> float:
+        """Return gamma after ``outer`` of ``total`` steps of the potential: up from 0, linearly."""
+        return risen(self.gamma, outer, self.warmup * total)
+
+    def potential_optimiser(self, ctx: FitContext) -> Optimiser:
+        """Make the potential's optimiser, its schedule stretched over its own fewer steps."""
+        steps = math.ceil(ctx.budget.steps / self.inner_steps)
+        return Optimiser(
+            self.network_.scorer.parameters(),
+            replace(ctx.budget, steps=steps),
+            self.potential_rate,
+            self.schedule,
+            clip=self.clip or None,
+        )
+
+    def potential_step(
+        self,
+        optimiser: Optimiser,
+        source: Iterator[Tensor],
+        target: Iterator[Tensor],
+        draws: torch.Generator | None = None,
+    ) -> Tensor:
+        """Move the potential once, on fresh batches of both laws; return L_f.
+
+        Raises
+        ------
+        Diverged
+            If L_f has blown up (`otbench.nn.semidual.check_potential`).
+        """
+        scorer = self.network_.scorer.requires_grad_(True)
+        x = next(source)
+        noise = None if draws is None else self.draw_noise(len(x), 1, draws)
+        loss = self.potential_loss(x, next(target), noise)
+        optimiser.step(loss)
+        scorer.requires_grad_(False)
+        check_potential(loss)
+        return loss
+
+    def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
+        """Alternate ``inner_steps`` updates of T with one of the potential."""
+        network = self.network_
+        self.cost_ = Cost(self.cost, ctx.device)
+        network.draw_bank(ctx.generator("decode-noise", ctx.device), self.noise_scale)
+        optimiser = Optimiser(
+            network.autoencoder_parameters(),
+            ctx.budget,
+            self.rate,
+            self.schedule,
+            self.clip or None,
+        )
+        potential_optimiser = self.potential_optimiser(ctx)
+        source = ctx.stream(data.train.images)
+        target = ctx.stream(data.train.images, axis="potential")
+        draws = ctx.generator("noise", ctx.device)
+        learns = self.potential and not self.freeze_potential
+        outer_steps = math.ceil(ctx.budget.steps / self.inner_steps)
+        network.scorer.requires_grad_(False)
+        for step in ctx.steps():
+            x = next(source)
+            gamma = self.gamma_at(step // self.inner_steps, outer_steps)
+            loss, cost, variance = self.map_loss(
+                x, self.draw_noise(len(x), self.noise_count, draws), gamma
+            )
+            optimiser.step(loss)
+            losses = {"map": loss, "cost": cost}
+            if variance is not None:
+                losses["variance"] = variance
+            if learns and (step + 1) % self.inner_steps == 0:
+                losses["potential"] = self.potential_step(
+                    potential_optimiser, source, target, draws
+                )
+            ctx.progress(step, **losses)

@@ -1,0 +1,1 @@
+"""Methods that interpolate images without learning a code."""

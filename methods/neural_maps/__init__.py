@@ -1,0 +1,1 @@
+"""Maps given by networks."""

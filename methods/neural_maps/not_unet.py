@@ -1,0 +1,422 @@
+"""Neural optimal transport between collections of images: a U-Net against a residual potential."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from otbench.assets import store
+from otbench.interface import Budget, FitContext, ImagePair, MethodCard, PaperSettings, parameter
+from otbench.nn.backbone import initialise
+from otbench.nn.checkpoint import load_settings, load_weights, save_module
+from otbench.nn.perceptual import ASSET, SMALLEST, load_taps
+from otbench.nn.semidual import check_potential, risen
+from otbench.nn.training import Optimiser
+from otbench.nn.translation import ResidualPotential, UNet
+from otbench.ot.neural.costs import COSTS, conditional_variance
+from otbench.plugins.parameters import from_json
+from otbench_methods.neural_maps.neural_ot import COLLAPSED, NeuralOT
+
+CHECK_EVERY = 10
+"""Steps after which the method offers itself to whoever follows its error."""
+
+PAPER = "Korotin et al. 2022, images notebooks of the release"
+FACES = (
+    "shaded-to-cartoon, 5000 training images, seed 0; Fréchet distance in the classifier's "
+    "features (source as it is: 1922 at 32x32, 494 at 16x16), coverage: "
+)
+"""What the sweeps were measured on."""
+
+RATES = FACES + (
+    "32x32, 800 steps, potential_rate 1e-3: 455, 0.27; 3e-4: 387, 0.38. 16x16, from 5e-4 to 2e-3: "
+    "58 to 62. coloured-digits, weak, 1500 steps, 1e-3: 9.4, 0.93, and noise is used; "
+    "3e-4: 10.8, 0.89, and it is not"
+)
+LENGTH = FACES + (
+    "32x32, 1500 steps, halvings at 0.5, 0.7, 0.85 and 0.99: 339 after 600, 663 at the end; as "
+    "here: 387 after 900, 469 after 1200; with 10,000 images 367 after 600"
+)
+SQUARES = FACES + (
+    "32x32, 600 steps: squares 667, 0.25; pixels 1886, 0.11, stripes. 16x16, 1000 steps: squares "
+    "54, 0.59; pixels 103, 0.23"
+)
+SCALED = FACES + "32x32, 600 steps: scaled 667, 0.25; as it is 845, 0.22"
+STARTED = FACES + "16x16, 500 steps, with another potential: true 107, 0.38; false 450, 0.03"
+
+NOISE = (
+    "coloured-digits, weak, 1000 steps: mean distance between two draws over that between two "
+    "images of the target: 0.15 with one number a map; 0.001 with a field, which convolutions "
+    "average out"
+)
+"""Origin of noise without a place."""
+
+BALANCE = (
+    "Fréchet distance, coverage; shaded-to-cartoon at 16x16, 1000 steps: K_T = 2: 54, 0.59, 103 s; "
+    "4: 67, 0.58, 169 s. coloured-digits, with another potential: 1500 steps with 2: 20, 0.78; 500 "
+    "with 5: 27, 0.63. The authors: 10"
+)
+"""Origin of K_T."""
+
+Draw = Callable[[int, torch.Generator], Tensor]
+"""From a number n to flat images (n, d) in [0, 1]."""
+
+
+class Networks(nn.Module):
+    """The map as it is trained, its running average, which is the map, and the potential.
+
+    Parameters
+    ----------
+    image_shape : tuple of int
+    method : NOTUNet
+    """
+
+    losses: Tensor
+
+    def __init__(self, image_shape: tuple[int, int, int], method: NOTUNet) -> None:
+        super().__init__()
+        noise = method.noise_channels if method.noisy else 0
+
+        def unet() -> UNet:
+            return UNet(
+                image_shape[0], noise, method.width, method.scales, method.residual, method.bounded
+            )
+
+        self.map, self.average = unet(), unet().requires_grad_(False)
+        self.potential = ResidualPotential(
+            image_shape,
+            method.potential_width,
+            method.potential_widest,
+            method.potential_blocks,
+            method.potential_patch,
+            method.potential_scaled,
+        )
+        self.register_buffer("losses", torch.zeros(0))
+
+    def follow(self, decay: float) -> None:
+        """Move the average towards the map."""
+        own, target = list(self.average.parameters()), list(self.map.parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(own, target, 1 - decay)
+
+
+@dataclass
+class NOTUNet(NeuralOT):
+    """Neural optimal transport between images, strong and weak costs."""
+
+    cost: str = parameter(
+        "l2",
+        "l2, l1 or weak, as means over pixels and colours on [-1, 1]; kernel (distance kernel) or "
+        "perceptual (squared difference of features of AlexNet, asset lpips-alex)",
+        PAPER,
+    )
+    gamma: float = parameter(0.66, "as of `not`", PAPER)
+    noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER)
+    noise_channels: int = parameter(8, "maps of noise beside the colours, >= 1; 1 in the paper")
+    noise_field: bool = parameter(
+        False,
+        "noise differs from pixel to pixel (the paper); false: each map has one number, as in "
+        "kernel NOT, whose noise comes in without a place",
+        NOISE,
+    )
+    inner_steps: int = parameter(2, "updates of T before each of f, >= 1", BALANCE)
+    annealing: float = parameter(
+        0.25, "share of the training, [0, 1], in which gamma rises linearly from 0", PAPER
+    )
+    width: int = parameter(16, "channels of the U-Net at full size, >= 1; 48 in the paper")
+    scales: int = parameter(2, "halvings in the U-Net, >= 1; 4 in the paper")
+    potential_width: int = parameter(32, "channels of the potential at full size; 64 in the paper")
+    potential_widest: int = parameter(128, "channels of the potential at most; 512 in the paper")
+    potential_blocks: int = parameter(
+        1, "residual blocks at each size of the potential, >= 1; 2 in the paper"
+    )
+    potential_patch: int = parameter(
+        2,
+        "squares of so many pixels a side are one place to the potential, >= 1; 1 in the paper",
+        SQUARES,
+    )
+    potential_scaled: bool = parameter(
+        True, "divide the potential by the root of the number of inputs; false in the paper", SCALED
+    )
+    residual: bool = parameter(
+        True, "T = x + network, started near x; false (the paper): network alone", STARTED
+    )
+    squash: bool = parameter(
+        False, "bound T by 1.7159 tanh; false: only what is returned is cut to [0, 1]"
+    )
+    batch: int = parameter(32, "images of each side in one update; 0: the budget's")
+    rate: float = parameter(1e-3, "Adam's for T, > 0", RATES)
+    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", RATES)
+    first_decay: float = parameter(
+        0.5, "Adam's first decay, of both, in [0, 1)", "0 does as well in 800 steps at 16x16"
+    )
+    clip: float = parameter(10.0, "largest norm of each gradient; 0: any")
+    halvings: tuple[float, ...] = parameter(
+        (0.25, 0.4, 0.55, 0.7, 0.85),
+        "shares of the training, (0, 1), at which both rates are halved",
+        LENGTH,
+    )
+    averaging: float = parameter(
+        0.995,
+        "decay, per step, of the running average of T's weights, which is the map; 0: last",
+        LENGTH,
+    )
+    means: int = parameter(16, "draws of z that the mean map is over, >= 1")
+
+    runs_on: ClassVar[type] = ImagePair
+    costs: ClassVar[tuple[str, ...]] = (*COSTS, "perceptual")
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Neural optimal transport between images, by a U-Net",
+        source="Korotin, Selikhanovych & Burnaev 2022, Neural optimal transport, arXiv 2201.12220 "
+        "(algorithm 1; release, notebooks of images); kernel cost: Korotin et al. 2023",
+        equations=(
+            "C = 2 / d times the strong or weak quadratic cost of `not` (1 / d for l1), d = c h w, "
+            "images on [-1, 1]; perceptual: |phi(x) - phi(T(x))|^2 / m between m features",
+            "L_T = mean of C(x, T(x, z_1..K)) - mean of f(T(x, z_k)), minimised over T",
+            "L_f = mean of f(T(x, z)) - mean of f(y), minimised over f, which has no constraint",
+            "a step of the budget is K_T = inner_steps updates of T with fresh x and z, then one "
+            "of f",
+        ),
+        deviations=(
+            "group normalisation in the U-Net, where the release has batch normalisation",
+            "defaults are small: 65 thousand weights in T, 154 and 449 thousand in f at 16x16 and "
+            "32x32; the preset paper has the release's sizes: 9.7 million in T, 22.9 in f at 64x64",
+            "defaults add a residual T, a scaled f that reads squares of pixels, noise without a "
+            "place, averaged weights, five halvings and clipped gradients",
+            "f halves by means of 2x2, where the release has means of 3x3, which overlap",
+            "no weight decay (the authors': 1e-10)",
+            "a run whose |L_f| passes 1e3 ends as diverged",
+        ),
+        paper=PaperSettings(
+            {
+                "width": 48,
+                "scales": 4,
+                "potential_width": 64,
+                "potential_widest": 512,
+                "potential_blocks": 2,
+                "potential_patch": 1,
+                "potential_scaled": False,
+                "inner_steps": 10,
+                "rate": 1e-4,
+                "potential_rate": 1e-4,
+                "first_decay": 0.9,
+                "noise_scale": 0.1,
+                "noise_channels": 1,
+                "noise_field": True,
+                "noise_count": 8,
+                "batch": 64,
+                "residual": False,
+                "halvings": (),
+                "clip": 0.0,
+                "averaging": 0.0,
+            },
+            steps=100_001,
+            batch_size=64,
+        ),
+        relative_cost=30.0,
+    )
+
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the parameters."""
+        yield from super().faults()
+        sizes = (
+            *("noise_channels", "width", "scales"),
+            *("potential_width", "potential_widest", "potential_blocks", "potential_patch"),
+        )
+        for name in sizes:
+            if getattr(self, name) < 1:
+                yield f"{name} must be at least 1, got {getattr(self, name)}"
+        if not 0 <= self.first_decay < 1:
+            yield f"first_decay must lie in [0, 1), got {self.first_decay}"
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the map's values are."""
+        return self.squash
+
+    def skip(self, data: ImagePair) -> str | None:
+        """Refuse images that the networks cannot halve, or AlexNet cannot read."""
+        channels, *sides = data.image_shape
+        size = "x".join(str(n) for n in data.image_shape)
+        step = math.lcm(1 << self.scales, self.potential_patch)
+        if min(sides) < 4 or any(side % step for side in sides):
+            return (
+                f"scales={self.scales} with potential_patch={self.potential_patch} needs sides "
+                f"that are multiples of {step}, at least 4, got {size}"
+            )
+        if self.cost == "perceptual" and (channels not in (1, 3) or min(sides) < SMALLEST):
+            return f"AlexNet reads gray or RGB with sides from {SMALLEST}, got {size}"
+        return None
+
+    def _place(self, device: str | torch.device) -> None:
+        self.network_.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def noise_dimension(self) -> int:
+        """Return how many numbers z has; 0 without noise."""
+        if not self.noisy:
+            return 0
+        _, height, width = self.image_shape_
+        return self.noise_channels * (height * width if self.noise_field else 1)
+
+    def _moved(self, network: UNet, x: Tensor, z: Tensor) -> Tensor:
+        """Carry flat images (n, d) on [-1, 1] by noise (n, noise) of unit variance."""
+        parts = [x.unflatten(1, self.image_shape_)]
+        if self.noisy:
+            sides = self.image_shape_[1:]
+            maps = z.unflatten(1, (self.noise_channels, *(sides if self.noise_field else (1, 1))))
+            parts.append((self.noise_scale * maps).expand(-1, -1, *sides))
+        rows = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
+        return network(rows).flatten(1)
+
+    def carried(self, x: Tensor, z: Tensor) -> Tensor:
+        """Carry flat images (m, d) in [0, 1] by noise (m, noise), to flat images in [0, 1]."""
+        with torch.no_grad():
+            moved = self._moved(self.network_.average, 2 * x - 1, z.to(x))
+        return ((moved + 1) / 2).clamp(0, 1)
+
+    def score(self, y: Tensor) -> Tensor:
+        """Return the potential of flat images (n, d) on [-1, 1], (n,)."""
+        images = y.unflatten(1, self.image_shape_)
+        return self.network_.potential(images.contiguous(memory_format=torch.channels_last))
+
+    def cost_of(self, x: Tensor, y: Tensor, gamma: float) -> Tensor:
+        """Return the mean cost of carrying flat images x (n, d) to draws y (n, k, d)."""
+        if self.cost == "perceptual":
+            x, y = self._features(x), self._features(y.flatten(0, 1)).unflatten(0, y.shape[:2])
+            return (x.unsqueeze(1) - y).square().mean()
+        if self.cost == "kernel":
+            return COSTS["kernel"](x, y, gamma).mean()
+        share = (1 if self.cost == "l1" else 2) / x.shape[1]
+        return share * COSTS[self.cost](x, y, gamma).mean()
+
+    def _features(self, points: Tensor) -> Tensor:
+        images = points.unflatten(1, self.image_shape_)
+        return self.taps_(images.contiguous(memory_format=torch.channels_last))
+
+    def map_loss(self, x: Tensor, z: Tensor, gamma: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return L_T and its parts for flat images x (n, d) on [-1, 1] and noise (n k, noise)."""
+        k = self.draws
+        rows = x.repeat_interleave(k, 0) if k > 1 else x
+        moved = self._moved(self.network_.map, rows, z)
+        draws = moved.unflatten(0, (len(x), k))
+        cost = self.cost_of(x, draws, gamma)
+        loss = cost - self.score(moved).mean()
+        parts = {"map": loss, "cost": cost}
+        if k > 1:
+            parts["cond_var"] = conditional_variance(draws.detach()).mean() / x.shape[1]
+        return loss, parts
+
+    def potential_loss(self, moved: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return L_f, and L_f with the R1 term, for flat images (n, d) on [-1, 1]."""
+        y = y.requires_grad_(self.r1 > 0)
+        at_moved, at_real = self.score(torch.cat([moved, y])).chunk(2)
+        loss = at_moved.mean() - at_real.mean()
+        if not self.r1:
+            return loss, loss
+        (slope,) = torch.autograd.grad(at_real.sum(), y, create_graph=True)
+        return loss, loss + 0.5 * self.r1 * slope.square().sum(1).mean()
+
+    def fit(self, data: ImagePair, ctx: FitContext) -> None:
+        """Alternate ``inner_steps`` updates of the map with one of the potential.
+
+        Raises
+        ------
+        Diverged
+            If the potential's loss is not finite or beyond 1e3.
+        """
+        self.image_shape_ = data.image_shape
+        self.status_ = "ok"
+        self.network_ = Networks(data.image_shape, self)
+        initialise(self.network_.map, ctx.generator("init"))
+        initialise(self.network_.potential, ctx.generator("potential-init"))
+        self.network_.map.damp()
+        self.network_.average.load_state_dict(self.network_.map.state_dict())
+        self._place(ctx.device)
+        if self.cost == "perceptual":
+            self.taps_ = load_taps(store.require(ASSET), ctx.device)
+        source = self._batches(data.source, ctx, "source")
+        target = self._batches(data.target, ctx, "target")
+        self._train(source, target, ctx)
+        self.network_.requires_grad_(False)
+
+    def _batches(self, draw: Draw, ctx: FitContext, axis: str) -> Iterator[Tensor]:
+        size, generator = self.batch or ctx.budget.batch_size, ctx.generator(axis)
+        while True:
+            yield 2 * draw(size, generator).to(ctx.device, non_blocking=True) - 1
+
+    def _optimiser(self, module: nn.Module, rate: float, updates: int) -> Optimiser:
+        return Optimiser(
+            module.parameters(),
+            Budget(updates),
+            rate,
+            "constant",
+            self.clip or None,
+            (self.first_decay, 0.999),
+            self.halvings,
+        )
+
+    def _train(self, source: Iterator[Tensor], target: Iterator[Tensor], ctx: FitContext) -> None:
+        network, steps = self.network_, ctx.budget.steps
+        optimiser = self._optimiser(network.map, self.rate, steps * self.inner_steps)
+        other = self._optimiser(network.potential, self.potential_rate, steps)
+        noise = ctx.generator("noise", ctx.device)
+        losses: list[Tensor] = []
+        for step in ctx.steps():
+            gamma = risen(self.gamma, step, self.annealing * steps)
+            network.potential.requires_grad_(False)
+            for _ in range(self.inner_steps):
+                x = next(source)
+                loss, parts = self.map_loss(x, self._noise(len(x) * self.draws, noise), gamma)
+                optimiser.step(loss)
+            network.potential.requires_grad_(True)
+            x, y = next(source), next(target)
+            with torch.no_grad():
+                moved = self._moved(network.map, x, self._noise(len(x), noise))
+            plain, whole = self.potential_loss(moved, y)
+            other.step(whole)
+            network.follow(min(self.averaging, step / (step + 1)))
+            losses.append(plain.detach())
+            spread = _mean_distance(moved) / _mean_distance(y.detach())
+            self.status_ = "collapsed" if spread < COLLAPSED else "ok"
+            check_potential(plain)
+            ctx.progress(step, **parts, potential=plain, spread=spread)
+            if (step + 1) % CHECK_EVERY == 0:
+                ctx.checkpoint(step + 1, self)
+        network.losses = torch.stack(losses) if losses else network.losses
+
+    def potential_losses(self) -> Tensor:
+        """Return L_f of every step, (steps,)."""
+        return self.network_.losses
+
+    def save(self, folder: Path) -> None:
+        """Write the networks and the parameters."""
+        settings: dict[str, Any] = {
+            "parameters": self.parameters(),
+            "image_shape": self.image_shape_,
+            "steps": len(self.network_.losses),
+            "status": self.status_,
+        }
+        save_module(folder, self.network_, **settings)
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
+        """Read back what `save` wrote."""
+        settings = load_settings(folder)
+        method = cls(**from_json(settings["parameters"]))
+        method.image_shape_ = tuple(settings["image_shape"])
+        method.status_ = settings["status"]
+        method.network_ = Networks(method.image_shape_, method)
+        method.network_.losses = torch.zeros(settings["steps"])
+        load_weights(folder, method.network_, device)
+        method._place(device)
+        method.network_.requires_grad_(False)
+        return method
+
+
+def _mean_distance(points: Tensor) -> float:
+    return float((points - points.roll(1, 0)).norm(dim=1).mean()) or 1.0

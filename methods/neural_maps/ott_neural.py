@@ -1,0 +1,239 @@
+"""What maps trained by OTT-JAX's own neural estimators share: networks, batches, budget, saving."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import sys
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import Diverged, FitContext, MeasurePair, parameter
+from otbench.plugins.extras import missing_from
+from otbench_methods.neural_maps.base import JaxMap, batch_samplers
+from otbench_methods.sampled_maps.base import check_choice
+
+if TYPE_CHECKING:
+    from otbench.ot.w2.learned_map import View
+    from otbench.ot.w2.potentials import Network, Parameters
+
+ACTIVATIONS = ("own", "elu", "softplus")
+
+TOLERANCE, ITERATIONS = 1e-3, 100
+"""Of the solver of inverse and dual value, as by default of the suite's own potentials."""
+
+
+class OutOfTime(Exception):
+    """The budget's seconds are used up."""
+
+
+def missing_extra() -> str | None:
+    """Return why OTT-JAX's neural part cannot be imported, or None where it can."""
+    return missing_from("neural", "flax", "diffrax")
+
+
+def import_neural(module: str) -> Any:
+    """Import a module of `ott.neural`, late.
+
+    Raises
+    ------
+    UsageError
+        If the optional dependencies are missing.
+    """
+    if reason := missing_extra():
+        raise UsageError(reason)
+    with warnings.catch_warnings():  # OTT imports JAXopt, which says that it is retired
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return importlib.import_module(f"ott.neural.{module}")
+
+
+def flat(parameters: Any) -> Parameters:
+    """Return flax's nested parameters as one dictionary, names joined by a slash."""
+    from flax.traverse_util import flatten_dict
+
+    values: Parameters = flatten_dict(parameters, sep="/")
+    return values
+
+
+def as_network(module: Any, dimension: int) -> Network:
+    """Wrap a flax module as pure functions over a flat dictionary of parameters.
+
+    Points go through it one by one: OTT's ICNN drops the axis of a batch of one.
+    """
+    import jax
+    import jax.numpy as jnp
+    from flax.traverse_util import unflatten_dict
+
+    from otbench.ot.w2.potentials import Network
+
+    def init(key: Any, sample: Any) -> Parameters:
+        return flat(module.init(key, jnp.ones((1, dimension)))["params"])
+
+    def apply(parameters: Parameters, x: Any) -> Any:
+        variables = {"params": unflatten_dict(parameters, sep="/")}
+        return jax.vmap(lambda point: module.apply(variables, point))(x)
+
+    return Network(dimension, init, apply)
+
+
+def watched(
+    step: Callable[..., Any],
+    losses_of: Callable[[Any], dict[str, Any]],
+    steps: int,
+    ctx: FitContext,
+) -> Callable[..., Any]:
+    """Let a step function of OTT's tell its losses: the loop around it keeps them to itself.
+
+    Progress counts the budget's steps, of which each of these may stand for several.
+    """
+    done = itertools.count(1)
+
+    def run(*args: Any) -> Any:
+        result = step(*args)
+        ctx.progress(max(next(done) * ctx.budget.steps // steps, 1) - 1, **losses_of(result))
+        return result
+
+    return run
+
+
+def batches(sampler: Callable[[Any], Any], key: Any, ctx: FitContext) -> Iterator[Any]:
+    """Yield batches of a side; raise OutOfTime, after the first, where the time is up."""
+    import jax
+
+    draw = jax.jit(sampler)
+    for number in itertools.count():
+        if number and ctx.budget.seconds is not None and ctx.seconds > ctx.budget.seconds:
+            raise OutOfTime
+        yield draw(jax.random.fold_in(key, number))
+
+
+@contextmanager
+def steered() -> Iterator[None]:
+    """Let OTT's training loop end when its batches do, and draw no progress bar meanwhile."""
+    with patch.dict(sys.modules, {"tqdm": None, "tqdm.auto": None}), suppress(OutOfTime):
+        yield
+
+
+@dataclass
+class OTTNeuralMap(JaxMap):
+    """A map trained by an estimator of `ott.neural`, whose loop is steered from outside."""
+
+    hidden: tuple[int, ...] = parameter(
+        (64, 64, 64), "units of each hidden layer", "as the suite's own potentials"
+    )
+    activation: str = parameter(
+        "elu",
+        "elu, softplus or own (ReLU in OTT's ICNN, leaky ReLU in its PotentialMLP)",
+        "OTT-JAX's own make the gradient of a potential jump",
+    )
+    batch: int = parameter(
+        256, "points of each side in one update; 0: the budget's", "as the suite's own potentials"
+    )
+    updates: int = parameter(
+        500,
+        "updates at most; 0: the budget's",
+        "one takes many times as long as one of w2-amortized; presets stay in minutes",
+    )
+    rate: float = parameter(3e-3, "highest learning rate, > 0", "good at n = 4 in 400 updates")
+    last_rate: float = parameter(0.01, "rate at the end of the cosine, a share of the highest")
+    decays: tuple[float, float] = parameter((0.9, 0.99), "Adam's decays")
+
+    def __post_init__(self) -> None:
+        """Check what all share."""
+        name = type(self).__name__
+        check_choice(name, "activation", self.activation, ACTIVATIONS)
+        if not self.hidden or min(self.hidden) < 1:
+            raise UsageError(f"{name}: hidden must name layers of at least one unit each")
+        if min(self.batch, self.updates) < 0 or not self.rate > 0:
+            raise UsageError(f"{name}: batch and updates must be >= 0 and rate > 0")
+
+    def skip(self, data: MeasurePair) -> str | None:
+        """Ask for the optional dependencies."""
+        return missing_extra() or super().skip(data)
+
+    @abstractmethod
+    def _modules(self, dimension: int) -> tuple[Any, ...]:
+        """Return the flax modules, that of the map first."""
+
+    @abstractmethod
+    def _view(self, networks: tuple[Network, ...]) -> View[Any]:
+        """Return how the trained networks are read as a map."""
+
+    @abstractmethod
+    def _train(
+        self,
+        modules: tuple[Any, ...],
+        data: MeasurePair,
+        key: Any,
+        sides: tuple[Iterator[Any], Iterator[Any]],
+        ctx: FitContext,
+    ) -> Any:
+        """Run the estimator on the batches of both sides; return what the view's ``kind`` holds."""
+
+    def _steps(self, ctx: FitContext) -> int:
+        return min(self.updates or ctx.budget.steps, ctx.budget.steps)
+
+    def _optimiser(self, steps: int) -> Any:
+        import optax
+
+        schedule = optax.cosine_decay_schedule(self.rate, steps, self.last_rate)
+        return optax.adam(schedule, *self.decays)
+
+    def _activation(self) -> dict[str, Any]:
+        """Return the modules' argument, empty where OTT's own default serves."""
+        import jax
+
+        return {} if self.activation == "own" else {"act_fn": getattr(jax.nn, self.activation)}
+
+    def fit(self, data: MeasurePair, ctx: FitContext) -> None:
+        """Train within the budget; where its seconds run out, what is there by then is the map.
+
+        Raises
+        ------
+        Diverged
+            If a loss or a parameter is no longer finite.
+        UsageError
+            If the optional dependencies are missing.
+        """
+        import jax
+        import jax.numpy as jnp
+
+        from otbench.ot.torch_bridge import SEEDS
+
+        modules = self._modules(data.dimension)
+        key, *keys = jax.random.split(jax.random.key(ctx.seed_for("map") % SEEDS), 3)
+        samplers = batch_samplers(data, self.batch or ctx.budget.batch_size, ctx)
+        source, target = (batches(s, k, ctx) for s, k in zip(samplers, keys, strict=True))
+        parameters = self._train(modules, data, key, (source, target), ctx)
+        if not all(bool(jnp.isfinite(value).all()) for value in jax.tree.leaves(parameters)):
+            raise Diverged("the trained parameters are not finite")
+        self.map_ = self._read(modules, data.dimension, lambda view: parameters)
+
+    def _read(
+        self, modules: tuple[Any, ...], dimension: int, parameters: Callable[[View[Any]], Any]
+    ) -> Any:
+        from otbench.ot.w2.conjugate import Solver
+        from otbench.ot.w2.learned_map import LearnedMap
+
+        view = self._view(tuple(as_network(module, dimension) for module in modules))
+        return LearnedMap(view, parameters(view), Solver("lbfgs", TOLERANCE, ITERATIONS))
+
+    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
+        from otbench.ot.w2.learned_map import read_parameters
+
+        n = settings["dimension"]
+        self.map_ = self._read(self._modules(n), n, lambda view: read_parameters(weights, view))
+
+    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Carry source points to the target, (n, d) to (n, d), on their device."""
+        return self.map_.push(x)

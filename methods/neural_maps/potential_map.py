@@ -1,0 +1,300 @@
+"""What maps that are gradients of trained potentials share: networks, training, saving."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import Diverged, FitContext, MeasurePair, parameter
+from otbench_methods.neural_maps.base import (
+    START_SAMPLE,
+    JaxMap,
+    batch_samplers,
+)
+from otbench_methods.sampled_maps.base import check_choice, draw_both
+
+if TYPE_CHECKING:
+    from otbench.ot.w2.conjugate import Solver
+    from otbench.ot.w2.learned_map import View
+    from otbench.ot.w2.potentials import Network
+
+NORMALISING_SAMPLE = 1024
+"""Points that the units of a convex potential are normalised over."""
+
+REPORT_EVERY = 100
+"""Updates in one compiled run, after which progress is told and the clock looked at."""
+
+POTENTIALS = ("quadratic", "mlp", "icnn", "conv")
+STARTS = ("plain", "bures")
+OPTIMISERS = ("muon", "adam")
+
+
+def fast_widths(dimension: int) -> tuple[int, int, int]:
+    """Return the hidden layers that did best in minutes on one core: wider from 5 on."""
+    width = 64 if dimension <= 4 else 128
+    return width, width, width
+
+
+@dataclass
+class PotentialMap(JaxMap):
+    """A map that is the gradient of a trained potential f on the source.
+
+    A method says what its loss is (`_loss`), how the trained networks are read as a map (`_view`),
+    and which of its parameters' defaults differ.
+    """
+
+    potential: str = parameter(
+        "quadratic",
+        "form of the potentials: quadratic (|x|^2 / 2 + MLP whose last layer starts at 0), mlp or "
+        "icnn (Amos 2023, appendices B.4 and B.3), conv (Amos 2023, release; points are images)",
+        "the fast form: no identity to learn first",
+    )
+    hidden: tuple[int, ...] = parameter(
+        (),
+        "units of each hidden layer of a potential; none: for quadratic 64, 64, 64 up to 4 "
+        "dimensions and 128s above, for mlp and icnn the paper's 2b, 2b, b with "
+        "b = max(n, 32), for conv 128, 128, 256, 512, 1024 channels",
+        "best of a few at equal time on one core, n = 4, 16, 64",
+    )
+    start: str = parameter(
+        "plain",
+        "plain, or bures: the icnn starts at the closed-form map between the Gaussian fits",
+        "the paper's networks; bures after OTT-JAX",
+    )
+    batch: int = parameter(
+        128,
+        "points of each side in one update; 0: the budget's",
+        "at equal time better than 256 at n = 16 and 64, and than 1024",
+    )
+    optimiser: str = parameter(
+        "muon",
+        "muon (matrices by orthogonalised momentum, vectors by Adam) or adam (AdamW)",
+        "at n = 16 muon is in 40 s where adam is in 180 s",
+    )
+    rate: float = parameter(
+        0.0,
+        "highest learning rate; 0: 0.01 of muon, and of adam 0.005, times 16 / n above 16 "
+        "dimensions; for conv 1e-4",
+        "muon: 0.005 to 0.02 tried at n = 16 and 64; adam: 0.005 best or near it at n = 4 and 16, "
+        "at n = 64 0.0015 is stable, 0.003 is not; conv as in the release",
+    )
+    last_rate: float = parameter(0.01, "rate at the end of the cosine, a share of the highest")
+    warm_up: float = parameter(0.01, "share of the updates in which the rate rises from 0, [0, 1)")
+    decays: tuple[float, float] = parameter(
+        (0.9, 0.99), "Adam's decays", "better than 0.5, 0.5 at n = 16 in 20 s"
+    )
+    weight_decay: float = parameter(0.0, "AdamW's; 0 is Adam", "the paper's 1e-4 not needed here")
+    averaging: float = parameter(
+        0.99,
+        "decay of the running average of the weights, which is the map; 0: the last weights",
+        "at or below the last weights' error in almost all runs",
+    )
+    pretraining: int = parameter(
+        0,
+        "updates, at most, that first teach the networks the identity on a cube; they are not "
+        "counted in the budget's steps",
+        "needed by mlp, icnn and conv in the paper's setting only",
+    )
+    pretraining_rate: float = parameter(
+        1e-3, "learning rate of those updates, > 0", "Amos 2023, release (1e-4 for images)"
+    )
+    bound: float = parameter(
+        5.0,
+        "half the side of that cube, > 0",
+        "Amos 2023, release, high-dimensional benchmark (1 for images)",
+    )
+    tolerance: float = parameter(
+        1e-3,
+        "residual, largest entry, at which the solver of the inverse and of the dual value stops",
+        "Amos 2023, solver lbfgs_high_precision of the release",
+    )
+    iterations: int = parameter(
+        100, "steps of that solver, at most", "Amos 2023, solver lbfgs_high_precision"
+    )
+
+    def __post_init__(self) -> None:
+        """Check the parameters that choose between forms; numbers are checked where they serve."""
+        name = type(self).__name__
+        check_choice(name, "potential", self.potential, POTENTIALS)
+        check_choice(name, "start", self.start, STARTS)
+        check_choice(name, "optimiser", self.optimiser, OPTIMISERS)
+        if self.start == "bures" and self.potential != "icnn":
+            raise UsageError(f"{name}: start=bures is for potential=icnn, got {self.potential}")
+        if min(self.batch, self.rate, self.pretraining) < 0:
+            raise UsageError(f"{name}: batch, rate and pretraining must be >= 0")
+        if not min(self.bound, self.pretraining_rate) > 0:
+            raise UsageError(f"{name}: pretraining_rate must be > 0, and bound > 0")
+
+    def skip(self, data: MeasurePair) -> str | None:
+        """Return why the potential does not suit the pair: conv is for images."""
+        if self.potential == "conv" and data.image_shape is None:
+            return (
+                f"potential=conv is for pairs of flattened images, {data.name} has none; take "
+                f"quadratic, mlp or icnn"
+            )
+        return None
+
+    @abstractmethod
+    def _view(self, loss: Any) -> View[Any]:
+        """Return how the trained networks are read as a map."""
+
+    @abstractmethod
+    def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
+        """Return the loss, given what makes a potential."""
+
+    def _potential(self, dimension: int, start: Any) -> Network:
+        from otbench.ot.w2 import potentials
+
+        hidden = self.hidden or None
+        if self.potential == "conv":
+            from otbench.ot.w2.conv import conv
+
+            assert self.image_shape_ is not None
+            return conv(self.image_shape_, hidden, zero_start=not self.pretraining)
+        if self.potential == "icnn":
+            return potentials.icnn(dimension, hidden, start)
+        if self.potential == "mlp":
+            return potentials.mlp(dimension, hidden)
+        return potentials.quadratic_mlp(dimension, hidden or fast_widths(dimension))
+
+    def _solver(self) -> Solver:
+        from otbench.ot.w2.conjugate import Solver
+
+        return Solver("lbfgs", self.tolerance, self.iterations)
+
+    def _build(self, dimension: int, start: Any = None) -> tuple[Any, View[Any]]:
+        loss = self._loss(dimension, lambda: self._potential(dimension, start))
+        return loss, self._view(loss)
+
+    def fit(self, data: MeasurePair, ctx: FitContext) -> None:
+        """Train within the budget; where its seconds run out, what is there by then is the map.
+
+        Batches come from the pair's compiled samplers, else from `POOL` points of each side drawn
+        once. Progress counts the budget's steps twice where the networks first learn the identity,
+        the first time with its error, ``identity``.
+
+        Raises
+        ------
+        Diverged
+            If a parameter or a part of the loss is no longer finite.
+        UsageError
+            If the potential does not suit the pair.
+        """
+        if (reason := self.skip(data)) is not None:
+            raise UsageError(f"{type(self).__name__}: {reason}")
+        self.image_shape_ = data.image_shape
+        import jax
+
+        from otbench.ot.torch_bridge import SEEDS
+        from otbench.ot.w2.learned_map import LearnedMap
+
+        start = self._gaussian_start(data, ctx)
+        loss, view = self._build(data.dimension, start)
+        key = jax.random.key(ctx.seed_for("map") % SEEDS)
+        init_key, sample_key, *keys = jax.random.split(key, 4)
+        batch = self.batch or ctx.budget.batch_size
+        samplers = batch_samplers(data, batch, ctx)
+        parameters = loss.init(init_key, self._first_points(data, samplers[0], sample_key))
+        self.map_ = LearnedMap(view, parameters, self._solver())
+        try:
+            for progress in self._training(loss, view, samplers, keys, batch, ctx):
+                self.map_.parameters = progress
+                if ctx.budget.seconds is not None and ctx.seconds > ctx.budget.seconds:
+                    return
+        except FloatingPointError as error:
+            raise Diverged(str(error)) from error
+
+    def _training(
+        self, loss: Any, view: Any, samplers: Any, keys: list[Any], batch: int, ctx: FitContext
+    ) -> Iterator[Any]:
+        """Yield the parameters as they get better."""
+        from otbench.ot.w2.pretraining import pretrain
+        from otbench.ot.w2.train import Schedule, train
+
+        steps = ctx.budget.steps
+        parameters = self.map_.parameters
+        if self.pretraining:
+            for report in pretrain(
+                loss,
+                view.networks,
+                parameters,
+                keys[0],
+                self.pretraining,
+                batch,
+                self.bound,
+                self.pretraining_rate,
+            ):
+                parameters = report.parameters
+                share = report.done / self.pretraining
+                ctx.progress(max(round(steps * share), 1) - 1, **report.parts)
+                yield parameters
+        schedule = Schedule(
+            steps,
+            self.rate or self._usual_rate(),
+            self.last_rate,
+            self.warm_up,
+            self.decays,
+            self.weight_decay,
+            self.averaging,
+            self.optimiser,
+        )
+        for report in train(loss, parameters, *samplers, schedule, keys[1], REPORT_EVERY):
+            ctx.progress(report.done - 1, **report.parts)
+            yield report.averaged
+            ctx.checkpoint(report.done, self)
+
+    def _usual_rate(self) -> float:
+        if self.potential == "conv":
+            return 1e-4
+        return 1e-2 if self.optimiser == "muon" else 5e-3 * min(1.0, 16 / self.map_.dimension)
+
+    def _gaussian_start(self, data: MeasurePair, ctx: FitContext) -> Any:
+        if self.start == "plain":
+            return None
+        from otbench.ot.w2.potentials import GaussianStart
+
+        return GaussianStart.of(*(x.numpy() for x in draw_both(data, START_SAMPLE, ctx)))
+
+    def _first_points(self, data: MeasurePair, source: Callable[[Any], Any], key: Any) -> Any:
+        """Return what a convex potential normalises its units over: what it first learns on."""
+        import jax
+
+        if not self.pretraining:
+            return jax.jit(source)(key)
+        shape = (NORMALISING_SAMPLE, data.dimension)
+        return jax.random.uniform(key, shape, minval=-self.bound, maxval=self.bound)
+
+    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Carry source points to the target by grad f, (n, d) to (n, d), on their device."""
+        return self.map_.push(x)
+
+    def potential_value(self, x: Tensor) -> Tensor:
+        """Evaluate f at source points, (n, d) to (n,)."""
+        return self.map_.evaluate(x)
+
+    def dual_value(self, x: Tensor, y: Tensor) -> float:
+        """Estimate half the squared distance by f and its conjugate, solved for at every y."""
+        return self.map_.half_squared_w2(x, y)
+
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {"image_shape": self.image_shape_}
+
+    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
+        import numpy as np
+
+        from otbench.ot.w2.learned_map import LearnedMap, read_parameters
+        from otbench.ot.w2.potentials import GaussianStart
+
+        n, shape = settings["dimension"], settings["image_shape"]
+        self.image_shape_ = None if shape is None else tuple(shape)
+        # The start's values are among the weights; here it only says that the form has them.
+        start = None if self.start == "plain" else GaussianStart(np.eye(n), np.zeros(n))
+        _, view = self._build(n, start)
+        self.map_ = LearnedMap(view, read_parameters(weights, view), self._solver())

@@ -1,0 +1,176 @@
+"""Wasserstein-2 maps by the dual with amortized convex conjugates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import MeasurePair, MethodCard, PaperSettings, parameter
+from otbench_methods.neural_maps.potential_map import PotentialMap, fast_widths
+from otbench_methods.sampled_maps.base import check_choice
+
+if TYPE_CHECKING:
+    from otbench.ot.w2.learned_map import View
+    from otbench.ot.w2.potentials import Network
+
+AMORTIZATIONS = ("regression", "objective", "cycle", "none")
+CONJUGATES = ("lbfgs", "lbfgs-high-precision", "adam", "none")
+
+PAPER = PaperSettings(
+    {
+        "potential": "mlp",
+        "batch": 0,
+        "optimiser": "adam",
+        "rate": 5e-4,
+        "last_rate": 1e-4,
+        "warm_up": 0.0,
+        "decays": (0.5, 0.5),
+        "weight_decay": 1e-4,
+        "averaging": 0.0,
+        "pretraining": 10_001,
+        "conjugate_iterations": 100,
+    },
+    steps=250_001,
+    batch_size=1024,
+)
+"""Of the high-dimensional benchmark."""
+
+PAPER_IMAGES = PaperSettings(
+    PAPER.parameters
+    | {
+        "potential": "conv",
+        "rate": 1e-4,
+        "pretraining_rate": 1e-4,
+        "bound": 1.0,
+        "cycle_weight": 1e4,
+    },
+    steps=50_001,
+    batch_size=64,
+)
+"""Of the image benchmark."""
+
+
+@dataclass
+class W2Amortized(PotentialMap):
+    """A potential trained by the dual; an amortizer predicts where its conjugate is attained."""
+
+    potential: str = parameter(
+        "mlp",
+        "form of the potential: mlp or icnn (Amos 2023, appendices B.4 and B.3), quadratic "
+        "(|x|^2 / 2 + MLP whose last layer starts at 0), conv (Amos 2023, release; for images)",
+        "Amos 2023, best rows; quadratic, unbounded below, diverged at n = 64",
+    )
+    amortization: str = parameter(
+        "regression",
+        "what the amortizer learns: regression (the solver's points), objective (the conjugate's "
+        "own objective), cycle (W2GN, the first-order condition), none (there is no amortizer, the "
+        "solver starts at y)",
+        "Amos 2023, best rows",
+    )
+    conjugate: str = parameter(
+        "lbfgs",
+        "solver that refines the prediction in training: lbfgs and adam (residual 0.1), "
+        "lbfgs-high-precision (0.001), none",
+        "Amos 2023, best rows",
+    )
+    conjugate_iterations: int = parameter(
+        0,
+        "steps of the solver in training, at most; 0: 10 of L-BFGS, 100 of Adam, whose cosine they "
+        "are the length of",
+        "100 in the release; 10 bound the cost of an update",
+    )
+    amortizer_hidden: tuple[int, ...] = parameter(
+        (),
+        "units of each hidden layer of the amortizer; none: as the potential's by default. With "
+        "potential=conv it is a second such network, whose gradient predicts, and starts as the "
+        "potential's copy",
+    )
+    cycle_weight: float = parameter(
+        0.0, "weight of the cycle loss; 0: the dimension", "Amos 2023, release (1e4 for images)"
+    )
+
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Wasserstein-2 map by the dual with amortized conjugates",
+        source="Amos 2023, On amortizing convex conjugates for optimal transport, arXiv 2210.12153 "
+        "(release: facebookresearch/w2ot)",
+        equations=(
+            "dual: min over f of E f(X) + E[<x^, Y> - f(x^)], x^ ~ argmin_x f(x) - <x, Y> held "
+            "constant, solved from the prediction h(Y)",
+            "regression: E (h(Y) - x^)^2, mean over coordinates too",
+            "objective: E f(h(Y)) - <h(Y), Y>, f held constant",
+            "cycle: n E (grad f(h(Y)) - Y)^2, mean over coordinates too; without a solver also "
+            "n E (h(grad f(X)) - X)^2, and both train f (W2GN, Korotin et al. 2019)",
+            "push = grad f; pull = grad f*, solved from h, or h itself where conjugate=none",
+        ),
+        deviations=(
+            "the defaults are a fast setting of ours: h(y) = y and a random MLP at the start in "
+            "place of identities learned in 10,000 updates, batches of 128, Muon in place of "
+            "AdamW, averaged weights; preset paper has the authors' own",
+            "L-BFGS: finished points leave the batch, and the full step is tried before the "
+            "parallel line search; where that fails it is tried again with shorter steps",
+            "identity pretraining of both networks happens at once, on one batch",
+            "dual value: the conjugate is solved for at residual 0.001 whatever trained f",
+        ),
+        paper=PAPER,
+        relative_cost=1.5,
+    )
+
+    def __post_init__(self) -> None:
+        """Check the parameters, and that they go together."""
+        super().__post_init__()
+        name = type(self).__name__
+        check_choice(name, "amortization", self.amortization, AMORTIZATIONS)
+        check_choice(name, "conjugate", self.conjugate, CONJUGATES)
+        if self.conjugate == "none" and self.amortization in ("regression", "none"):
+            raise UsageError(
+                f"{name}: amortization={self.amortization} needs a conjugate solver; without one "
+                f"take objective or cycle"
+            )
+        if self.potential == "conv" and self.amortizer_hidden:
+            raise UsageError(
+                f"{name}: with potential=conv the amortizer has the potential's layers; "
+                f"leave amortizer_hidden out and give hidden"
+            )
+
+    def paper_settings(self, data: MeasurePair) -> PaperSettings:
+        """Return the settings of the image benchmark for images, else the high-dimensional ones."""
+        return PAPER if data.image_shape is None else PAPER_IMAGES
+
+    def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
+        from otbench.ot.w2.conjugate import SOLVERS
+        from otbench.ot.w2.losses import DualLoss
+
+        solver = SOLVERS.get(self.conjugate)
+        iterations = self.conjugate_iterations or (100 if self.conjugate == "adam" else 10)
+        return DualLoss(
+            potential(),
+            None if self.amortization == "none" else self._amortizer(dimension, potential),
+            self.amortization,
+            solver and replace(solver, max_iterations=iterations),
+            self.cycle_weight or None,
+            shared_start=self.potential == "conv",
+        )
+
+    def _amortizer(self, dimension: int, potential: Callable[[], Network]) -> Network:
+        if self.potential == "conv":
+            from otbench.ot.w2.conv import gradient_map
+
+            return gradient_map(potential())
+        from otbench.ot.w2.potentials import residual_map
+
+        fast = fast_widths(dimension) if self.potential == "quadratic" else None
+        hidden = self.amortizer_hidden or fast
+        return residual_map(dimension, hidden, zero_start=not self.pretraining)
+
+    def _view(self, loss: Any) -> View[Any]:
+        from otbench.ot.w2.learned_map import dual_view
+
+        return dual_view(loss)
+
+    def pull(self, y: Tensor) -> Tensor:
+        """Carry target points back by the conjugate's gradient, (n, d) to (n, d)."""
+        return self.map_.predict(y) if self.conjugate == "none" else self.map_.solve(y)

@@ -1,0 +1,1 @@
+"""Maps computed from samples, without a network."""

@@ -1,0 +1,157 @@
+"""Progressive entropic maps: several entropic steps from source to target in place of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otbench.errors import UsageError
+from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
+from otbench_methods.sampled_maps.base import check_choice
+from otbench_methods.sampled_maps.entropic import EntropicPlans, projected
+
+Fit = Callable[[Tensor, Tensor], tuple[Tensor, float]]
+"""From points (m, d) and the sample of the other side (m, d) to each step's potential on that
+sample (k, m), and the first step's regularised cost."""
+
+
+@dataclass
+class ProgOT(EntropicPlans):
+    """Entropic maps one after the other, each carried out in part, with ever less entropy."""
+
+    epsilon: float = parameter(
+        0.01, "entropy's weight at the target, a share of the mean cost, > 0", "best of a few here"
+    )
+    first_epsilon: float = parameter(
+        0.05, "entropy's weight at the source, a share of the mean cost, > 0", "OTT-JAX's default"
+    )
+    steps: int = parameter(4, "entropic maps in a row, at least 1", "Kassraie et al. 2024")
+    schedule: str = parameter(
+        "lin", "pace: lin (even), exp (slowing down) or quad (speeding up)", "OTT-JAX"
+    )
+    release: bool = parameter(
+        False,
+        "run OTT-JAX 0.6's ProgOT as it is, which from the third step on fits to points between "
+        "the first sample and the step's target, where the paper and its own map move on from the "
+        "current points",
+        "the paper's recursion is the better of the two",
+    )
+
+    card: ClassVar[MethodCard] = MethodCard(
+        title="Progressive entropic map between samples",
+        source="Kassraie, Pooladian, Klein, Thornton, Niles-Weed & Cuturi 2024, Progressive "
+        "entropic optimal transport solvers, arXiv 2406.05061; schedules and Sinkhorn by OTT-JAX "
+        "0.6",
+        equations=(
+            "x_0 = x, x_k+1 = (1 - a_k) x_k + a_k T_k(x_k), T = T_K at the last; T_k the entropic "
+            "map of weight eps_k from the moved sample to the target's",
+            "eps_k falls from the first to the last as the share of the way done",
+        ),
+        deviations=(
+            "pull is a second fit with the sides exchanged; there is no dual value",
+            "the last epsilon is a parameter, where the paper searches for it by a map from the "
+            "target to itself",
+            "where the pace does not end at 1 (exp), the last entropic map is carried out whole, "
+            "as in OTT-JAX",
+        ),
+        relative_cost=0.3,
+    )
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        super().__post_init__()
+        check_choice("ProgOT", "schedule", self.schedule, ("lin", "exp", "quad"))
+        if self.steps < 1 or not self.first_epsilon > 0:
+            raise UsageError(
+                f"ProgOT: steps must be >= 1 and first_epsilon > 0, got {self.steps} and "
+                f"{self.first_epsilon}"
+            )
+
+    def fit(self, data: MeasurePair, ctx: FitContext) -> None:
+        """Solve for the steps from source to target, and for those back."""
+        x, y, mean_cost = self._drawn(data, ctx)
+        pace, epsilons = self._schedules(mean_cost)
+        run = (self._released if self.release else self._recursion)(pace, epsilons)
+        self.state_ = {}
+        for number, (name, start, end) in enumerate((("target", x, y), ("source", y, x))):
+            potentials, cost = run(start, end)
+            self.state_ |= {name: end, f"{name}_potentials": potentials}
+            done = max(ctx.budget.steps * (number + 1) // 2, 1)
+            ctx.progress(done - 1, half_squared_w2=cost / 2)
+        self.state_ |= {"pace": pace, "epsilons": epsilons}
+
+    def _schedules(self, mean_cost: float) -> tuple[Tensor, Tensor]:
+        """Return each step's share of the rest of the way, and its epsilon."""
+        from otbench.ot.discrete.entropic import import_ott
+
+        import_ott()
+        from ott.tools.progot import get_alpha_schedule
+
+        pace = torch.from_numpy(np.array(get_alpha_schedule(self.schedule, num_steps=self.steps)))
+        ahead = torch.cat([torch.ones(1), (1 - pace[:-1]).cumprod(dim=0)])
+        # The last step's share of the way is below 1, so that `epsilon` is approached.
+        shares = ahead * self.first_epsilon + (1 - ahead) * self.epsilon
+        return pace.float(), (shares * mean_cost).float()
+
+    def _recursion(self, pace: Tensor, epsilons: Tensor) -> Fit:
+        """Return the paper's recursion, one Sinkhorn a step."""
+        solve = self._sinkhorn()
+
+        def run(points: Tensor, sample: Tensor) -> tuple[Tensor, float]:
+            potentials, costs = [], []
+            for share, epsilon in zip(pace, epsilons, strict=True):
+                _, potential, cost = solve(points, sample, float(epsilon))
+                points = torch.lerp(points, projected(points, sample, potential, epsilon), share)
+                potentials.append(potential)
+                costs.append(cost)
+            return torch.stack(potentials), costs[0]
+
+        return run
+
+    def _released(self, pace: Tensor, epsilons: Tensor) -> Fit:
+        """Return OTT-JAX's own solver."""
+        import jax
+        import jax.numpy as jnp
+
+        from otbench.ot.discrete.entropic import import_ott
+
+        PointCloud, LinearProblem, _ = import_ott()
+        from ott.tools.progot import ProgOT as Released
+
+        solver = Released(jnp.asarray(pace.numpy()), epsilons=jnp.asarray(epsilons.numpy()))
+
+        @jax.jit
+        def solve(x: Any, y: Any) -> tuple[Any, Any]:
+            found = solver(LinearProblem(PointCloud(x, y)), max_iterations=self.iterations)
+            return found.outputs.g, found.get_output(0).reg_ot_cost
+
+        def run(points: Tensor, sample: Tensor) -> tuple[Tensor, float]:
+            potentials, cost = solve(jnp.asarray(points.numpy()), jnp.asarray(sample.numpy()))
+            return torch.from_numpy(np.array(potentials)), float(cost)
+
+        return run
+
+    def _carried(self, points: Tensor, side: str) -> Tensor:
+        """Carry points (n, d) towards a side by all steps."""
+        sample, potentials, pace, epsilons = (
+            self.state_[name].to(points)
+            for name in (side, f"{side}_potentials", "pace", "epsilons")
+        )
+        moved = points
+        for potential, share, epsilon in zip(potentials, pace, epsilons, strict=True):
+            moved = projected(points, sample, potential, epsilon)
+            points = torch.lerp(points, moved, share)
+        return moved
+
+    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Carry source points to means of the sampled target, (n, d) to (n, d)."""
+        return self._carried(x, "target")
+
+    def pull(self, y: Tensor) -> Tensor:
+        """Carry target points to means of the sampled source, (n, d) to (n, d)."""
+        return self._carried(y, "source")

@@ -1,0 +1,226 @@
+"""What a method is to the suite.
+
+Images are float32 tensors of shape ``(n, c, h, w)`` with values in [0, 1]; codes are float32
+tensors of shape ``(n, d)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from otbench.interface.training import FitContext
+
+if TYPE_CHECKING:
+    pass
+
+from otbench.interface.data import ImageDataset, MeasurePair
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """The authors' own settings, used by the preset ``paper`` (track ``native``).
+
+    Attributes
+    ----------
+    parameters : dict
+        Overrides of the method's parameters.
+    steps : int
+        Updates of the model.
+    batch_size : int
+    """
+
+    parameters: dict[str, Any]
+    steps: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """What a method says about itself; ``otbench show METHOD`` prints it.
+
+    Attributes
+    ----------
+    title : str
+        One line.
+    source : str
+        Paper and, where used, the release that was read.
+    equations : tuple of str
+        The losses as they are computed here, each with its number in the paper.
+    deviations : tuple of str
+        Where this implementation departs from paper or release, and why.
+    paper : PaperSettings or None
+        The authors' settings; None where there is no such training.
+    relative_cost : float
+        Training time relative to the plain autoencoder's, roughly; the longest cells start first.
+    """
+
+    title: str
+    source: str
+    equations: tuple[str, ...] = ()
+    deviations: tuple[str, ...] = ()
+    paper: PaperSettings | None = None
+    relative_cost: float = 1.0
+
+
+class Method(ABC):
+    """A method under test: a dataclass whose fields are its parameters, plain values only.
+
+    Subclasses are decorated with ``@dataclass``; whatever ``fit`` learns is kept in attributes
+    whose names end in an underscore and written by ``save``.
+    """
+
+    card: ClassVar[MethodCard]
+    runs_on: ClassVar[type]
+    """`ImageDataset` or `MeasurePair`; set by the base classes below."""
+
+    def skip(self, data: Any) -> str | None:
+        """Return why this method cannot run on the data, or None where it can."""
+        return None
+
+    def paper_settings(self, data: Any) -> PaperSettings | None:
+        """Return the authors' settings for such data; the card's, unless a method overrides it."""
+        return self.card.paper
+
+    @abstractmethod
+    def fit(self, data: Any, ctx: FitContext) -> None:
+        """Learn from the data within the budget of the context.
+
+        An `Interpolator` is given an `ImageDataset` and learns from its training split, a
+        `TransportMap` a `MeasurePair`.
+        """
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write what ``fit`` learned: safetensors and JSON, never pickle."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
+        """Read back what ``save`` wrote."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the declared parameters with their values."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            if f.init
+        }
+
+
+class Interpolator(Method):
+    """A method that draws a path between two images."""
+
+    runs_on: ClassVar[type] = ImageDataset
+
+    @abstractmethod
+    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Draw the path from x0 to x1.
+
+        Parameters
+        ----------
+        x0, x1 : Tensor, shape (n, c, h, w)
+            End points, in [0, 1].
+        t : Tensor, shape (k,)
+            Times in [0, 1]; 0 is x0.
+
+        Returns
+        -------
+        Tensor, shape (n, k, c, h, w)
+            Frames, in [0, 1].
+        """
+
+    def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Average the images x, shape (m, c, h, w), by each row of weights, shape (k, m)."""
+        raise NotImplementedError(f"{type(self).__name__} draws no barycentres")
+
+
+class Autoencoder(Interpolator):
+    """A method with a code: interpolation and barycentres follow from encode and decode."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Map images (n, c, h, w) in [0, 1] to codes (n, d)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Map codes (n, d) to images (n, c, h, w) in [0, 1]."""
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n images from the model, shape (n, c, h, w)."""
+        raise NotImplementedError(f"{type(self).__name__} has no prior to sample from")
+
+    def decode_samples(self, z: Tensor, n: int, generator: torch.Generator) -> Tensor | None:
+        """Draw n images for each code (m, d), shape (m, n, c, h, w), from a random decoder.
+
+        None where decoding is deterministic, as it is by default. `decode` is deterministic in
+        either case.
+        """
+        return None
+
+    def code_path(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Return the straight line between the codes of images (n, c, h, w), shape (n, k, d)."""
+        z0, z1 = self.encode(x0), self.encode(x1)
+        time = t.to(z0).view(1, -1, 1)
+        return (1 - time) * z0.unsqueeze(1) + time * z1.unsqueeze(1)
+
+    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Decode the straight line between the two codes."""
+        path = self.code_path(x0, x1, t)
+        return self.decode(path.flatten(0, 1)).unflatten(0, path.shape[:2])
+
+    def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Decode the weighted mean of the codes."""
+        return self.decode(weights.to(x) @ self.encode(x))
+
+
+class TransportMap(Method):
+    """A map that carries a source distribution to a target."""
+
+    runs_on: ClassVar[type] = MeasurePair
+
+    @abstractmethod
+    def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Carry source points to the target, (n, d) to (n, d)."""
+
+    def pull(self, y: Tensor) -> Tensor:
+        """Carry target points back to the source, (n, d) to (n, d)."""
+        raise NotImplementedError(f"{type(self).__name__} has no inverse map")
+
+    def dual_value(self, x: Tensor, y: Tensor) -> float:
+        """Estimate half the squared 2-Wasserstein distance by the dual, from samples of the two."""
+        raise NotImplementedError(f"{type(self).__name__} has no dual potentials")
+
+    def potential_value(self, x: Tensor) -> Tensor:
+        """Evaluate the potential f whose gradient ``push`` is, (n, d) to (n,); for pictures."""
+        raise NotImplementedError(f"{type(self).__name__} has no potential")
+
+
+class StochasticMap(TransportMap):
+    """A map that carries a point to a law: ``push`` draws from it."""
+
+    @abstractmethod
+    def conditional(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """Draw n times where each point goes, (m, d) to (m, n, d).
+
+        Where noise drives the map, all points share the n draws of it, so that differences between
+        points are not the noise's.
+        """
+
+    def barycentric(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """Return the mean of where each point goes, (m, d) to (m, d), by n draws if need be."""
+        return self.conditional(x, n, generator).mean(dim=1)
+
+    def cost_gamma(self) -> float | None:
+        """Return gamma of the weak quadratic cost it minimises; None where it is another cost."""
+        return None
+
+    def potential_losses(self) -> Tensor | None:
+        """Return the potential's loss of every step of training, (steps,); None without one."""
+        return None

@@ -1,0 +1,90 @@
+"""What a metric is to the suite."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from otbench.interface.scoring import ScoreContext
+
+Direction = Literal["higher", "lower", "neutral"]
+
+
+class Undefined(ValueError):
+    """The number does not exist for this artefact; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """One number with its uncertainty within the test set.
+
+    Attributes
+    ----------
+    value : float
+    stderr : float or None
+        Standard error over the n items; None where it is not an average.
+    n : int
+        Items it was computed from.
+    """
+
+    value: float
+    stderr: float | None
+    n: int
+
+    @classmethod
+    def of(cls, items: Tensor) -> Value:
+        """Average per-item values, shape (n,).
+
+        Raises
+        ------
+        Undefined
+            If there are none.
+        """
+        if not len(items):
+            raise Undefined("there is no item to average over")
+        items = items.double()
+        n = len(items)
+        stderr = float(items.std() / n**0.5) if n > 1 else None
+        return cls(float(items.mean()), stderr, n)
+
+
+class Metric(ABC):
+    """A number for one task: a dataclass whose fields are its protocol.
+
+    ``id`` carries the protocol, so that numbers of different protocols never share a column.
+    """
+
+    tasks: ClassVar[tuple[str, ...]]
+    direction: ClassVar[Direction]
+    range: ClassVar[str]
+    """The values it can take, with their unit."""
+    title: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """Name with protocol, such as ``ssim[win=7,range=1]``."""
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the weights it reads; see ``otbench data``."""
+        return ()
+
+    def missing(self, data: Any) -> str | None:
+        """Return why the metric means nothing on this data, or None."""
+        return None
+
+    @abstractmethod
+    def compute(self, artefact: Any, ctx: ScoreContext) -> Value:
+        """Score what a task of ``tasks`` produced.
+
+        Raises
+        ------
+        ValueError
+            If the artefact is out of range or of the wrong shape.
+        Undefined
+            If the number does not exist for it; the message is the reason.
+        """

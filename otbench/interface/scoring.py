@@ -1,0 +1,103 @@
+"""What the suite gives tasks and metrics: device, randomness, sizes, and a shared memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+Result = TypeVar("Result")
+
+TOLERANCE = 1e-4
+"""How far a pixel may lie outside [0, 1]: rounding, not a wrong range."""
+
+
+@dataclass
+class ScoreContext:
+    """Device, randomness, sizes, and a memory shared by the metrics of one cell.
+
+    Attributes
+    ----------
+    device : torch.device
+    seed : int
+    data : ImageDataset or MeasurePair
+        What the method was trained on.
+    sample : int or None
+        Images to score at most (the first ones of the test split), None for all.
+    pairs : int
+        Pairs of test images to interpolate between.
+    frames : int
+        Frames of a path, both ends included.
+    midpoints : int
+        Further pairs of which only the middle frame is drawn, for distances between sets.
+    train_sample : int or None
+        Training images that the probe and K-means learn from (the first ones), None for all.
+    batch_size : int
+        Images that pass a network at once.
+    curve : list of dict
+        What the method was like while it trained, if it was followed; see `otbench.scoring.curve`.
+    """
+
+    device: torch.device
+    seed: int
+    data: Any
+    sample: int | None = None
+    pairs: int = 256
+    frames: int = 11
+    midpoints: int = 1000
+    train_sample: int | None = 5_000
+    batch_size: int = 256
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    _memory: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict, repr=False)
+
+    def once(self, key: str, compute: Callable[[], Result], of: object = None) -> Result:
+        """Compute a thing the first time it is asked for, and keep it for the other metrics.
+
+        Parameters
+        ----------
+        key : str
+        compute : callable
+        of : object, optional
+            What it is computed from: the same key of another object is another thing. The object
+            is kept alive, so that its identity stays its own.
+        """
+        entry = (key, id(of))
+        if entry not in self._memory:
+            self._memory[entry] = (of, compute())
+        result: Result = self._memory[entry][1]
+        return result
+
+    def batched(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        """Apply a function to batches on the device, without gradients, and join the results.
+
+        Parameters
+        ----------
+        function : callable
+            Takes as many tensors as there are inputs, all of one length, which it keeps.
+        *inputs : Tensor, shape (n, ...)
+        """
+        with torch.no_grad():
+            parts = [
+                function(*(part.to(self.device) for part in batch))
+                for batch in zip(*(x.split(self.batch_size) for x in inputs), strict=True)
+            ]
+        return torch.cat(parts)
+
+
+def image_fault(images: Tensor) -> str | None:
+    """Say what is wrong with the values of images that should lie in [0, 1], or None."""
+    if not images.numel():
+        return "holds no image"
+    low, high = (float(value) for value in torch.aminmax(images.detach()))
+    if low >= -TOLERANCE and high <= 1 + TOLERANCE:
+        return None
+    bad = int((~torch.isfinite(images)).sum())
+    if bad:
+        return f"has {bad} values that are not finite"
+    hint = ""
+    if -1 - TOLERANCE <= low < 0 and high <= 1 + TOLERANCE:
+        hint = "; images on [-1, 1] are brought there by (x + 1) / 2"
+    return f"has values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"

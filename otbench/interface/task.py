@@ -1,0 +1,44 @@
+"""What a task is to the suite."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from otbench.interface.data import ImageDataset
+from otbench.interface.method import Method
+from otbench.interface.scoring import ScoreContext
+
+
+class Task(ABC):
+    """Something a trained method is made to do; what it yields is what its metrics take."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    on: ClassVar[type] = ImageDataset
+    """The kind of data it is for: `ImageDataset` or `MeasurePair`."""
+
+    def lacks(self, data: Any) -> str | None:
+        """Return what the data lacks for this task whatever the method, or None.
+
+        A task that no method can do on the data is left out of the run altogether.
+        """
+        return None
+
+    @abstractmethod
+    def missing(self, method: Method, data: Any) -> str | None:
+        """Return what method or data lack for this task, or None."""
+
+    @abstractmethod
+    def run(self, method: Any, data: Any, ctx: ScoreContext) -> Any:
+        """Make the method do the task on held-out data, without gradients.
+
+        Raises
+        ------
+        BadOutput
+            If the method returns what it should not; the message names call and fault.
+        """
+
+
+class BadOutput(ValueError):
+    """A method returned the wrong type, shape, dtype or range."""

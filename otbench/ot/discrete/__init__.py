@@ -1,0 +1,1 @@
+"""Transport between discrete measures: plans, barycentres, entropic and weak transport."""

@@ -1,0 +1,1 @@
+"""Dynamic transport on the space-time grid."""

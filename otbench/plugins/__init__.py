@@ -1,0 +1,1 @@
+"""Finding plugins, reading selections of them, and making objects from those."""

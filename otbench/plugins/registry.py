@@ -1,0 +1,147 @@
+"""Finding methods, datasets, tasks, metrics and executors: by entry point, lazily.
+
+Nothing is imported until it is asked for, so that listing names is quick and a broken plugin
+breaks nothing but itself. What comes with otbench uses the same entry points as a stranger's
+plugin.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from otbench.errors import UsageError, unknown_name
+
+KINDS = ("methods", "datasets", "tasks", "metrics", "executors")
+OWN_DISTRIBUTION = "otbench-suite"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """Where a named thing comes from.
+
+    Attributes
+    ----------
+    kind, name : str
+        Such as ``methods`` and ``path-energy``.
+    value : str
+        ``package.module:Class``, or ``Class`` of a file.
+    distribution, version : str
+        Of the package that registered it; ``file`` and an empty text for a single file.
+    file : str or None
+        Path of a file given with ``--plugin``.
+    """
+
+    kind: str
+    name: str
+    value: str
+    distribution: str
+    version: str
+    file: str | None = None
+
+    @property
+    def module(self) -> str:
+        """Name of the module it is defined in."""
+        return load_file_module(self.file).__name__ if self.file else self.value.split(":")[0]
+
+    def load(self) -> Any:
+        """Import the class.
+
+        Raises
+        ------
+        Exception
+            Whatever its module raises on import.
+        """
+        if self.file:
+            return getattr(load_file_module(self.file), self.value)
+        module, _, attribute = self.value.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+class Registry:
+    """All plugins of one kind.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    extra : iterable of Plugin
+        Plugins from files; they may not take a name that is registered.
+
+    Attributes
+    ----------
+    problems : list of str
+        Names that were registered twice, each with who won.
+    """
+
+    def __init__(self, kind: str, extra: Iterable[Plugin] = ()) -> None:
+        self.kind = kind
+        self.problems: list[str] = []
+        self._plugins: dict[str, Plugin] = {}
+        found = [_from_entry_point(kind, point) for point in entry_points(group=f"otbench.{kind}")]
+        found.sort(key=lambda p: (p.distribution != OWN_DISTRIBUTION, p.distribution))
+        for plugin in [*found, *(p for p in extra if p.kind == kind)]:
+            self._add(plugin)
+
+    def _add(self, plugin: Plugin) -> None:
+        known = self._plugins.setdefault(plugin.name, plugin)
+        if known is plugin or known.value == plugin.value:
+            return
+        self.problems.append(
+            f"{self.kind[:-1]} '{plugin.name}' of {_origin(plugin)} is ignored: "
+            f"{_origin(known)} has registered that name"
+        )
+
+    def names(self) -> list[str]:
+        """Return all names, those of otbench itself first, in the order they were registered."""
+        return list(self._plugins)
+
+    def get(self, name: str) -> Plugin:
+        """Look a name up.
+
+        Raises
+        ------
+        UsageError
+            If it is unknown; the message suggests near names.
+        """
+        if name not in self._plugins:
+            raise UsageError(unknown_name(self.kind[:-1], name, self._plugins))
+        return self._plugins[name]
+
+
+def _origin(plugin: Plugin) -> str:
+    return plugin.file or f"{plugin.distribution} {plugin.version}"
+
+
+def _from_entry_point(kind: str, point: EntryPoint) -> Plugin:
+    distribution = point.dist
+    name = distribution.metadata["Name"] if distribution else "unknown"
+    version = distribution.version if distribution else ""
+    return Plugin(kind, point.name, point.value, name, version)
+
+
+def load_file_module(path: str) -> ModuleType:
+    """Import a Python file that belongs to no package, once."""
+    resolved = Path(path).resolve()
+    name = f"otbench_plugin_{resolved.stem}"
+    module = sys.modules.get(name)
+    if module is not None and module.__file__ == str(resolved):
+        return module
+    spec = importlib.util.spec_from_file_location(name, resolved)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,1 @@
+"""Cells, their records, and the tables that are made from them."""

@@ -1,0 +1,91 @@
+"""Statistics over seeds: intervals, summaries, and how many seeds diverged."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
+MAP_TASKS = (MAP_TASK, "translation")
+ENDED = ("ok", "failed")
+"""Statuses of rows from which one can tell whether training went well."""
+
+DIVERGED_UVP = 101.0
+"""A map that leaves more of the variance unexplained, in percent, counts as diverged.
+
+A constant map leaves 100, and up to one more where its point is the mean of a sample."""
+
+
+def latest(results: pd.DataFrame) -> pd.DataFrame:
+    """Keep, for each method on each data set and preset, the cells of its latest code only."""
+    group = ["method", "dataset", "variant", "preset", "track", "protocol"]
+    # Where nothing ran, the columns hold no text at all.
+    code = results["code_sha256"].astype("string").fillna("")
+    order = results["started_at"].astype("string").fillna("").sort_values(kind="stable").index
+    newest = code.loc[order].groupby([results[name] for name in group], dropna=False)
+    return results[code == newest.transform("last").reindex(results.index)]
+
+
+def interval(values: pd.Series) -> float:
+    """Return the half-width of the 95 % t-interval of the mean; NaN for fewer than two values."""
+    from scipy.stats import t
+
+    n = len(values)
+    if n < 2:
+        return math.nan
+    return float(t.ppf(0.975, n - 1) * values.std(ddof=1) / math.sqrt(n))
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Average over seeds: one row a method and metric.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` (half-width), ``stderr`` (within the test
+        set, of a single seed) and ``seeds``, beside ``direction``; in the order of the results.
+    """
+    scored = results[(results["status"] == "ok") & results["value"].notna()]
+    keys = ["dataset", "variant", "preset", "track", "method", "task", "metric", "direction"]
+    grouped = scored.groupby(keys, sort=False)["value"]
+    out = grouped.agg(
+        mean="mean", median="median", std="std", ci95=interval, seeds="count"
+    ).reset_index()
+    stderr = scored.groupby(keys, sort=False)["stderr"].first().reset_index(drop=True)
+    out["stderr"] = stderr.where(out["seeds"] == 1)
+    return out
+
+
+def of_maps(results: pd.DataFrame) -> bool:
+    """Tell whether results are of maps between distributions."""
+    return bool(results["task"].isin(MAP_TASKS).any())
+
+
+def diverged(rows: pd.DataFrame) -> float:
+    """Return the share of a method's seeds that failed or ended off the mark; lower is better.
+
+    A seed counts if it has no value and something failed, such as its training, or if its forward
+    unexplained variance failed or is above `DIVERGED_UVP`. Seeds that were skipped or ended from
+    outside (timeout, memory) are not among those that it is a share of.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of the long table: one method on one data set.
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN where no seed came to an end.
+    """
+    ended = {s: own for s, own in rows.groupby("seed") if own["status"].isin(ENDED).any()}
+    return sum(map(_is_off, ended.values())) / len(ended) if ended else math.nan
+
+
+def _is_off(rows: pd.DataFrame) -> bool:
+    """Tell whether one seed diverged."""
+    uvp = rows[rows["metric"] == UVP_METRIC]
+    if (uvp["status"] == "failed").any() or (uvp["value"] > DIVERGED_UVP).any():
+        return True
+    return not (rows["status"] == "ok").any()

@@ -1,0 +1,277 @@
+"""Records to tables: the long table and the leaderboard."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from otbench.plugins.parameters import declared
+from otbench.plugins.registry import Registry
+from otbench.plugins.selection import parse_one
+from otbench.results.cell import read_json, slug
+from otbench.results.statistics import (
+    MAP_TASK,
+    diverged,
+    latest,
+    of_maps,
+    summary,
+)
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number that a paper prints.
+
+    Attributes
+    ----------
+    value : float
+        Infinite where the paper only says that it is large.
+    spread : float or None
+        Standard deviation over the paper's seeds, where it is printed.
+    source : str
+        Where it stands.
+    """
+
+    value: float
+    spread: float | None
+    source: str
+
+
+COLUMNS = {
+    "cell": "key of the cell",
+    "method": "label: name with the parameters that differ from the defaults",
+    "params": "all parameters, as JSON",
+    "track": "matched or native",
+    "dataset": "label of the data set",
+    "variant": "which version of the data was used",
+    "preset": "preset of the run",
+    "seed": "seed of the training",
+    "task": "what the method was made to do",
+    "metric": "id of the metric, protocol included",
+    "direction": "higher, lower or neutral",
+    "value": "the number; missing unless status is ok",
+    "stderr": "standard error within the test set, where the value is a mean",
+    "n": "items that the value was computed from",
+    "status": "ok, failed, timeout, oom, skipped, not_installed or interrupted",
+    "reason": "why there is no value",
+    "fit_seconds": "training time, wall-clock",
+    "score_seconds": "scoring time, wall-clock",
+    "peak_rss_mb": "largest resident memory of the cell's process, MiB",
+    "device": "cpu or cuda",
+    "otbench_version": "version of the suite",
+    "commit": "of the suite's checkout, if it runs from one",
+    "dirty": "whether that checkout had uncommitted changes",
+    "plugin": "distribution (or file) that the method comes from",
+    "plugin_version": "its version",
+    "code_sha256": "digest of the method's code",
+    "data_sha256": "digest of the data in use",
+    "protocol": "version of tasks and metrics",
+    "started_at": "UTC",
+}
+"""Columns of the long table, each with its meaning."""
+
+
+def load_results(path: str | Path = "results") -> pd.DataFrame:
+    """Read all records below a folder into the long table: one row a value.
+
+    Parameters
+    ----------
+    path : str or Path
+        What ``otbench run --out`` was given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns as in `COLUMNS`. A cell that yielded no values has one row, with its status and
+        reason and neither task nor metric.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist.
+    """
+    return table(_read_records(Path(path)))
+
+
+def _read_records(folder: Path) -> Iterator[dict[str, Any]]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no results folder at {folder}")
+    for file in sorted(folder.glob("cells/*/*/record.json")):
+        try:
+            yield read_json(file)
+        except ValueError:
+            warnings.warn(f"{file} is no readable record; it is left out", stacklevel=2)
+
+
+def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Lay records out as the long table; what has no cell is taken as a row itself."""
+    rows = [row for record in records for row in _rows(record)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    if "cell" not in record:
+        return [record]
+    cell, provenance = record["cell"], record["provenance"]
+    common = {
+        "cell": record["key"],
+        "params": json.dumps(cell["parameters"], sort_keys=True),
+        **{name: cell[name] for name in ("method", "track", "dataset", "variant", "preset")},
+        "seed": cell["seed"],
+        **{name: cell[name] for name in ("code_sha256", "data_sha256", "protocol")},
+        **{name: record[name] for name in ("fit_seconds", "score_seconds", "peak_rss_mb")},
+        **{name: record[name] for name in ("device", "started_at", "status", "reason")},
+        **{name: provenance.get(name) for name in ("otbench_version", "commit", "dirty")},
+        "plugin": cell["plugin"]["file"] or cell["plugin"]["distribution"],
+        "plugin_version": cell["plugin"]["version"],
+    }
+    if not record["rows"]:
+        return [common]
+    return [common | row for row in record["rows"]]
+
+
+@cache
+def published() -> pd.DataFrame:
+    """Return the numbers that papers print, each with its table."""
+    return pd.read_csv(str(files("otbench.results") / "published.csv"), comment="#")
+
+
+@cache
+def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], Printed]]]:
+    """Return, by data set, method's name, task and metric, parameters with what is printed."""
+    found: dict[tuple[str, ...], list[tuple[set[Any], Printed]]] = {}
+    for row in published().to_dict("records"):
+        (spec,) = parse_one(row["method"])
+        key = (row["dataset"], spec.name, row["task"], row["metric"])
+        spread = float(row["spread"])
+        number = Printed(float(row["value"]), None if math.isnan(spread) else spread, row["source"])
+        found.setdefault(key, []).append((set(spec.parameters), number))
+    return found
+
+
+@cache
+def _defaults(method: str) -> dict[str, Any]:
+    """Return the parameters that a method has where nothing is said; none of an unknown one."""
+    registry = Registry("methods")
+    if method not in registry.names():
+        return {}
+    return {name: field.default for name, field in declared(registry.get(method).load()).items()}
+
+
+def published_number(dataset: str, method: str, task: str, metric: str) -> Printed | None:
+    """Return the number that a paper prints for a cell's labels, if any does.
+
+    Parameters
+    ----------
+    dataset, method : str
+        Labels. Printed under a name alone, a number stands for all parameters; under a name with
+        parameters, for the methods that have these, be it by default. The one with the most
+        parameters counts.
+    task, metric : str
+    """
+    printed = _printed()
+    name = method.partition("[")[0]
+    if (dataset, name, task, metric) not in printed:
+        return None
+    (spec,) = parse_one(method)
+    given = set((_defaults(name) | dict(spec.parameters)).items())
+    rows = printed[dataset, name, task, metric]
+    fitting = [(len(asked), number) for asked, number in rows if asked <= given]
+    return max(fitting, key=lambda one: one[0])[1] if fitting else None
+
+
+def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
+    """Lay results out with one row a method.
+
+    For each metric there are the columns ``task/metric``, then ``… std``, ``… ci95``,
+    ``… direction`` and, where a paper prints one, ``… published``; for maps also ``… median``, and
+    one column ``diverged``, see the function of that name.
+
+    Parameters
+    ----------
+    results : pandas.DataFrame
+        The long table, of one data set.
+    """
+    results = latest(results)
+    head = ["dataset", "variant", "preset", "track", "protocol", "method"]
+    grouped = results.groupby(head, sort=False, dropna=False)
+    board = grouped.agg(
+        seeds=("seed", "nunique"),
+        fit_seconds=("fit_seconds", "mean"),
+        score_seconds=("score_seconds", "mean"),
+        peak_rss_mb=("peak_rss_mb", "max"),
+    ).reset_index()
+    outcome = pd.DataFrame([_outcome(rows) for _, rows in grouped], columns=["status", "reason"])
+    board = pd.concat([board, outcome], axis=1)
+    if of_maps(results):
+        board["diverged"] = [diverged(rows) for _, rows in grouped]
+    averages = summary(results)
+    match = ["dataset", "variant", "preset", "track", "method"]
+    columns: dict[str, pd.Series] = {}
+    for (task, metric), part in averages.groupby(["task", "metric"], sort=False):
+        name = f"{task}/{metric}"
+        joined = board[match].merge(part, on=match, how="left")
+        columns[name] = joined["mean"]
+        columns[f"{name} std"] = joined["std"]
+        columns[f"{name} ci95"] = joined["ci95"]
+        if task == MAP_TASK:
+            columns[f"{name} median"] = joined["median"]
+        columns[f"{name} direction"] = pd.Series(part["direction"].iloc[0], index=board.index)
+        known = _published(board, str(task), str(metric))
+        if known.notna().any():
+            columns[f"{name} published"] = known
+    return pd.concat([board, pd.DataFrame(columns)], axis=1)
+
+
+def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:
+    labels = zip(board["dataset"], board["method"], strict=True)
+    found = [published_number(*pair, task, metric) for pair in labels]
+    numbers = [one.value if one else None for one in found]
+    return pd.Series(numbers, index=board.index, dtype="float64")
+
+
+def _outcome(rows: pd.DataFrame) -> tuple[str, str]:
+    """Return the worst status among the rows, and its reasons."""
+    rank = {"skipped": 0, "ok": 1}
+    worst = max(rows["status"], key=lambda status: rank.get(status, 2))
+    told = rows[rows["status"] == ("skipped" if worst == "ok" else worst)]
+    return worst, "; ".join(dict.fromkeys(told["reason"].dropna()))
+
+
+def write_tables(out: Path, rejected: Iterable[dict[str, Any]] = ()) -> list[Path]:
+    """Write the long table and the leaderboard of each data set below a results folder.
+
+    Smoke runs are kept apart: their numbers mean nothing.
+
+    Parameters
+    ----------
+    out : Path
+    rejected : iterable of dict
+        Rows of methods that could not run at all.
+
+    Returns
+    -------
+    list of Path
+        The leaderboards.
+    """
+    results = table([*_read_records(out), *rejected])
+    smoke = results["preset"].str.startswith("smoke")
+    written = []
+    for suffix, part in (("", results[~smoke]), ("-smoke", results[smoke])):
+        for dataset, rows in part.groupby("dataset", sort=False):
+            stem = f"{slug(str(dataset))}{suffix}"
+            rows.to_csv(out / f"results-{stem}.csv", index=False)
+            rows.to_parquet(out / f"results-{stem}.parquet", index=False)
+            path = out / f"leaderboard-{stem}.csv"
+            leaderboard(rows).to_csv(path, index=False, float_format="%.6g")
+            written.append(path)
+    return written

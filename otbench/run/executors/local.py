@@ -1,0 +1,144 @@
+"""Cells on this machine: a few slots, one process a cell, a hard timeout."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from otbench.results.cell import Job, read_json
+from otbench.run.executors.base import Executor, ExecutorOptions, Observer
+
+POLL_SECONDS = 0.1
+WATCH_PARENT = "OTBENCH_WATCH_PARENT"
+"""Tells a worker to end when its standard input closes, which is when this process is gone."""
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    slot: int
+    started: float
+    started_at: str
+
+
+class LocalExecutor(Executor):
+    """A pool of slots; the longest jobs start first, so that no long one is left for the end."""
+
+    def run(self, jobs: list[Job], options: ExecutorOptions, observe: Observer) -> None:
+        """Run all jobs."""
+        waiting = sorted(jobs, key=lambda job: -job.cost)
+        running: list[_Running] = []
+        free = list(range(options.jobs))
+        try:
+            while waiting or running:
+                while waiting and free:
+                    running.append(_start(waiting.pop(0), free.pop(0), options))
+                    observe(running[-1].job, "started", {})
+                time.sleep(POLL_SECONDS)
+                for entry in list(running):
+                    if _has_ended(entry, options.timeout):
+                        running.remove(entry)
+                        free.append(entry.slot)
+                        observe(entry.job, "ended", entry.job.record() or {})
+                    else:
+                        observe(entry.job, "progress", _progress(entry.job))
+        except BaseException:
+            for entry in running:
+                _kill(entry)
+                _record(entry, "interrupted", "the run was stopped")
+                observe(entry.job, "ended", entry.job.record() or {})
+            raise
+
+
+def _start(job: Job, slot: int, options: ExecutorOptions) -> _Running:
+    (job.folder / "progress.json").unlink(missing_ok=True)
+    # Everything was fetched before the run; a cell that tried again could end up with other data.
+    environment = os.environ | {WATCH_PARENT: "1", "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"}
+    threads = str(job.threads)
+    # Before the numerical libraries load, or they start a thread for every core.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        environment[name] = threads
+    if job.threads == 1:
+        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+    if options.gpus:
+        environment["CUDA_VISIBLE_DEVICES"] = _visible_device(slot % options.gpus)
+    log = (job.folder / "cell.log").open("wb")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "otbench.run.worker", str(job.folder)],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        start_new_session=True,
+    )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return _Running(job, process, log, slot, time.monotonic(), now)
+
+
+def _visible_device(index: int) -> str:
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return listed.split(",")[index] if listed else str(index)
+
+
+def _has_ended(entry: _Running, timeout: float | None) -> bool:
+    code = entry.process.poll()
+    if code is None:
+        if timeout is None or time.monotonic() - entry.started < timeout:
+            return False
+        _kill(entry)
+        _record(entry, "timeout", f"killed after {timeout:g} s")
+        return True
+    _close(entry)
+    if code != 0:
+        _record(entry, *_explain(code))
+    elif entry.job.record() is None:
+        _record(entry, "failed", "the process ended without a record; see cell.log")
+    return True
+
+
+def _explain(code: int) -> tuple[str, str]:
+    if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
+        return "oom", "killed by the system, most likely for want of memory"
+    if code < 0:
+        return "failed", f"the process died of {signal.Signals(-code).name}; see cell.log"
+    return "failed", f"the process ended with exit code {code}; see cell.log"
+
+
+def _kill(entry: _Running) -> None:
+    # The whole group: a method may have started processes of its own.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(entry.process.pid, signal.SIGKILL)
+    entry.process.wait()
+    _close(entry)
+
+
+def _close(entry: _Running) -> None:
+    entry.log.close()
+    if entry.process.stdin:
+        entry.process.stdin.close()
+
+
+def _record(entry: _Running, status: str, reason: str) -> None:
+    """Write a record for a process that could not write its own, keeping what was there."""
+    blank: dict[str, Any] = {"started_at": entry.started_at, "peak_rss_mb": None}
+    blank |= {"fit_seconds": None, "score_seconds": None, "rows": []}
+    blank |= {"losses": {}, "curve": []}
+    kept = {name: value for name, value in entry.job.previous().items() if name in blank}
+    entry.job.write_record(**blank | kept, status=status, reason=reason)
+
+
+def _progress(job: Job) -> dict[str, Any]:
+    try:
+        return read_json(job.folder / "progress.json")
+    except (OSError, ValueError):
+        return {}

@@ -1,0 +1,279 @@
+"""Checks before any training, in a process of its own: ``python -m otbench.run.preflight``.
+
+In a process of its own, so that neither a slow import nor a broken plugin touches the command:
+it reads a request from the standard input, imports the plugins, checks parameters, loads the data,
+and passes a few images through every task and metric once. It answers with the cells to run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from otbench.errors import DataError, OTBenchError, UsageError, describe
+from otbench.interface.data import Data, Dataset, ImageDataset, ImagePair, MeasurePair
+from otbench.interface.method import Method, MethodCard
+from otbench.interface.metric import Metric
+from otbench.interface.task import Task
+from otbench.plugins.fingerprint import code_digest
+from otbench.plugins.parameters import declared, instantiate
+from otbench.plugins.registry import Plugin, Registry
+from otbench.plugins.selection import Spec, parse
+from otbench.presets import MAP_BATCH, Preset, get_preset
+from otbench.results.cell import Cell
+from otbench.run.dry_pass import dry_pass
+from otbench.run.request import IMPORTING, Answer, Grid, Request
+from otbench.scoring.score import make_metrics
+from otbench.tasks.transport import check_pair
+
+
+def plan(request: Request, breadcrumb: Path) -> Answer:
+    """Check a request from end to end and lay out its cells.
+
+    Parameters
+    ----------
+    request : Request
+    breadcrumb : Path
+        Where to write the name of each method before it is imported.
+
+    Raises
+    ------
+    OTBenchError
+        If the request is wrong, or its data cannot be had.
+    """
+    answer = Answer()
+    files = [Plugin(**content) for content in request.files]
+    methods, datasets = Registry("methods", files), Registry("datasets", files)
+    answer.warnings += methods.problems + datasets.problems
+    answer.device, answer.gpus = _device(request.device)
+    preset = get_preset(request.preset)
+    load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, answer))
+    digest = cache(code_digest)
+    loaded: dict[str, Data] = {}
+    for number, grid in enumerate(request.grids):
+        chosen = list(_load_methods(request, number, methods, answer, breadcrumb))
+        for spec in parse(grid.datasets):
+            dataset, data = load(spec)
+            label = _label(spec.name, dataset)
+            loaded[label] = data
+            add_metrics(
+                answer.metrics.setdefault(label, {}), _metrics(preset, grid, request.metrics, data)
+            )
+            of_data = {
+                "dataset": label,
+                "dataset_parameters": _plain(dataset, {}),
+                "dataset_plugin": datasets.get(spec.name),
+            }
+            for method_label, plugin, method in chosen:
+                if reason := _misfit(method, data):
+                    if "all" not in grid.methods:
+                        answer.rejected.append(
+                            _rejection(request, number, method_label, label, "skipped", reason)
+                        )
+                    continue
+                labels = of_data | {
+                    "method": method_label,
+                    "plugin": plugin,
+                    "code_sha256": digest(plugin.module, plugin.file),
+                }
+                answer.cells += [
+                    {"cell": asdict(cell), "cost": method.card.relative_cost, "grid": number}
+                    for cell in _cells(request, preset, grid, method, data, labels)
+                ]
+    for label, data in loaded.items():
+        dry_pass(answer.metrics[label], data, answer)
+    return answer
+
+
+def _misfit(method: Method, data: Data) -> str | None:
+    kind = getattr(type(method), "runs_on", None)
+    if kind is not None and isinstance(data, kind):
+        return None
+    name = type(method).__name__
+    if isinstance(data, ImageDataset):
+        return f"{name} is no Interpolator: it cannot run on images"
+    if kind is not None and issubclass(kind, ImagePair):
+        return f"{name} translates images: it needs a pair of image sets"
+    return f"{name} is no TransportMap: it cannot carry one distribution to another"
+
+
+def _budget(preset: Preset, data: Data) -> tuple[int, int]:
+    """Return updates, and images or points in one."""
+    if isinstance(data, ImageDataset):
+        return preset.budget_for(len(data.train), data.scene is not None)
+    if isinstance(data, ImagePair):
+        return preset.translation_steps, preset.batch_size
+    return preset.map_steps, MAP_BATCH
+
+
+def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
+    if isinstance(data, ImageDataset):
+        return preset.metrics if data.scene is None else preset.scene_metrics
+    if isinstance(data, ImagePair):
+        return preset.translation_metrics
+    return preset.plane_metrics if data.dimension == 2 else preset.map_metrics
+
+
+def _cells(
+    request: Request,
+    preset: Preset,
+    grid: Grid,
+    method: Method,
+    data: Data,
+    labels: dict[str, Any],
+) -> Iterator[Cell]:
+    """Yield the cell of each seed; the labels say which method and which data set it is of."""
+    native = method.paper_settings(data) if preset.track == "native" else None
+    steps, batch_size = _budget(preset, data)
+    if native and not (isinstance(data, ImageDataset) and data.scene):
+        steps, batch_size = native.steps, native.batch_size
+    for seed in grid.seeds:
+        yield Cell(
+            parameters=_plain(method, native.parameters if native else {}),
+            variant=data.variant,
+            data_sha256=data.sha256,
+            track="native" if native else "matched",
+            preset=f"{preset.name}-{grid.steps}" if grid.steps else preset.name,
+            seed=seed,
+            steps=grid.steps or steps,
+            batch_size=batch_size,
+            seconds=request.seconds,
+            sizes=preset.sizes,
+            **labels,
+        )
+
+
+def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, Data]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            dataset: Dataset = instantiate(plugin.load(), spec)
+            data = dataset.load()
+            if isinstance(data, MeasurePair):
+                check_pair(data)
+        except OTBenchError:
+            raise
+        except Exception as error:
+            raise DataError(f"data set {spec.label}: {describe(error)}") from error
+    answer.warnings += [str(warning.message) for warning in caught]
+    return dataset, data
+
+
+def _device(wanted: str) -> tuple[str, int]:
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wanted == "cuda" and not gpus:
+        raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
+    use_gpu = gpus > 0 and wanted in ("auto", "cuda")
+    return ("cuda", gpus) if use_gpu else ("cpu", 0)
+
+
+def _load_methods(
+    request: Request, number: int, registry: Registry, answer: Answer, breadcrumb: Path
+) -> Iterator[tuple[str, Plugin, Method]]:
+    """Import and instantiate a grid's methods; those that cannot be imported become rejections."""
+    grid = request.grids[number]
+    every = [Spec(name) for name in registry.names()] if "all" in grid.methods else []
+    named = parse(text for text in grid.methods if text != "all")
+    for spec in dict.fromkeys([*every, *named]):
+        plugin = registry.get(spec.name)
+        reason = request.avoid.get(spec.name)
+        if reason is None:
+            breadcrumb.write_text(spec.name)
+            try:
+                cls = plugin.load()
+                if not (isinstance(cls, type) and issubclass(cls, Method)):
+                    raise TypeError(f"{plugin.value} is not a subclass of otbench.interface.Method")
+                declared(cls)
+                if not isinstance(getattr(cls, "card", None), MethodCard):
+                    raise TypeError(f"{plugin.value} has no card = MethodCard(...)")
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+                reason = describe(error)
+        if reason is not None:
+            answer.rejected += [
+                _rejection(request, number, spec.label, dataset, "not_installed", reason)
+                for dataset in (s.label for s in parse(grid.datasets))
+            ]
+            continue
+        method: Method = instantiate(cls, spec)
+        yield _label(spec.name, method), plugin, method
+
+
+def _rejection(
+    request: Request, number: int, method: str, dataset: str, status: str, reason: str
+) -> dict[str, Any]:
+    known = {"method": method, "dataset": dataset, "preset": request.preset, "grid": number}
+    return known | {"status": status, "reason": reason}
+
+
+def _label(name: str, instance: Any) -> str:
+    """Return the name with the parameters that are not at their defaults."""
+    changed = tuple(
+        (key, value)
+        for key, f in declared(type(instance)).items()
+        if (value := getattr(instance, key)) != f.default
+    )
+    return Spec(name, changed).label
+
+
+def _plain(instance: Any, paper: dict[str, Any]) -> dict[str, Any]:
+    """Return all parameters; the paper's settings give way to what the user asked for."""
+    values = {}
+    for name, f in declared(type(instance)).items():
+        value = getattr(instance, name)
+        values[name] = paper.get(name, value) if value == f.default else value
+    return values
+
+
+def _metrics(preset: Preset, grid: Grid, extra: list[str], data: Data) -> dict[str, list[str]]:
+    """Choose the metrics for a data set."""
+    chosen: Mapping[str, Sequence[str]] = grid.metrics or _metrics_of(preset, data)
+    wanted = {task: list(texts) for task, texts in chosen.items()}
+    registry, tasks = Registry("metrics"), Registry("tasks")
+    for spec in parse(extra):
+        registry.get(spec.name)
+        metric = make_metrics([spec.label], registry)[spec.label]
+        if isinstance(metric, str):
+            raise UsageError(f"metric {spec.label}: {metric}")
+        add_metrics(wanted, {task: [spec.label] for task in metric.tasks})
+    made: dict[str, Task] = {name: tasks.get(name).load()() for name in wanted}
+    wanted = {
+        name: texts
+        for name, texts in wanted.items()
+        if isinstance(data, made[name].on) and not made[name].lacks(data)
+    }
+    for texts in wanted.values():
+        for text, metric in make_metrics(texts, registry).items():
+            # A metric that means nothing on this data would fill a column with the same reason.
+            if isinstance(metric, Metric) and metric.missing(data):
+                texts.remove(text)
+    return wanted
+
+
+def add_metrics(known: dict[str, list[str]], more: Mapping[str, Sequence[str]]) -> None:
+    """Add metrics, as text by task, to those that are there."""
+    for task, texts in more.items():
+        own = known.setdefault(task, [])
+        own += [text for text in texts if text not in own]
+
+
+def main() -> int:
+    """Read a request from the standard input, write the answer to the file that is named."""
+    request, path = Request.from_json(json.load(sys.stdin)), Path(sys.argv[1])
+    try:
+        answer = plan(request, path.with_suffix(IMPORTING))
+    except OTBenchError as error:
+        answer = Answer(error={"message": str(error), "exit_code": error.exit_code})
+    path.write_text(json.dumps(asdict(answer)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""What a result was made with: versions, commit, machine."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from otbench._version import __version__
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "jax",
+    "optax",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-image",
+    "pandas",
+    "POT",
+    "numba",
+    "lpips",
+    "pytorch-fid",
+)
+
+
+@functools.cache
+def provenance() -> dict[str, Any]:
+    """Return versions of otbench and of the libraries that decide numbers, and the commit.
+
+    ``commit`` and ``dirty`` are None where otbench does not run from a git checkout.
+    """
+    return {
+        "otbench_version": __version__,
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        **_commit(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Return the hardware and system that this process runs on."""
+    import psutil
+
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "python": sys.executable,
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> dict[str, Any]:
+    folder = Path(__file__).resolve().parents[2]
+    commit = _git(folder, "rev-parse", "HEAD") if (folder / ".git").exists() else None
+    # Runs write their tables into results/, which are not part of the code.
+    changes = _git(folder, "status", "--porcelain", "-uno", "--", ".", ":!results")
+    dirty = bool(changes) if commit else None
+    return {"commit": commit, "dirty": dirty}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

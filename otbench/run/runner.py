@@ -1,0 +1,237 @@
+"""From a request to records: plan in a process of its own, run what is missing, write tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from otbench.errors import DataError, OTBenchError, UsageError
+from otbench.plugins.registry import Plugin, Registry
+from otbench.plugins.selection import parse
+from otbench.presets import get_preset
+from otbench.results.cell import Cell, Job, slug
+from otbench.results.records import is_finished
+from otbench.run.executors.base import Executor, ExecutorOptions
+from otbench.run.provenance import provenance
+from otbench.run.request import IMPORTING, Answer, Request
+
+if TYPE_CHECKING:
+    from otbench.report.live import Live
+
+STRATEGIES = ("only-missing", "always", "never")
+WORKER_MEMORY_GB = 2.0
+"""What one cell may need; fewer run at once where memory is short."""
+
+
+@dataclass
+class Options:
+    """How to run a request, apart from what it asks for.
+
+    Attributes
+    ----------
+    out : Path
+        Results folder.
+    executor : str
+    jobs : int or None
+        Cells at once; None for as many as cores and memory allow.
+    threads : int or None
+        Threads of a cell; None shares the cores out evenly.
+    timeout : float or None
+        Seconds, wall-clock, after which a cell is killed.
+    strategy : str
+        ``only-missing``: reuse what is finished, try the rest again. ``always``: redo all.
+        ``never``: keep any record, even of a failure.
+    rescore : bool
+        Score finished models again without training them.
+    """
+
+    out: Path
+    executor: str = "local"
+    jobs: int | None = None
+    threads: int | None = None
+    timeout: float | None = None
+    strategy: str = "only-missing"
+    rescore: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a run came to.
+
+    Attributes
+    ----------
+    jobs : list of Job
+        All cells of the request.
+    asked : dict of int to list of Job
+        Those of each grid of the request.
+    reused : int
+        Cells whose records were there already.
+    rejected : list of dict
+        Methods that could not run at all, with status and reason.
+    """
+
+    jobs: list[Job]
+    asked: dict[int, list[Job]]
+    reused: int
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of all cells that have one."""
+        return [record for job in self.jobs if (record := job.record())]
+
+    @property
+    def exit_code(self) -> int:
+        """0: all ok, reused or skipped with reason. 1: some failed. 3: nothing could run."""
+        statuses = [record["status"] for record in self.records]
+        statuses += [rejection["status"] for rejection in self.rejected]
+        if not statuses or all(status in ("not_installed", "skipped") for status in statuses):
+            return 3
+        return 0 if all(status in ("ok", "skipped") for status in statuses) else 1
+
+
+def check_names(request: Request) -> None:
+    """Refuse unknown names at once, before anything heavy is imported.
+
+    Raises
+    ------
+    UsageError
+        If a method, dataset, metric or preset is unknown.
+    """
+    get_preset(request.preset)
+    files = [Plugin(**content) for content in request.files]
+    for kind in ("methods", "datasets", "metrics"):
+        registry = Registry(kind, files)
+        for spec in parse(text for text in request.selected(kind) if text != "all"):
+            registry.get(spec.name)
+    if not request.selected("methods"):
+        raise UsageError("no method is selected; --methods all selects every one")
+
+
+def preflight(request: Request) -> Answer:
+    """Plan a request in another process, again without a plugin whose import ends that process.
+
+    Raises
+    ------
+    OTBenchError
+        If the request cannot run.
+    """
+    command = [sys.executable, "-W", "ignore", "-m", "otbench.run.preflight"]
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "answer.json"
+            # Its standard error is ours, so that downloads show their bars.
+            process = subprocess.run(
+                [*command, str(path)],
+                input=json.dumps(asdict(request)),
+                stdout=subprocess.DEVNULL,
+                text=True,
+            )
+            if path.exists():
+                answer = Answer(**json.loads(path.read_text()))
+                break
+            breadcrumb = path.with_suffix(IMPORTING)
+            culprit = breadcrumb.read_text() if breadcrumb.exists() else ""
+        if not culprit or culprit in request.avoid:
+            raise OTBenchError(
+                f"the checks before the run ended with exit code {process.returncode}; see above"
+            )
+        request.avoid[culprit] = f"importing it ends the process (exit {process.returncode})"
+    if answer.error is not None:
+        kinds: dict[int, type[OTBenchError]] = {2: UsageError, 3: DataError}
+        raise kinds.get(answer.error["exit_code"], OTBenchError)(answer.error["message"])
+    return answer
+
+
+def prepare(answer: Answer, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
+    """Give every cell its folder; return all jobs, and those of each grid."""
+    jobs: dict[str, Job] = {}
+    asked: dict[int, dict[str, Job]] = {}
+    for entry in answer.cells:
+        cell = Cell.from_json(entry["cell"])
+        # Two selections may come to the same parameters.
+        jobs[cell.key] = Job(
+            cell=cell,
+            folder=options.out / "cells" / slug(cell.dataset) / cell.folder_name,
+            metrics=answer.metrics[cell.dataset],
+            unavailable=answer.unavailable,
+            device=answer.device,
+            threads=options.threads or 1,
+            cost=entry["cost"] * cell.steps,
+            provenance=provenance(),
+            fresh=options.strategy == "always",
+        )
+        asked.setdefault(entry["grid"], {})[cell.key] = jobs[cell.key]
+    return list(jobs.values()), {number: list(own.values()) for number, own in asked.items()}
+
+
+def slots(cells: int, gpus: int, options: Options) -> int:
+    """Return how many cells run at once."""
+    if options.jobs:
+        return options.jobs
+    if gpus:
+        return gpus
+    import psutil
+
+    by_memory = int(psutil.virtual_memory().available / 2**30 / WORKER_MEMORY_GB)
+    return max(1, min(cells, os.cpu_count() or 1, by_memory))
+
+
+def _check_writable(out: Path) -> None:
+    try:
+        (out / "cells").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"cannot write results to {out}: {error.strerror}; name another folder with --out"
+        ) from error
+
+
+def run(request: Request, options: Options, live: Live) -> Outcome:
+    """Run a request to its end.
+
+    Raises
+    ------
+    OTBenchError
+        If nothing was started.
+    KeyboardInterrupt
+        If the user stopped it; finished cells are kept.
+    """
+    check_names(request)
+    _check_writable(options.out)
+    executor: Executor = Registry("executors").get(options.executor).load()()
+    live.say("checking methods, data and metrics")
+    answer = preflight(request)
+    for text in answer.warnings:
+        live.warn(text)
+    jobs, asked = prepare(answer, options)
+    todo = [job for job in jobs if _is_due(job, options)]
+    at_once = slots(len(todo), answer.gpus, options)
+    if options.threads is None:
+        share = max(1, (os.cpu_count() or 1) // at_once)
+        todo = [replace(job, threads=share) for job in todo]
+    for job in todo:
+        job.write()
+    outcome = Outcome(jobs, asked, len(jobs) - len(todo), answer.rejected)
+    settings = ExecutorOptions(at_once, options.timeout, answer.gpus)
+    with live.watching(todo, outcome.reused, at_once):
+        executor.run(todo, settings, live.observe)
+    return outcome
+
+
+def _is_due(job: Job, options: Options) -> bool:
+    record = job.record()
+    if record is None or options.strategy == "always":
+        return True
+    if options.rescore and record["fit_seconds"] is not None:
+        record["rows"] = []
+        job.write_record(**{k: v for k, v in record.items() if k not in ("key", "cell")})
+        return True
+    return options.strategy == "only-missing" and not is_finished(job, record)

@@ -1,0 +1,190 @@
+"""The process of one cell: ``python -m otbench.run.worker CELL_DIR``.
+
+It reads ``cell.json``, fits the method unless a finished model lies there, scores what the record
+lacks, and writes ``record.json``. Whatever goes wrong ends in a record with a status and a reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import shutil
+import sys
+import threading
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+from otbench.errors import describe
+from otbench.interface.data import Data
+from otbench.interface.method import Method
+from otbench.interface.scoring import ScoreContext
+from otbench.interface.training import Budget, FitContext
+from otbench.nn.memory import keep_freed_memory
+from otbench.plugins.parameters import from_json, instantiate
+from otbench.plugins.registry import Plugin
+from otbench.plugins.selection import Spec
+from otbench.results.cell import Job, write_json
+from otbench.results.records import is_finished, merge_rows, missing_metrics
+from otbench.run.executors.local import WATCH_PARENT
+from otbench.scoring.curve import curve_for
+from otbench.scoring.gallery import write_gallery
+from otbench.scoring.score import score
+
+log = logging.getLogger("otbench.run.worker")
+
+
+def main(folder: Path) -> int:
+    """Bring the cell in the folder to a record."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    if os.environ.get(WATCH_PARENT):
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    job = Job.read(folder)
+    # A second run of the same command may have started the same cell: one of them works.
+    with FileLock(folder / "cell.lock"):
+        _Worker(job).run()
+    return 0
+
+
+def _end_with_parent() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os._exit(130)
+
+
+class _Worker:
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.previous = job.previous()
+        # What an earlier run came to stays, should this one fail before it has something better.
+        kept = {name: self.previous.get(name) for name in ("fit_seconds", "score_seconds")}
+        self.content: dict[str, Any] = kept | {
+            "status": "ok",
+            "reason": None,
+            "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "rows": self.previous.get("rows", []),
+            "losses": self.previous.get("losses", {}),
+            "curve": self.previous.get("curve", []),
+        }
+
+    def run(self) -> None:
+        if is_finished(self.job, self.previous):
+            log.info("a finished record lies here already")
+            return
+        try:
+            self._work()
+        except BaseException as error:
+            log.exception("the cell failed")
+            self._end(_status_of(error), describe(error))
+        self.content["peak_rss_mb"] = round(_peak_rss_mb(), 1)
+        self.job.write_record(**self.content)
+
+    def _end(self, status: str, reason: str) -> None:
+        self.content |= {"status": status, "reason": reason}
+
+    def _work(self) -> None:
+        cell = self.job.cell
+        torch.set_num_threads(self.job.threads)
+        keep_freed_memory()
+        self._progress("data")
+        data = _build(cell.dataset_plugin, cell.dataset_parameters).load()
+        if data.sha256 != cell.data_sha256:
+            raise RuntimeError("the data changed after the run was planned; run the command again")
+        method = _build(cell.plugin, cell.parameters)
+        if reason := method.skip(data):
+            self._end("skipped", reason)
+            return
+        sizes = asdict(cell.sizes)
+        ctx = ScoreContext(torch.device(self.job.device), cell.seed, data, **sizes)
+        trained = self._load() or self._fit(method, data, ctx)
+        ctx.curve = self.content["curve"]
+        self._score(trained, data, ctx)
+
+    def _load(self) -> Method | None:
+        """Return the finished model that lies in the folder, if any."""
+        if not self.model.is_dir() or self.previous.get("fit_seconds") is None:
+            return None
+        log.info("scoring the model that lies here")
+        method: Method = self.job.cell.plugin.load().load(self.model, device=self.job.device)
+        return method
+
+    @property
+    def model(self) -> Path:
+        return self.job.folder / "model"
+
+    def _fit(self, method: Method, data: Data, scoring: ScoreContext) -> Method:
+        cell = self.job.cell
+        phase = {"step": 0, "began": 0.0}
+        self.content |= {"fit_seconds": None, "losses": {}, "curve": [], "rows": []}
+
+        def on_progress(step: int, steps: int, seconds: float, values: dict[str, float]) -> None:
+            # A method that trains in two parts counts its steps twice.
+            if step <= phase["step"]:
+                phase["began"] = seconds
+            phase["step"] = step
+            for name, value in values.items():
+                self.content["losses"].setdefault(name, []).append([step, value])
+            elapsed = seconds - phase["began"]
+            self._progress("fit", step=step, steps=steps, seconds=elapsed, losses=values)
+
+        budget = Budget(cell.steps, cell.batch_size, cell.seconds)
+        curve = curve_for(data, scoring, cell.steps, self.content["curve"])
+        ctx = FitContext(budget, cell.seed, self.job.device, on_progress, curve)
+        self._progress("fit", step=0, steps=cell.steps, seconds=0.0, losses={})
+        method.fit(data, ctx)
+        seconds = ctx.seconds
+        self.content["fit_seconds"] = round(seconds, 3)
+        log.info("fit: %.2f s", seconds)
+        if curve is not None:
+            curve.end(int(phase["step"]), seconds, method)
+        temporary = self.model.with_name("model.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        method.save(temporary)
+        shutil.rmtree(self.model, ignore_errors=True)
+        temporary.rename(self.model)
+        return method
+
+    def _score(self, method: Method, data: Data, ctx: ScoreContext) -> None:
+        job, started = self.job, time.perf_counter()
+        kept = self.content["rows"]
+        wanted = missing_metrics(job, self.previous) if kept else job.metrics
+        rows = list(score(method, data, ctx, wanted, job.unavailable, on_stage=self._progress))
+        self.content["rows"] = merge_rows(kept, rows)
+        self.content["score_seconds"] = round(time.perf_counter() - started, 3)
+        if any(row["status"] == "failed" for row in rows):
+            reasons = {row["reason"] for row in rows if row["status"] == "failed"}
+            self._end("failed", "; ".join(sorted(reasons)))
+        else:
+            self._progress("pictures")
+            write_gallery(job.folder / "gallery.npz", method, data, ctx)
+
+    def _progress(self, stage: str, **content: Any) -> None:
+        write_json(self.job.folder / "progress.json", {"stage": stage, **content})
+
+
+def _build(plugin: Plugin, parameters: dict[str, Any]) -> Any:
+    return instantiate(plugin.load(), Spec(plugin.name, tuple(from_json(parameters).items())))
+
+
+def _status_of(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    text = str(error).lower()
+    out_of_memory = isinstance(error, MemoryError) or "out of memory" in text
+    return "oom" if out_of_memory or "can't allocate memory" in text else "failed"
+
+
+def _peak_rss_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,1 @@
+"""What a worker does after the training: score, follow the training, draw pictures."""

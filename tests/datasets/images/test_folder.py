@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from otbench.errors import DataError, UsageError
+from otbench_datasets.image_pairs.folder_pair import FolderPair
+from otbench_datasets.images.folder import Folder
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(np.asarray(array, np.uint8)).save(path)
+
+
+@pytest.fixture
+def draw():
+    return np.random.default_rng(0)
+
+
+def test_classes_from_sub_folders(tmp_path, draw):
+    for label in ("cats", "dogs/small", "dogs/large"):
+        for i in range(10):
+            save(tmp_path / label / f"{i}.png", draw.integers(0, 256, (20, 20, 3)))
+    (tmp_path / "cats" / "notes.txt").write_text("no image")
+    (tmp_path / "cats" / ".hidden.png").write_text("no image")
+    data = Folder(str(tmp_path)).load()
+    assert data.classes == 2
+    assert data.image_shape == (3, 32, 32)
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [21, 3, 6]
+    assert data.train.labels.bincount().tolist() == [7, 14]
+    assert Folder(str(tmp_path)).load().sha256 == data.sha256
+
+
+def test_a_flat_folder_has_no_labels(tmp_path, draw):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", draw.integers(0, 256, (8, 8)))
+    data = Folder(str(tmp_path), size=8).load()
+    assert data.train.labels is None
+    assert data.classes is None
+    assert data.image_shape == (1, 8, 8)
+    with PIL.Image.open(tmp_path / "0.png") as image:
+        np.testing.assert_allclose(data.train.images[0, 0], np.asarray(image) / 255, atol=1e-6)
+
+
+def test_the_middle_square_is_resized(tmp_path):
+    wide = np.zeros((8, 16))
+    wide[:, 4:12] = 200
+    for i in range(3):
+        save(tmp_path / f"{i}.png", wide)
+    images = Folder(str(tmp_path), size=4).load().train.images
+    torch.testing.assert_close(images, torch.full((1, 1, 4, 4), 200 / 255))
+
+
+def test_sixteen_bits_keep_their_range(tmp_path):
+    for i in range(3):
+        PIL.Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / f"{i}.png")
+    images = Folder(str(tmp_path), size=8).load().train.images
+    torch.testing.assert_close(images, torch.full((1, 1, 8, 8), 40_000 / 65_535))
+
+
+def test_gray(tmp_path):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", np.broadcast_to([255, 0, 0], (8, 8, 3)))
+    images = Folder(str(tmp_path), gray=True).load().train.images
+    # ITU-R 601-2: red counts 0.299.
+    torch.testing.assert_close(images, torch.full((1, 1, 32, 32), 0.299), atol=2e-3, rtol=0)
+
+
+def test_mixed_channels_are_named_and_gray_helps(tmp_path, draw):
+    for i in range(5):
+        save(tmp_path / f"{i}.png", draw.integers(0, 256, (8, 8) if i == 3 else (8, 8, 3)))
+    with pytest.raises(DataError, match=r"3\.png has 1 channel.*gray=true"):
+        Folder(str(tmp_path)).load()
+    assert Folder(str(tmp_path), gray=True).load().image_shape == (1, 32, 32)
+
+
+def test_palettes_and_transparency_are_colour(tmp_path, draw):
+    save(tmp_path / "0.png", draw.integers(0, 256, (8, 8, 3)))
+    save(tmp_path / "1.png", draw.integers(0, 256, (8, 8, 4)))
+    colours = PIL.Image.fromarray(draw.integers(0, 256, (8, 8, 3), dtype=np.uint8))
+    colours.quantize(8).save(tmp_path / "2.png")
+    assert Folder(str(tmp_path)).load().image_shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text"])
+def test_a_broken_file_is_named(tmp_path, draw, damage):
+    for i in range(4):
+        save(tmp_path / f"{i}.png", draw.integers(0, 256, (30, 30)))
+    broken = tmp_path / "2.png"
+    content = broken.read_bytes()
+    broken.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"hi"}[damage])
+    with pytest.raises(DataError, match=r"2\.png is broken"):
+        Folder(str(tmp_path)).load()
+
+
+def test_a_file_too_large_to_trust_is_named(tmp_path, draw, monkeypatch):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", draw.integers(0, 256, (30, 30)))
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 500)
+    with pytest.raises(DataError, match=r"0\.png is broken or no image: .*decompression bomb"):
+        Folder(str(tmp_path)).load()
+
+
+def test_one_image_is_too_few(tmp_path, draw):
+    save(tmp_path / "only.png", draw.integers(0, 256, (8, 8)))
+    with pytest.raises(DataError, match=r"only\.png"):
+        Folder(str(tmp_path)).load()
+
+
+def test_no_folder_no_image_no_path(tmp_path):
+    with pytest.raises(DataError, match="is no folder"):
+        Folder(str(tmp_path / "nowhere")).load()
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(DataError, match="holds no image"):
+        Folder(str(tmp_path)).load()
+    with pytest.raises(UsageError, match="folder:PATH"):
+        Folder().load()
+    with pytest.raises(UsageError, match="size"):
+        Folder(str(tmp_path), size=0).load()
+
+
+def test_doubtful_layouts_are_refused(tmp_path, draw):
+    image = draw.integers(0, 256, (8, 8))
+    save(tmp_path / "a" / "train" / "0.png", image)
+    save(tmp_path / "a" / "test" / "0.png", image)
+    with pytest.raises(DataError, match="splits, not classes"):
+        Folder(str(tmp_path / "a")).load()
+    save(tmp_path / "b" / "cats" / "0.png", image)
+    save(tmp_path / "b" / "loose.png", image)
+    with pytest.raises(DataError, match=r"loose\.png lies beside"):
+        Folder(str(tmp_path / "b")).load()
+
+
+def test_the_path_is_the_first_parameter():
+    assert dataclasses.fields(Folder)[0].name == "path"
+
+
+# ------------------------------------------------------------------------------------- two folders
+def classes(root, names, draw, shape=(8, 8, 3)):
+    for label in names:
+        for i in range(10):
+            save(root / label / f"{i}.png", draw.integers(0, 256, shape))
+    return str(root)
+
+
+def test_a_pair_reads_each_folder_as_folder_does(tmp_path, draw):
+    source, target = (classes(tmp_path / n, ("cats", "dogs"), draw) for n in ("photos", "comics"))
+    pair = FolderPair(source, target, size=16).load()
+    assert (pair.name, pair.variant) == ("folder-pair", "photos-to-comics-16")
+    assert (pair.image_shape, pair.classes) == ((3, 16, 16), 2)
+    for side, place in ((pair.source_images, source), (pair.target_images, target)):
+        alone = Folder(place, size=16).load()
+        for name in ("train", "validation", "test"):
+            assert torch.equal(getattr(side, name).images, getattr(alone, name).images)
+            assert torch.equal(getattr(side, name).labels, getattr(alone, name).labels)
+    assert FolderPair(source, target, size=16).load().sha256 == pair.sha256
+    assert FolderPair(target, source, size=16).load().sha256 != pair.sha256
+
+
+@pytest.mark.parametrize("names", [("cats", "hens"), ("cats", "dogs", "hens"), ("",)])
+def test_classes_of_other_names_are_no_modes(tmp_path, draw, names):
+    source = classes(tmp_path / "a", ("cats", "dogs"), draw)
+    pair = FolderPair(source, classes(tmp_path / "b", names, draw)).load()
+    for side in (pair.source_images, pair.target_images):
+        assert side.classes is None
+        assert {part.labels for part in (side.train, side.validation, side.test)} == {None}
+    assert pair.classes is None
+    assert torch.equal(pair.source_images.test.images, Folder(source).load().test.images)
+
+
+def test_a_pair_needs_two_folders_of_one_kind(tmp_path, draw):
+    colour = classes(tmp_path / "a", ("",), draw)
+    for given in ({}, {"source": colour}, {"target": colour}):
+        with pytest.raises(UsageError, match=r"folder-pair\[source=PATH,target=PATH\]"):
+            FolderPair(**given).load()
+    with pytest.raises(DataError, match="nowhere is no folder"):
+        FolderPair(colour, str(tmp_path / "nowhere")).load()
+    gray = classes(tmp_path / "b", ("",), draw, (8, 8))
+    with pytest.raises(DataError, match=r"images of one shape.*3x32x32 and 1x32x32"):
+        FolderPair(colour, gray).load()
+    both = FolderPair(colour, gray, gray=True).load()
+    assert (both.image_shape, both.variant) == ((1, 32, 32), "a-to-b-32-gray")
