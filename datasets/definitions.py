@@ -6,8 +6,6 @@ import hashlib
 import json
 from typing import Any
 
-from otbench.errors import UsageError
-
 
 def definition_digest(name: str, version: int, **definition: Any) -> str:
     """Return the sha256 of what defines two distributions.
@@ -23,14 +21,3 @@ def definition_digest(name: str, version: int, **definition: Any) -> str:
     """
     content = json.dumps({"name": name, "version": version, **definition}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
-
-
-def check_range(name: str, parameter: str, value: int, low: int, high: int) -> None:
-    """Raise a UsageError unless low <= value <= high."""
-    if not low <= value <= high:
-        raise UsageError(f"{name}: {parameter} must be from {low} to {high}, got {value}")
-
-
-def check_seed(name: str, seed: int) -> None:
-    """Raise a UsageError unless every generator in use takes the seed."""
-    check_range(name, "seed", seed, 0, 2**31 - 1)

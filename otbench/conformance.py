@@ -22,8 +22,9 @@ from torch import Tensor
 from otbench.errors import describe
 from otbench.interface.data import ImageDataset, ImagePair, MeasurePair, Split
 from otbench.interface.method import Autoencoder, Interpolator, Method, MethodCard, TransportMap
+from otbench.interface.parameters import declared
 from otbench.interface.training import Budget, FitContext
-from otbench.plugins.parameters import declared, instantiate
+from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin
 from otbench.plugins.selection import Spec
 
@@ -207,7 +208,10 @@ class _Suite:
         self.method = self._fitted()
 
     def reports_progress(self) -> None:
-        learns = any(name.endswith("_") and name != "shape_" for name in vars(self.method))
+        learns = any(
+            name.endswith("_") and name != "shape_" and value is not None
+            for name, value in vars(self.method).items()
+        )
         if learns and not self.reports:
             raise _Problem("call ctx.progress(step, name=loss) in fit")
 

@@ -18,6 +18,10 @@ class UsageError(OTBenchError):
     exit_code = 2
 
 
+class ParameterError(UsageError, ValueError):
+    """A parameter of a method, data set or metric has a value that is not allowed."""
+
+
 class DataError(OTBenchError):
     """A file is missing, broken, or not to be had from any source."""
 

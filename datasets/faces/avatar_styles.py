@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench_datasets.faces.base import BACKGROUNDS, HAIRS, SHIRTS, SKINS
 from otbench_datasets.faces.factors import Factors
 
@@ -107,12 +106,6 @@ STYLES = {
         free=(_variants("clothes", "variant03", "variant06", "variant12", "variant13"),),
     ),
 }
-
-
-def check_style(name: str, style: str) -> None:
-    """Raise a UsageError of the data set ``name`` unless there is such a style."""
-    if style not in STYLES:
-        raise UsageError(f"{name}: style must be one of {', '.join(STYLES)}, got {style!r}")
 
 
 def colour_codes(colours: Tensor) -> list[str]:

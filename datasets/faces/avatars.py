@@ -25,7 +25,7 @@ from otbench.errors import UsageError
 from otbench.interface import ImageDataset, parameter
 from otbench.plugins.extras import missing_from
 from otbench_datasets.definitions import definition_digest
-from otbench_datasets.faces.avatar_styles import STYLES, Options, avatar_options, check_style
+from otbench_datasets.faces.avatar_styles import STYLES, Options, avatar_options
 from otbench_datasets.faces.base import FaceImages
 from otbench_datasets.faces.factors import Factors, draw_factors
 
@@ -173,18 +173,15 @@ class Avatars(FaceImages):
     they lie in the cache folder, in a file named by all that determines them.
     """
 
-    labels: str = parameter("hair", "hair (style, 4 classes) or mode (24, as told above)")
-    train: int = parameter(5_000, "training images")
-    test: int = parameter(1_000, "test images")
-    style: str = parameter(DEFAULT_STYLE, "toon-head, personas or pixel-art")
+    labels: str = parameter(
+        "hair", "hair (style, 4 classes) or mode (24, as told above)", choices=("hair", "mode")
+    )
+    train: int = parameter(5_000, "training images", low=1)
+    test: int = parameter(1_000, "test images", low=1)
+    style: str = parameter(DEFAULT_STYLE, "toon-head, personas or pixel-art", choices=tuple(STYLES))
 
     title: ClassVar[str] = "Avatars in DiceBear's styles, drawn from exact attributes"
     name: ClassVar[str] = "avatars"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        super().__post_init__()
-        check_style(self.name, self.style)
 
     @property
     def trait(self) -> str:

@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Split, parameter
 from otbench_datasets.faces.factors import HAIR_STYLES, MODES, Factors
 from otbench_datasets.faces.geometry import FACE, Material, coverage
@@ -110,38 +109,22 @@ def palette(factors: Factors, skin: Tensor, hair: Tensor) -> Tensor:
     return colours
 
 
-def check_faces(name: str, size: int, parts: tuple[int, int, int]) -> None:
-    """Check the size of the images and how many each split has.
-
-    Raises
-    ------
-    UsageError
-        If one of them cannot be; ``name`` is the data set's, for the message.
-    """
-    if size not in SIZES:
-        raise UsageError(f"{name}: size must be one of {', '.join(map(str, SIZES))}, got {size}")
-    if min(parts) < 1:
-        raise UsageError(f"{name} needs at least one image in each split")
-
-
 @dataclass
 class FaceImages(Dataset):
     """What data sets of faces from exact factors share: sizes, labels, splits."""
 
-    size: int = parameter(32, "pixels along a side: 16, 32 or 64")
-    labels: str = parameter("hair", "hair (style, 4 classes) or mode (hair, mouth, glasses: 24)")
-    train: int = parameter(10_000, "training images")
-    validation: int = parameter(1_000, "validation images")
-    test: int = parameter(2_000, "test images")
-    seed: int = parameter(0, "fixes what is drawn")
+    size: int = parameter(32, "pixels along a side: 16, 32 or 64", choices=SIZES)
+    labels: str = parameter(
+        "hair",
+        "hair (style, 4 classes) or mode (hair, mouth, glasses: 24)",
+        choices=("hair", "mode"),
+    )
+    train: int = parameter(10_000, "training images", low=1)
+    validation: int = parameter(1_000, "validation images", low=1)
+    test: int = parameter(2_000, "test images", low=1)
+    seed: int = parameter(0, "fixes what is drawn", low=0, high=2**31 - 1)
 
     name: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_faces(self.name, self.size, (self.train, self.validation, self.test))
-        if self.labels not in ("hair", "mode"):
-            raise UsageError(f"{self.name}: labels must be hair or mode, got {self.labels!r}")
 
     @property
     def trait(self) -> str:

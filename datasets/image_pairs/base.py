@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from otbench.interface import Dataset, ImagePair, parameter
-from otbench_datasets.definitions import check_range
-from otbench_datasets.faces.base import FaceImages, check_faces
+from otbench_datasets.faces.base import SIZES, FaceImages
 from otbench_datasets.faces.shaded_faces import ShadedFaces
 from otbench_datasets.splits import sized_variant
 
@@ -23,18 +22,13 @@ class ShadedPair(Dataset):
     where the source's face shows its skin (``colour_masks``).
     """
 
-    size: int = parameter(32, "pixels along a side: 16, 32 or 64")
-    train: int = parameter(10_000, "training images a side")
-    validation: int = parameter(1_000, "validation images a side")
-    test: int = parameter(1_000, "test images a side")
-    seed: int = parameter(0, "fixes what is drawn")
+    size: int = parameter(32, "pixels along a side: 16, 32 or 64", choices=SIZES)
+    train: int = parameter(10_000, "training images a side", low=1)
+    validation: int = parameter(1_000, "validation images a side", low=1)
+    test: int = parameter(1_000, "test images a side", low=1)
+    seed: int = parameter(0, "fixes what is drawn", low=0, high=2**30 - 1)
 
     name: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_faces(self.name, self.size, (self.train, self.validation, self.test))
-        check_range(self.name, "seed", self.seed, 0, 2**30 - 1)
 
     @abstractmethod
     def target(self, **common: Any) -> FaceImages:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from otbench.errors import UsageError
 from otbench.interface import Dataset, ImagePair, parameter
 from otbench_datasets.faces.cartoonset import ATTRIBUTE, CartoonSet
 from otbench_datasets.faces.celeba import CelebA
-from otbench_datasets.images.user_images import check_user_images
+from otbench_datasets.images.user_images import SIZES, too_small
 from otbench_datasets.splits import variant_name
 
 
@@ -25,18 +26,20 @@ class CelebACartoonSet(Dataset):
 
     celeba: str = parameter("", "the folder with CelebA; required")
     cartoonset: str = parameter("", "the folder with Cartoon Set; required")
-    size: int = parameter(64, "pixels along a side: 32, 64 or 128", "Korotin et al. 2022: 64, 128")
+    size: int = parameter(
+        64, "pixels along a side: 32, 64 or 128", "Korotin et al. 2022: 64, 128", choices=SIZES
+    )
     limit: int = parameter(
-        0, "images a side at most, the first of each split in proportion; 0 keeps all"
+        0, "images a side at most, the first of each split in proportion; 0 keeps all", low=0
     )
     attribute: str = parameter(ATTRIBUTE, "the attribute whose variants label the cartoons")
 
     title: ClassVar[str] = "CelebA to Cartoon Set, unpaired (your folders)"
     name: ClassVar[str] = "celeba-cartoonset"
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_user_images(self.name, self.size, self.limit)
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
+        yield from too_small(self.limit)
 
     def load(self) -> ImagePair:
         """Read both sides; see `otbench.interface.Dataset.load`."""

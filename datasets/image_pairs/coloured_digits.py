@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, ImagePair, Split, parameter
-from otbench_datasets.definitions import check_range, check_seed, definition_digest
+from otbench_datasets.definitions import definition_digest
 from otbench_datasets.images.mnist import read_mnist
 from otbench_datasets.splits import variant_name
 
@@ -51,24 +51,25 @@ class ColouredDigits(Dataset):
     5,000 images of MNIST can be had, the variant ends in ``-5k``.
     """
 
-    source: int = parameter(2, "the digit to start from, 0 to 9", "Korotin's seminar on neural OT")
-    target: int = parameter(3, "the digit to arrive at, 0 to 9", "Korotin's seminar on neural OT")
-    size: int = parameter(16, "pixels along a side: 16 or 32", "Korotin's seminar on neural OT")
-    seed: int = parameter(0, "fixes the colours")
+    source: int = parameter(
+        2, "the digit to start from, 0 to 9", "Korotin's seminar on neural OT", low=0, high=9
+    )
+    target: int = parameter(
+        3, "the digit to arrive at, 0 to 9", "Korotin's seminar on neural OT", low=0, high=9
+    )
+    size: int = parameter(
+        16, "pixels along a side: 16 or 32", "Korotin's seminar on neural OT", choices=(16, 32)
+    )
+    seed: int = parameter(0, "fixes the colours", low=0, high=2**31 - 1)
 
     title: ClassVar[str] = "Two digits of MNIST in random colours, unpaired"
     assets: ClassVar[tuple[str, ...]] = ("mnist",)
     name: ClassVar[str] = "coloured-digits"
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_range(self.name, "source", self.source, 0, 9)
-        check_range(self.name, "target", self.target, 0, 9)
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
         if self.source == self.target:
-            raise UsageError(f"{self.name}: source and target are both {self.source}")
-        if self.size not in SIZES:
-            raise UsageError(f"{self.name}: size must be 16 or 32, got {self.size}")
-        check_seed(self.name, self.seed)
+            yield f"source and target are both {self.source}"
 
     def load(self) -> ImagePair:
         """Read and colour the images; see `otbench.interface.Dataset.load`."""

@@ -21,7 +21,7 @@ class FolderPair(Dataset):
 
     source: str = parameter("", "the folder to start from; required")
     target: str = parameter("", "the folder to arrive at; required")
-    size: int = parameter(32, "side of the images in pixels")
+    size: int = parameter(32, "side of the images in pixels", low=1)
     gray: bool = parameter(False, "turn colour into gray")
 
     title: ClassVar[str] = "Two image folders of your own: folder-pair[source=PATH,target=PATH]"

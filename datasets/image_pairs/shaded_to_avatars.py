@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from otbench.interface import parameter
-from otbench_datasets.faces.avatar_styles import check_style
+from otbench_datasets.faces.avatar_styles import STYLES
 from otbench_datasets.faces.avatars import DEFAULT_STYLE, Avatars
 from otbench_datasets.image_pairs.base import ShadedPair
 
@@ -24,16 +24,13 @@ class ShadedToAvatars(ShadedPair):
     ``toon-head``. Colour should survive where the source's face shows its skin (``colour_masks``).
     """
 
-    train: int = parameter(5_000, "training images a side")
-    style: str = parameter(DEFAULT_STYLE, "of the avatars: toon-head, personas or pixel-art")
+    train: int = parameter(5_000, "training images a side", low=1)
+    style: str = parameter(
+        DEFAULT_STYLE, "of the avatars: toon-head, personas or pixel-art", choices=tuple(STYLES)
+    )
 
     title: ClassVar[str] = "Shaded faces to DiceBear's avatars, unpaired (extra `avatars`)"
     name: ClassVar[str] = "shaded-to-avatars"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        super().__post_init__()
-        check_style(self.name, self.style)
 
     def target(self, **common: Any) -> Avatars:
         """Return the avatars."""

@@ -38,7 +38,7 @@ class Folder(Dataset):
     """
 
     path: str = parameter("", "the folder")
-    size: int = parameter(32, "side of the images in pixels", "the matched backbone's")
+    size: int = parameter(32, "side of the images in pixels", "the matched backbone's", low=1)
     gray: bool = parameter(False, "turn colour into gray")
 
     title: ClassVar[str] = "an image folder of your own: folder:PATH"

@@ -105,7 +105,7 @@ class IDXDataset(Dataset):
         "gray, as ACAI; the release of Feng & Strohmer 2024 binarises",
     )
     limit: int = parameter(
-        0, "training images kept, of each class in turn the next one; 0 keeps all"
+        0, "training images kept, of each class in turn the next one; 0 keeps all", low=0
     )
     pairs: str = parameter(
         "",

@@ -72,10 +72,10 @@ class Lines(Dataset):
     anew at every evaluation; here both are finite and fixed by the seed.
     """
 
-    train: int = parameter(10_000, "training images")
-    validation: int = parameter(1_000, "validation images")
-    test: int = parameter(1_000, "test images")
-    seed: int = parameter(0, "fixes the angles that are drawn")
+    train: int = parameter(10_000, "training images", low=1)
+    validation: int = parameter(1_000, "validation images", low=1)
+    test: int = parameter(1_000, "test images", low=1)
+    seed: int = parameter(0, "fixes the angles that are drawn", low=0, high=2**31 - 1)
 
     title: ClassVar[str] = "ACAI's synthetic lines, 32x32"
     bank: ClassVar[int] = 10_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -18,17 +19,6 @@ SIZES = (32, 64, 128)
 
 Parts = tuple[list[Path], list[Path], list[Path]]
 """Files of the training, validation and test split."""
-
-
-def check_user_images(name: str, size: int, limit: int) -> None:
-    """Raise a UsageError unless size and limit, as of `UserImages`, can be."""
-    if size not in SIZES:
-        raise UsageError(f"{name}: size must be one of {', '.join(map(str, SIZES))}, got {size}")
-    if limit < 0 or limit in (1, 2):
-        raise UsageError(
-            f"{name}: limit must be 0 (all images) or at least 3 (training, validation and test "
-            f"need one each), got {limit}"
-        )
 
 
 def by_index(root: Path, files: list[Path]) -> Parts:
@@ -75,23 +65,34 @@ def read_text(file: Path) -> str:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
+def too_small(limit: int) -> Iterator[str]:
+    """Yield what is wrong with a limit that does not fill three splits."""
+    if limit in (1, 2):
+        yield (
+            "limit must be 0 (all images) or at least 3 (training, validation and test need one "
+            f"each), got {limit}"
+        )
+
+
 @dataclass
 class UserImages(Dataset):
     """What data sets from a folder of the user's let one choose."""
 
     path: str = parameter("", "the folder; required")
-    size: int = parameter(64, "pixels along a side: 32, 64 or 128", "Korotin et al. 2022: 64, 128")
+    size: int = parameter(
+        64, "pixels along a side: 32, 64 or 128", "Korotin et al. 2022: 64, 128", choices=SIZES
+    )
     limit: int = parameter(
-        0, "images kept at most, the first of each split in proportion; 0 keeps all"
+        0, "images kept at most, the first of each split in proportion; 0 keeps all", low=0
     )
 
     name: ClassVar[str]
     release: ClassVar[str]
     """What the folder should hold, for messages."""
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_user_images(self.name, self.size, self.limit)
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
+        yield from too_small(self.limit)
 
     def root(self) -> Path:
         """Return the folder.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from otbench.interface import Dataset, JaxSampler, MeasurePair, parameter
 from otbench.ot.gaussian import Array, bures_map, bures_wasserstein
-from otbench_datasets.definitions import check_range, check_seed, definition_digest
+from otbench_datasets.definitions import definition_digest
 
 VERSION = 1
 STRETCH = 4.0
@@ -99,15 +99,10 @@ class GaussianPair(Dataset):
     Variances along the principal axes are log-uniform between 1/4 and 4, means standard normal.
     """
 
-    dim: int = parameter(4, "dimension, 1 to 1024")
-    seed: int = parameter(0, "fixes means and covariances, 0 to 2^31 - 1")
+    dim: int = parameter(4, "dimension, 1 to 1024", low=1, high=1024)
+    seed: int = parameter(0, "fixes means and covariances, 0 to 2^31 - 1", low=0, high=2**31 - 1)
 
     title: ClassVar[str] = "Two Gaussians, any dimension (affine map, exact distance)"
-
-    def __post_init__(self) -> None:
-        """Check dimension and seed."""
-        check_range("gaussian", "dim", self.dim, 1, 1024)
-        check_seed("gaussian", self.seed)
 
     def load(self) -> MeasurePair:
         """Set the pair up; see `otbench.interface.Dataset.load`."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from otbench.interface import Dataset, JaxSampler, MeasurePair, parameter
-from otbench_datasets.definitions import check_range, definition_digest
+from otbench_datasets.definitions import definition_digest
 
 VERSION = 1
 
@@ -104,13 +104,11 @@ class Mixture1D(Dataset):
     Components of standard deviation 1 at steps of 9, then whitened exactly.
     """
 
-    components: int = parameter(3, "Gaussians in the mixture, 1 to 64", "Korotin et al. 2022: 3")
+    components: int = parameter(
+        3, "Gaussians in the mixture, 1 to 64", "Korotin et al. 2022: 3", low=1, high=64
+    )
 
     title: ClassVar[str] = "On the line: a Gaussian to a mixture (known map)"
-
-    def __post_init__(self) -> None:
-        """Check the number of components."""
-        check_range("mixture-1d", "components", self.components, 1, 64)
 
     def load(self) -> MeasurePair:
         """Set the pair up; see `otbench.interface.Dataset.load`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError, unknown_name
 from otbench.interface import Dataset, JaxSampler, MeasurePair, parameter
-from otbench_datasets.definitions import check_range, definition_digest
+from otbench_datasets.definitions import definition_digest
 from otbench_datasets.point_pairs.planar_images import image_law, read_brightness
 from otbench_datasets.point_pairs.planar_laws import NORMALS, TASKS, UNIFORMS, Law
 
@@ -86,24 +86,24 @@ class Plane(Dataset):
     ``white-eight`` (radius 12).
     """
 
-    name: str = parameter("moons", f"one of {', '.join(TASKS)}")
+    name: str = parameter("moons", f"one of {', '.join(TASKS)}", choices=tuple(TASKS))
     first: str = parameter("", "images: a file to draw the source from, with second")
     second: str = parameter("", "images: a file to draw the target from, with first")
     side: int = parameter(
-        64, f"side that both files are resized to, in pixels, {SMALLEST} to {LARGEST}"
+        64,
+        f"side that both files are resized to, in pixels, {SMALLEST} to {LARGEST}",
+        low=SMALLEST,
+        high=LARGEST,
     )
 
     title: ClassVar[str] = "Tasks in the plane: plane:moons, plane:eight, plane:checkerboard, ..."
 
-    def __post_init__(self) -> None:
-        """Check the name, and that files are given where they serve, and both."""
-        if self.name not in TASKS:
-            raise UsageError(f"plane: {unknown_name('name', self.name, TASKS)}")
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
         if bool(self.first) != bool(self.second):
-            raise UsageError("plane: give both files, first and second, or neither")
+            yield "give both files, first and second, or neither"
         if self.first and self.name != "images":
-            raise UsageError(f"plane: first and second are for images, not for {self.name}")
-        check_range("plane", "side", self.side, SMALLEST, LARGEST)
+            yield f"first and second are for images, not for {self.name}"
 
     def load(self) -> MeasurePair:
         """Set the pair up; see `otbench.interface.Dataset.load`."""

@@ -7,11 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, MeasurePair, parameter
 from otbench.ot.discrete.weak import WeakAnswer, gaussian_answer
 from otbench.ot.gaussian import Array
-from otbench_datasets.definitions import check_range, check_seed, definition_digest
+from otbench_datasets.definitions import definition_digest
 from otbench_datasets.point_pairs.gaussian_pair import STRETCH, Gaussians
 
 VERSION = 1
@@ -61,20 +60,13 @@ class WeakGaussian(Dataset):
     map of the metrics that ask for one is the strong one (gamma = 0).
     """
 
-    dim: int = parameter(2, "dimension, 1 to 1024")
-    gamma: float = parameter(1.0, "of the weak cost that answers are compared for, >= 0")
-    seed: int = parameter(0, "fixes means, axes and standard deviations, 0 to 2^31 - 1")
+    dim: int = parameter(2, "dimension, 1 to 1024", low=1, high=1024)
+    gamma: float = parameter(1.0, "of the weak cost that answers are compared for, >= 0", low=0)
+    seed: int = parameter(
+        0, "fixes means, axes and standard deviations, 0 to 2^31 - 1", low=0, high=2**31 - 1
+    )
 
     title: ClassVar[str] = "Two Gaussians, any dimension, weak cost (exact barycentric map)"
-
-    def __post_init__(self) -> None:
-        """Check dimension, gamma and seed."""
-        check_range("weak-gaussian", "dim", self.dim, 1, 1024)
-        check_seed("weak-gaussian", self.seed)
-        if not 0 <= self.gamma < float("inf"):
-            raise UsageError(
-                f"weak-gaussian: gamma must be a number of at least 0, got {self.gamma}"
-            )
 
     def load(self) -> MeasurePair:
         """Set the pair up; see `otbench.interface.Dataset.load`."""

@@ -8,9 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Scene, Split, parameter
-from otbench_datasets.scenes.base import build_scene, check_side, translation
+from otbench_datasets.scenes.base import build_scene, translation
 from otbench_datasets.scenes.shapes import disc_coverage
 
 GRID = 44  # places along a side
@@ -31,20 +30,23 @@ class AuxDiscs(Dataset):
     """
 
     train: int = parameter(
-        1936, "training images, the pair among them, from 2 to 1936", "Feng & Strohmer, 7.5"
+        1936,
+        "training images, the pair among them, from 2 to 1936",
+        "Feng & Strohmer, 7.5",
+        low=2,
+        high=GRID**2,
     )
-    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
-    radius: float = parameter(0.12, "as a part of the side, from 0.05 to 0.2")
+    side: int = parameter(
+        32,
+        "pixels; a multiple of 8 from 16 to 256",
+        "Feng & Strohmer, 7.1",
+        low=16,
+        high=256,
+        multiple_of=8,
+    )
+    radius: float = parameter(0.12, "as a part of the side, from 0.05 to 0.2", low=0.05, high=0.2)
 
     title: ClassVar[str] = "A disc at every place (exact geodesic of one pair)"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_side("aux-discs", self.side)
-        if not 2 <= self.train <= GRID**2:
-            raise UsageError(f"aux-discs: train must be from 2 to {GRID**2}, got {self.train}")
-        if not 0.05 <= self.radius <= 0.2:
-            raise UsageError(f"aux-discs: radius must be from 0.05 to 0.2, got {self.radius}")
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

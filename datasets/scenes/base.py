@@ -8,18 +8,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import ImageDataset, Scene, Split
 from otbench_datasets.splits import tensor_digest
-
-
-def check_side(name: str, side: int, largest: int = 256) -> None:
-    """Raise a UsageError unless the side is a multiple of 8, as networks with three halvings need.
-
-    From 16 pixels, below which the shapes are lost, to ``largest``.
-    """
-    if side % 8 or not 16 <= side <= largest:
-        raise UsageError(f"{name}: side must be a multiple of 8 from 16 to {largest}, got {side}")
 
 
 def build_scene(

@@ -8,9 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
-from otbench_datasets.scenes.base import build_scene, check_side
+from otbench_datasets.scenes.base import build_scene
 from otbench_datasets.scenes.shapes import disc_coverage
 
 RADIUS = 0.2
@@ -26,16 +25,19 @@ class DiscSplit(Dataset):
     geodesic has no closed form: tasks take the exact plan between the pixels.
     """
 
-    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
-    share: float = parameter(0.3, "the small disc's part of the mass, from 0.1 to 0.5")
+    side: int = parameter(
+        32,
+        "pixels; a multiple of 8 from 16 to 256",
+        "Feng & Strohmer, 7.1",
+        low=16,
+        high=256,
+        multiple_of=8,
+    )
+    share: float = parameter(
+        0.3, "the small disc's part of the mass, from 0.1 to 0.5", low=0.1, high=0.5
+    )
 
     title: ClassVar[str] = "A disc that splits into two"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_side("disc-split", self.side)
-        if not 0.1 <= self.share <= 0.5:
-            raise UsageError(f"disc-split: share must be from 0.1 to 0.5, got {self.share}")
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

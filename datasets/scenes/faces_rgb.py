@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
 from otbench_datasets.scenes.base import build_scene
 from otbench_datasets.scenes.shapes import Canvas, Field, Mask
@@ -161,16 +160,11 @@ class FacesRGB(Dataset):
     given; these are drawn by this file and so are free. The masses of the colours differ.
     """
 
-    size: int = parameter(32, "pixels along a side: 32, 64, 128 or 256; the paper has 256")
+    size: int = parameter(
+        32, "pixels along a side: 32, 64, 128 or 256; the paper has 256", choices=SIZES
+    )
 
     title: ClassVar[str] = "Two drawn faces in colour"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        if self.size not in SIZES:
-            raise UsageError(
-                f"faces-rgb: size must be one of {', '.join(map(str, SIZES))}, got {self.size}"
-            )
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

@@ -8,9 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
-from otbench_datasets.scenes.base import build_scene, check_side, every_two, translation
+from otbench_datasets.scenes.base import build_scene, every_two, translation
 from otbench_datasets.scenes.shapes import disc_coverage
 
 
@@ -23,16 +22,17 @@ class FourPositions(Dataset):
     coverage and so keep the mass.
     """
 
-    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
-    radius: float = parameter(0.12, "as a part of the side, from 0.05 to 0.2")
+    side: int = parameter(
+        32,
+        "pixels; a multiple of 8 from 16 to 256",
+        "Feng & Strohmer, 7.1",
+        low=16,
+        high=256,
+        multiple_of=8,
+    )
+    radius: float = parameter(0.12, "as a part of the side, from 0.05 to 0.2", low=0.05, high=0.2)
 
     title: ClassVar[str] = "One disc at four places (exact barycentres and geodesics)"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_side("four-positions", self.side)
-        if not 0.05 <= self.radius <= 0.2:
-            raise UsageError(f"four-positions: radius must be from 0.05 to 0.2, got {self.radius}")
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
-from otbench_datasets.scenes.base import build_scene, check_side
+from otbench_datasets.scenes.base import build_scene
 from otbench_datasets.scenes.shapes import Canvas, cross, duck, heart, tooth
 
 
@@ -19,13 +19,16 @@ class FourShapes(Dataset):
     Drawn anew after Feng & Strohmer, figure 4. Their masses differ, as they come.
     """
 
-    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
+    side: int = parameter(
+        32,
+        "pixels; a multiple of 8 from 16 to 256",
+        "Feng & Strohmer, 7.1",
+        low=16,
+        high=256,
+        multiple_of=8,
+    )
 
     title: ClassVar[str] = "Four shapes to average: tooth, heart, duck, cross"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_side("four-shapes", self.side)
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

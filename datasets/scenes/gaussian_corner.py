@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
-from otbench_datasets.scenes.base import build_scene, check_side, translation
+from otbench_datasets.scenes.base import build_scene, translation
 
 CUT = 0.2  # of the peak
 SAMPLES = 16  # along a pixel's side
@@ -62,33 +62,44 @@ class GaussianCorner(Dataset):
     geodesic hold the same mass (see `draw_gaussian`).
     """
 
-    side: int = parameter(32, "pixels; a multiple of 8 from 16 to 256", "Feng & Strohmer, 7.1")
+    side: int = parameter(
+        32,
+        "pixels; a multiple of 8 from 16 to 256",
+        "Feng & Strohmer, 7.1",
+        low=16,
+        high=256,
+        multiple_of=8,
+    )
     start: float = parameter(
-        0.25, "x and y of the first centre, as a part of the side", "Feng & Strohmer, 7.1"
+        0.25,
+        "x and y of the first centre, as a part of the side",
+        "Feng & Strohmer, 7.1",
+        low=0,
+        high=1,
     )
     end: float = parameter(
-        0.75, "x and y of the second centre, as a part of the side", "Feng & Strohmer, 7.1"
+        0.75,
+        "x and y of the second centre, as a part of the side",
+        "Feng & Strohmer, 7.1",
+        low=0,
+        high=1,
     )
     sigma: float = parameter(
-        0.1, "standard deviation, as a part of the side", "Feng & Strohmer, 7.1"
+        0.1, "standard deviation, as a part of the side", "Feng & Strohmer, 7.1", above=0, high=0.25
     )
 
     title: ClassVar[str] = "A Gaussian moved along the diagonal (exact geodesic)"
 
-    def __post_init__(self) -> None:
-        """Check that both Gaussians lie within the image."""
-        check_side("gaussian-corner", self.side)
-        if not 1 / self.side <= self.sigma <= 0.25:
-            raise UsageError(
-                f"gaussian-corner: sigma must be from {1 / self.side:g} (one pixel) to 0.25, "
-                f"got {self.sigma}"
-            )
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together: both Gaussians must lie in the image."""
+        if self.sigma < 1 / self.side:
+            yield f"sigma must be at least {1 / self.side:g} (one pixel), got {self.sigma}"
         reach = self.sigma * math.sqrt(2 * math.log(1 / CUT))
         for name, place in (("start", self.start), ("end", self.end)):
             if not reach <= place <= 1 - reach:
-                raise UsageError(
-                    f"gaussian-corner: {name} must be from {reach:.3f} to {1 - reach:.3f} with "
-                    f"sigma {self.sigma:g}, or the Gaussian leaves the image; got {place}"
+                yield (
+                    f"{name} must be from {reach:.3f} to {1 - reach:.3f} with sigma "
+                    f"{self.sigma:g}, or the Gaussian leaves the image; got {place}"
                 )
 
     def load(self) -> ImageDataset:

@@ -9,7 +9,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
 from otbench_datasets.scenes.base import build_scene
 from otbench_datasets.scenes.shapes import disc_coverage
@@ -53,19 +52,22 @@ class Maze(Dataset):
     `otbench.ot.discrete.geodesic_distance.geodesic_cost`.
     """
 
-    side: int = parameter(64, "pixels; a multiple of 32 from 32 to 256", "Feng & Strohmer, 7.1")
+    side: int = parameter(
+        64,
+        "pixels; a multiple of 32 from 32 to 256",
+        "Feng & Strohmer, 7.1",
+        low=32,
+        high=256,
+        multiple_of=32,
+    )
     level: float = parameter(
-        1.0, "brightness of the discs, in (0, 1]: below 1, frames may be denser before they are cut"
+        1.0,
+        "brightness of the discs, in (0, 1]: below 1, frames may be denser before they are cut",
+        above=0,
+        high=1,
     )
 
     title: ClassVar[str] = "A disc through a maze with two ways round"
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        if self.side % 32 or not 32 <= self.side <= 256:
-            raise UsageError(f"maze: side must be a multiple of 32 from 32 to 256, got {self.side}")
-        if not 0 < self.level <= 1:
-            raise UsageError(f"maze: level must be in (0, 1], got {self.level}")
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

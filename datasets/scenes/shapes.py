@@ -88,12 +88,16 @@ class Canvas:
         return np.hypot(u.clip(0), v.clip(0)) + np.minimum(np.maximum(u, v), 0) <= r
 
     def polygon(self, points: Sequence[Point] | Field) -> Mask:
-        """Fill the polygon through points (x, y)."""
-        from skimage.draw import polygon2mask
-
+        """Fill the polygon through points (x, y), by the even-odd rule."""
         fine = self.side * self.samples
-        mask: Mask = polygon2mask((fine, fine), np.asarray(points)[:, ::-1] * fine - 0.5)
-        return mask
+        corners = np.asarray(points) * fine - 0.5
+        row, column = np.mgrid[:fine, :fine]
+        inside = np.zeros((fine, fine), bool)
+        for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            rows = (y0 > row) != (y1 > row)
+            if y0 != y1:
+                inside ^= rows & (column < (x1 - x0) * (row - y0) / (y1 - y0) + x0)
+        return inside
 
     def curve(self, points: Sequence[Point] | Field) -> Mask:
         """Fill the smooth closed curve through points (x, y), a Catmull-Rom spline."""

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from otbench.errors import DataError, UsageError
+from otbench.errors import DataError
 from otbench.interface import Dataset, MeasurePair, parameter
 from otbench_datasets.definitions import definition_digest
 from otbench_datasets.w2_benchmark.base import KnownMap
@@ -32,18 +32,12 @@ class W2HD(Dataset):
     ``manual`` in the cache). Files whose digest is known must have it.
     """
 
-    dim: int = parameter(2, "dimension: a power of two from 2 to 256", "Korotin et al. 2021")
+    dim: int = parameter(
+        2, "dimension: a power of two from 2 to 256", "Korotin et al. 2021", choices=DIMENSIONS
+    )
     folder: str = parameter("", "the folder with N_v1.pt and N_v2.pt; none: that of the asset")
 
     title: ClassVar[str] = "The Wasserstein-2 benchmark in 2 to 256 dimensions (your checkpoints)"
-
-    def __post_init__(self) -> None:
-        """Check the dimension."""
-        if self.dim not in DIMENSIONS:
-            raise UsageError(
-                f"w2-hd: dim must be a power of two from {DIMENSIONS[0]} to {DIMENSIONS[-1]}, "
-                f"got {self.dim}"
-            )
 
     def load(self) -> MeasurePair:
         """Read the checkpoints; see `otbench.interface.Dataset.load`."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from otbench.interface import Dataset, MeasurePair, parameter
-from otbench_datasets.definitions import check_range, check_seed, definition_digest
+from otbench_datasets.definitions import definition_digest
 from otbench_datasets.w2_benchmark.base import KnownMap
 
 VERSION = 1
@@ -22,15 +22,10 @@ class W2ICNNPair(Dataset):
     coordinate.
     """
 
-    dim: int = parameter(4, "dimension, 1 to 1024")
-    seed: int = parameter(0, "fixes mixture and potential, 0 to 2^31 - 1")
+    dim: int = parameter(4, "dimension, 1 to 1024", low=1, high=1024)
+    seed: int = parameter(0, "fixes mixture and potential, 0 to 2^31 - 1", low=0, high=2**31 - 1)
 
     title: ClassVar[str] = "A mixture under a random convex gradient, any dimension (known map)"
-
-    def __post_init__(self) -> None:
-        """Check dimension and seed."""
-        check_range("w2-icnn-pair", "dim", self.dim, 1, 1024)
-        check_seed("w2-icnn-pair", self.seed)
 
     def load(self) -> MeasurePair:
         """Set the pair up; see `otbench.interface.Dataset.load`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from otbench.errors import UsageError
 from otbench.interface import Dataset, MeasurePair, parameter
 from otbench_datasets.definitions import definition_digest
 from otbench_datasets.w2_benchmark.base import KnownMap
@@ -35,19 +34,12 @@ class W2Images(Dataset):
     generated files only.
     """
 
-    stage: str = parameter("early", "early, mid or late", "Korotin et al. 2021")
+    stage: str = parameter("early", "early, mid or late", "Korotin et al. 2021", choices=STAGES)
     folder: str = parameter(
         "", "the folder with Final_G.pt and the stage's _v1.pt and _v2.pt; required"
     )
 
     title: ClassVar[str] = "The Wasserstein-2 benchmark's CelebA pairs (your checkpoints)"
-
-    def __post_init__(self) -> None:
-        """Check the stage."""
-        if self.stage not in STAGES:
-            raise UsageError(
-                f"w2-images: stage must be one of {', '.join(STAGES)}, got {self.stage!r}"
-            )
 
     def load(self) -> MeasurePair:
         """Read the checkpoints; see `otbench.interface.Dataset.load`."""

@@ -101,9 +101,14 @@ class ACAI(MatchedAutoencoder):
         "paper; checked with the cross-entropy on MNIST (500 steps, seed 0, validation split): "
         "MSE 0.0079 against ae's 0.0067, Laplacian energy of midpoints 0.76 of the data's "
         "against 0.41, critic's loss 0.041 where the best constant has 0.052",
+        low=0,
     )
     gamma: float = parameter(
-        0.2, "share of the image in its blend with the reconstruction, in [0, 1]", "paper"
+        0.2,
+        "share of the image in its blend with the reconstruction, in [0, 1]",
+        "paper",
+        low=0,
+        high=1,
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> ScoredBackbone:

@@ -9,17 +9,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from otbench.interface import Autoencoder, FitContext, ImageDataset, parameter
 from otbench.nn.backbone import Backbone, initialise
-from otbench.nn.checkpoint import load_settings, load_weights, save_module
 from otbench.nn.training import PEAK_RATE, Optimiser
-from otbench.plugins.parameters import from_json
 
 
 @dataclass
@@ -27,11 +24,19 @@ class BackboneAutoencoder(Autoencoder):
     """An autoencoder on the matched backbone whose code is the encoder's output."""
 
     rate: float = parameter(
-        PEAK_RATE, "Adam's rate: the peak of the cycle, or the constant", "swept at 500 steps"
+        PEAK_RATE,
+        "Adam's rate: the peak of the cycle, or the constant",
+        "swept at 500 steps",
+        above=0,
     )
-    schedule: str = parameter("one-cycle", "one-cycle or constant", "swept at 500 steps")
+    schedule: str = parameter(
+        "one-cycle",
+        "one-cycle or constant",
+        "swept at 500 steps",
+        choices=("one-cycle", "constant"),
+    )
     gain: float = parameter(
-        2.0, "start variance times (1 + 0.2^2) fan-in", "He et al. 2015; 1 is ACAI's"
+        2.0, "start variance times (1 + 0.2^2) fan-in", "He et al. 2015; 1 is ACAI's", above=0
     )
 
     def skip(self, data: ImageDataset) -> str | None:
@@ -45,10 +50,22 @@ class BackboneAutoencoder(Autoencoder):
     def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
         """Make the network, not yet started."""
 
+    def build(self) -> None:
+        """Make the network, not yet started."""
+        self.network_ = self.bare_network(self.image_shape_)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` returned, channels last as in training.
+
+        Convolutions round differently in another layout.
+        """
+        super().restore(state)
+        self.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
         """Start the network, run the training loop of the subclass, then freeze the network."""
         self.image_shape_ = data.image_shape
-        self.network_ = self.bare_network(data.image_shape)
+        self.build()
         self.place(self.network_, ctx, "init")
         self.train_network(data, ctx)
         self.network_.requires_grad_(False).eval()
@@ -74,25 +91,6 @@ class BackboneAutoencoder(Autoencoder):
         """Map codes (n, d) to images (n, c, h, w) in [0, 1]."""
         return self.network_.decode(z)
 
-    def save(self, folder: Path) -> None:
-        """Write the network and the parameters."""
-        save_module(
-            folder, self.network_, parameters=self.parameters(), image_shape=self.image_shape_
-        )
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote."""
-        settings = load_settings(folder)
-        method = cls(**from_json(settings["parameters"]))
-        method.image_shape_ = tuple(settings["image_shape"])
-        method.network_ = method.bare_network(method.image_shape_)
-        load_weights(folder, method.network_, device)
-        # convolutions round differently in another layout, and codes are to be identical
-        method.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        method.network_.requires_grad_(False).eval()
-        return method
-
 
 @dataclass
 class MatchedAutoencoder(BackboneAutoencoder):
@@ -102,6 +100,7 @@ class MatchedAutoencoder(BackboneAutoencoder):
         "bernoulli",
         "bernoulli (summed cross-entropy) or gaussian (mean squared error on [-1, 1])",
         "Feng & Strohmer 2024, section 7.1; gaussian is ACAI's",
+        choices=("bernoulli", "gaussian"),
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:

@@ -95,10 +95,11 @@ class NOTAE(RandomAutoencoder):
         "l2 or l1, a mean over pixels and colours, or perceptual, l2 between shallow features of "
         "AlexNet (asset lpips-alex)",
         "Lagutin 2022; its features are VGG11's",
+        choices=COSTS,
     )
-    inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1", SWEEP)
+    inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1", SWEEP, low=1)
     potential_rate: float = parameter(
-        3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP
+        3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP, above=0
     )
     squash: bool = parameter(
         True, "bound the decoder's output; false: linear", "LeCun et al. 1998; the release: false"
@@ -112,26 +113,28 @@ class NOTAE(RandomAutoencoder):
         "Lagutin 2022",
     )
     latent: int = parameter(
-        16, "channels of the code, on a grid of h/8 x w/8; 4 gives 64 numbers at 32x32", "ACAI"
+        16,
+        "channels of the code, on a grid of h/8 x w/8; 4 gives 64 numbers at 32x32",
+        "ACAI",
+        low=1,
     )
     clip: float = parameter(
-        10.0, "largest norm of each gradient, T's and the potential's; 0: no clipping", "release"
+        10.0,
+        "largest norm of each gradient, T's and the potential's; 0: no clipping",
+        "release",
+        low=0,
     )
     warmup: float = parameter(
         0.25,
         "share of the potential's steps over which gamma rises from 0, in [0, 1]",
         "Korotin et al. 2022: 25,000 of 100,000",
+        low=0,
+        high=1,
     )
 
-    def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the parameters."""
-        if self.cost not in COSTS:
-            yield f"cost must be one of {', '.join(COSTS)}, got {self.cost!r}"
-        for name in ("inner_steps", "latent"):
-            if getattr(self, name) < 1:
-                yield f"{name} must be at least 1, got {getattr(self, name)}"
-        if self.clip < 0:
-            yield f"clip must be positive, or 0 for none, got {self.clip}"
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
+        yield from super().conflicts()
         if self.freeze_potential and not self.potential:
             yield "freeze_potential=true keeps a potential, and potential=false has none"
         if self.gamma > 0 and self.cost not in QUADRATIC:
@@ -141,9 +144,6 @@ class NOTAE(RandomAutoencoder):
                 "gamma above 1 rewards noise without bound: gamma must be at most 1, or the map "
                 f"bounded by squash=true; got {self.gamma}"
             )
-        if not 0 <= self.warmup <= 1:
-            yield f"warmup is a share, in [0, 1], got {self.warmup}"
-        yield from super().faults()
 
     def skip(self, data: ImageDataset) -> str | None:
         """Refuse images that the backbone or, for the perceptual cost, AlexNet cannot read."""
@@ -183,9 +183,9 @@ class NOTAE(RandomAutoencoder):
         """Return L_T for images x in [0, 1] and k draws of z for each, (n, k, noise_size)."""
         y = self.transport(x, noise)
         if noise is None:
-            cost, variance = self.cost_.strong(2 * x - 1, y).mean(), None
+            cost, variance = self._cost.strong(2 * x - 1, y).mean(), None
         else:
-            cost = self.cost_.weak(2 * x - 1, y, gamma).mean()
+            cost = self._cost.weak(2 * x - 1, y, gamma).mean()
             variance = mean_variance(y.detach()).mean()
             y = y.flatten(0, 1)
         if not self.potential:
@@ -245,7 +245,7 @@ class NOTAE(RandomAutoencoder):
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
         """Alternate ``inner_steps`` updates of T with one of the potential."""
         network = self.network_
-        self.cost_ = Cost(self.cost, ctx.device)
+        self._cost = Cost(self.cost, ctx.device)
         network.draw_bank(ctx.generator("decode-noise", ctx.device), self.noise_scale)
         optimiser = Optimiser(
             network.autoencoder_parameters(),

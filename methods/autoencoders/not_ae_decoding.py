@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import parameter
 from otbench_methods.autoencoders.base import BackboneAutoencoder
 from otbench_methods.autoencoders.not_ae_network import BANK
@@ -29,45 +28,40 @@ class RandomAutoencoder(BackboneAutoencoder):
         "of the weak cost, with noise in the decoder; 0: strong cost, no noise. Above 1 only with "
         "squash=true",
         "Lagutin 2022 (all runs); Korotin et al. 2022 have 2/3 for images",
+        low=0,
     )
-    noise_size: int = parameter(16, "numbers in the noise z, where gamma > 0", "chosen here")
+    noise_size: int = parameter(16, "numbers in the noise z, where gamma > 0", "chosen here", low=1)
     noise_scale: float = parameter(
-        1.0, "standard deviation of z", "Korotin et al. 2023 (kernel costs); 0.1 in the first paper"
+        1.0,
+        "standard deviation of z",
+        "Korotin et al. 2023 (kernel costs); 0.1 in the first paper",
+        above=0,
     )
     noise_count: int = parameter(
         4,
         "K: draws of z for each image in a step of T, >= 2",
         "Korotin et al. 2022, in the plane; 8 for images",
+        low=1,
     )
     decode_mode: str = parameter(
         "mean",
         "what decode returns where gamma > 0: mean (over decode_draws fixed z), sample (one fixed "
         "z an image, one along a path), zero (z = 0)",
         "mean: the barycentric projection",
+        choices=MODES,
     )
-    decode_draws: int = parameter(16, f"draws of z in a mean, 1 to {BANK}", "chosen here")
+    decode_draws: int = parameter(
+        16, f"draws of z in a mean, 1 to {BANK}", "chosen here", low=1, high=BANK
+    )
 
-    def __post_init__(self) -> None:
-        for fault in self.faults():
-            raise UsageError(fault)
-
-    def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the parameters."""
-        if self.gamma < 0:
-            yield f"gamma must be at least 0, got {self.gamma}"
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
+        yield from super().conflicts()
         if self.gamma > 0 and self.noise_count < 2:
             yield (
                 "gamma > 0 needs the variance of several draws: noise_count must be at least 2, "
                 f"got {self.noise_count}"
             )
-        if self.noise_size < 1:
-            yield f"noise_size must be at least 1, got {self.noise_size}"
-        if self.noise_scale <= 0:
-            yield f"noise_scale must be positive, got {self.noise_scale}"
-        if self.decode_mode not in MODES:
-            yield f"decode_mode must be one of {', '.join(MODES)}, got {self.decode_mode!r}"
-        if not 1 <= self.decode_draws <= BANK:
-            yield f"decode_draws must be 1 to {BANK}, got {self.decode_draws}"
 
     @property
     def stochastic(self) -> bool:

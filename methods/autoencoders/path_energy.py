@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
 from otbench.nn.backbone import Backbone
 from otbench.ot.dynamic.path_energy import image_energy
@@ -49,14 +47,13 @@ class PathEnergyAE(MatchedAutoencoder):
     """Autoencoder whose decoded straight lines cost little kinetic energy."""
 
     alpha: float = parameter(
-        1.0,
-        "weight of the path energy, nats an image per squared pixel; at least 0",
-        SWEEP,
+        1.0, "weight of the path energy, nats an image per squared pixel; at least 0", SWEEP, low=0
     )
     beta: float = parameter(
         0.01,
         "weight of the mass term, nats an image per unit of mass (a white pixel); at least 0",
         SWEEP + "; 0.01 is the release's notebook (1e-5 on losses averaged over 32x32 pixels)",
+        low=0,
     )
     balanced: bool = parameter(
         False,
@@ -64,34 +61,53 @@ class PathEnergyAE(MatchedAutoencoder):
         "Feng & Strohmer 2024, section 7.3: MNIST is unbalanced",
     )
     tau: float = parameter(
-        10.0, "price of creating mass, in squared pixels; unused when balanced", "unpublished"
+        10.0,
+        "price of creating mass, in squared pixels; unused when balanced",
+        "unpublished",
+        above=0,
     )
     boundary: str = parameter(
-        "noflux", "noflux, open or periodic", "Feng & Strohmer 2024, section 7.1, there Dirichlet"
+        "noflux",
+        "noflux, open or periodic",
+        "Feng & Strohmer 2024, section 7.1, there Dirichlet",
+        choices=("noflux", "open", "periodic"),
     )
     averaging: str = parameter(
-        "mid", "density between two frames: mid (their mean) or left (the first)", "release"
+        "mid",
+        "density between two frames: mid (their mean) or left (the first)",
+        "release",
+        choices=("mid", "left"),
     )
     pairs: int = parameter(
-        4, "pairs of a batch whose path is weighed; at least 1", "the paper's 9, for time"
+        4, "pairs of a batch whose path is weighed; at least 1", "the paper's 9, for time", low=1
     )
-    intervals: int = parameter(10, "steps T of a path; at least 1", "paper: 10 to 30")
+    intervals: int = parameter(10, "steps T of a path; at least 1", "paper: 10 to 30", low=1)
     warmup: float = parameter(
-        0.5, "part of the budget over which alpha grows from 0, in [0, 1]", "calibration"
+        0.5,
+        "part of the budget over which alpha grows from 0, in [0, 1]",
+        "calibration",
+        low=0,
+        high=1,
     )
     floor: float = parameter(
         0.03,
         "density of the background, positive; a low one makes the decoder draw haze to carry mass",
         SWEEP + "; the paper has 1e-5, the release 1e-2",
+        above=0,
     )
     grid: int = parameter(
         0,
         "side in pixels that larger frames are averaged down to before their energy is taken; 0 "
         "leaves them as they are",
         "the paper takes all energies at 32x32, section 7.1",
+        low=0,
     )
-    stem: int = parameter(1, "side of the first kernel: 1 or 3", "ACAI; 3 in the release")
-    widening: int = parameter(1, "factor on the channels before the code", "ACAI; 2 in the release")
+    stem: int = parameter(
+        1, "side of the first kernel: 1 or 3", "ACAI; 3 in the release", choices=(1, 3)
+    )
+    widening: int = parameter(
+        1, "factor on the channels before the code", "ACAI; 2 in the release", low=1
+    )
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Path-energy autoencoder (dynamic optimal transport)",
@@ -132,29 +148,6 @@ class PathEnergyAE(MatchedAutoencoder):
         paper=PaperSettings(RELEASE, steps=1645, batch_size=256),
         relative_cost=1.3,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        for field, low in (("alpha", 0), ("beta", 0), ("pairs", 1), ("intervals", 1)):
-            if not getattr(self, field) >= low:
-                raise UsageError(
-                    f"path-energy: {field} must be at least {low}, got {getattr(self, field)}"
-                )
-        if self.grid < 0:
-            raise UsageError(f"path-energy: grid must be at least 0, got {self.grid}")
-        for field in ("tau", "floor"):
-            if not 0 < getattr(self, field) < math.inf:
-                raise UsageError(
-                    f"path-energy: {field} must be positive and finite, got {getattr(self, field)}"
-                )
-        if not 0 <= self.warmup <= 1:
-            raise UsageError(f"path-energy: warmup must be in [0, 1], got {self.warmup}")
-        if self.boundary not in ("noflux", "open", "periodic"):
-            raise UsageError(
-                f"path-energy: boundary must be noflux, open or periodic, got {self.boundary!r}"
-            )
-        if self.averaging not in ("mid", "left"):
-            raise UsageError(f"path-energy: averaging must be mid or left, got {self.averaging!r}")
 
     def skip(self, data: ImageDataset) -> str | None:
         """Refuse walls or sides that do not fit the energy's grid."""

@@ -90,7 +90,10 @@ class VAE(MatchedAutoencoder):
     )
 
     beta: float = parameter(
-        1.0, "weight of the KL term, >= 0; 1 is the evidence lower bound", "Kingma & Welling 2014"
+        1.0,
+        "weight of the KL term, >= 0; 1 is the evidence lower bound",
+        "Kingma & Welling 2014",
+        low=0,
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> VariationalBackbone:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,37 +34,55 @@ class W2ICNN(AE):
     """The plain autoencoder, then a Wasserstein-2 map from the law of its codes to N(0, I)."""
 
     hidden: tuple[int, ...] = parameter(
-        (512,), "units of each layer of the convex potential", "for codes of 256 numbers"
+        (512,),
+        "units of each layer of the convex potential",
+        "for codes of 256 numbers",
+        low=1,
+        nonempty=True,
     )
     amortizer_hidden: tuple[int, ...] = parameter(
-        (256,), "units of each layer of the amortizer's residual network", "as wide as the code"
+        (256,),
+        "units of each layer of the amortizer's residual network",
+        "as wide as the code",
+        low=1,
+        nonempty=True,
     )
     map_batch: int = parameter(
-        256, "codes, and Gaussian points, in one update of the map", "small batches won at n <= 64"
+        256,
+        "codes, and Gaussian points, in one update of the map",
+        "small batches won at n <= 64",
+        low=1,
     )
     map_rate: float = parameter(
         1e-2,
         "Adam's rate of vectors at the start of the cosine, a tenth of it for matrices",
         "0.002 to 0.03 tried on MNIST codes at 500 steps; one rate for both, or Muon, is worse",
+        above=0,
     )
     averaging: float = parameter(
-        0.98, "decay of the running average of the weights, which is the map", "chosen here"
+        0.98,
+        "decay of the running average of the weights, which is the map",
+        "chosen here",
+        low=0,
+        below=1,
     )
     training_tolerance: float = parameter(
         0.1,
         "residual, largest entry, at which the conjugate solver of a training step stops",
         "Amos 2023, solver lbfgs of the release",
+        above=0,
     )
     training_iterations: int = parameter(
-        10, "steps of the conjugate solver in a training step, at most", "100 in the release"
+        10, "steps of the conjugate solver in a training step, at most", "100 in the release", low=1
     )
     tolerance: float = parameter(
         1e-3,
         "residual, largest entry, at which decoding stops solving for the inverse map",
         "Amos 2023, solver lbfgs_high_precision of the release",
+        above=0,
     )
     iterations: int = parameter(
-        100, "steps of the conjugate solver in decoding, at most", "Amos 2023, release"
+        100, "steps of the conjugate solver in decoding, at most", "Amos 2023, release", low=1
     )
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -129,8 +147,10 @@ class W2ICNN(AE):
         except FloatingPointError as error:
             raise Diverged(str(error)) from error
 
-    def _map(self, codes: Tensor | None = None, file: Path | None = None) -> BalancedMap:
-        """Make the map for codes, or read it."""
+    def _map(
+        self, codes: Tensor | None = None, arrays: dict[str, np.ndarray] | None = None
+    ) -> BalancedMap:
+        """Make the map for codes, or from its saved arrays."""
         from otbench.ot.gaussian import BalancedCoordinates
         from otbench.ot.w2.balanced_map import BalancedMap
         from otbench.ot.w2.conjugate import Solver
@@ -141,8 +161,8 @@ class W2ICNN(AE):
             Solver("lbfgs", self.training_tolerance, self.training_iterations),
             Solver("lbfgs", self.tolerance, self.iterations),
         )
-        if file is not None:
-            return BalancedMap.load(file, *rest)
+        if arrays is not None:
+            return BalancedMap.of_arrays(arrays, *rest)
         assert codes is not None
         return BalancedMap(BalancedCoordinates.of(codes.numpy(force=True)), *rest)
 
@@ -172,14 +192,20 @@ class W2ICNN(AE):
         )
         return self.decode(noise.to(device))
 
-    def save(self, folder: Path) -> None:
-        """Write the network, the parameters and the map."""
-        super().save(folder)
-        self.map_.save(folder / MAP)
+    def state(self) -> dict[str, Any]:
+        """Return the network, the shape of the images and the arrays of the map."""
+        kept = self.map_
+        del self.map_
+        try:
+            state = super().state()
+        finally:
+            self.map_ = kept
+        arrays = {f"map.{name}": torch.from_numpy(a) for name, a in kept.arrays().items()}
+        return state | arrays
 
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote."""
-        method = super().load(folder, device)
-        method.map_ = method._map(file=folder / MAP)
-        return method
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` returned."""
+        arrays = {n: v for n, v in state.items() if n.startswith("map.")}
+        super().restore({n: v for n, v in state.items() if n not in arrays})
+        plain = {n.removeprefix("map."): v.numpy(force=True) for n, v in arrays.items()}
+        self.map_ = self._map(arrays=plain)

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, ImageDataset, Interpolator, parameter
-from otbench.nn.checkpoint import SETTINGS
 from otbench.ot.discrete.displacement import Array, colours_apart
-
-
-def check_threshold(threshold: float, method: str) -> None:
-    """Raise UsageError unless the threshold is in [0, 1)."""
-    if not 0 <= threshold < 1:
-        raise UsageError(f"{method}: threshold must be in [0, 1), got {threshold}")
 
 
 def drawn_colours(
@@ -35,7 +24,11 @@ def drawn_colours(
 def mass_threshold() -> float:
     """Declare the parameter that tells foreground from background."""
     level: float = parameter(
-        1e-3, "pixels at most this bright carry no mass, in [0, 1)", "below one 8-bit gray level"
+        1e-3,
+        "pixels at most this bright carry no mass",
+        "below one 8-bit gray level",
+        low=0,
+        below=1,
     )
     return level
 
@@ -46,6 +39,7 @@ def most_images() -> int:
         100,
         "skip a data set of more test images than this, whose pairs would take long; at least 2",
         "a pair takes about a second, a data set is scored on over a thousand",
+        low=2,
     )
     return number
 
@@ -66,16 +60,6 @@ class UnlearnedInterpolator(Interpolator):
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
         """Do nothing: there is nothing to learn."""
-
-    def save(self, folder: Path) -> None:
-        """Write the parameters as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / SETTINGS).write_text(json.dumps({"parameters": self.parameters()}, indent=1))
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back the parameters; images stay on the device they come on."""
-        return cls(**json.loads((folder / SETTINGS).read_text())["parameters"])
 
 
 @dataclass

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
-from otbench.errors import UsageError
 from otbench.interface import MethodCard, parameter
 from otbench_methods.interpolators.base import (
     Array,
     BarycenterInterpolator,
-    check_threshold,
     mass_threshold,
 )
 
@@ -24,6 +22,7 @@ class ConvBarycenter(BarycenterInterpolator):
         0.004,
         "entropic regularisation, positive; each side of the image has length 1",
         "POT's example of convolutional barycentres",
+        above=0,
     )
     debiased: bool = parameter(
         False, "take the blur of the entropy away (Janati et al. 2020)", "Solomon et al. 2015"
@@ -48,12 +47,6 @@ class ConvBarycenter(BarycenterInterpolator):
         ),
         relative_cost=4.0,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_threshold(self.threshold, "conv-barycenter")
-        if not self.reg > 0:
-            raise UsageError(f"conv-barycenter: reg must be positive, got {self.reg}")
 
     def average(self, images: Array, weights: Array) -> Array:
         """Average gray images (m, h, w) by weights (m,)."""

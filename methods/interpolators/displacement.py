@@ -11,7 +11,6 @@ from otbench.interface import MethodCard
 from otbench.ot.discrete.displacement import displacement_path
 from otbench_methods.interpolators.base import (
     UnlearnedInterpolator,
-    check_threshold,
     drawn_colours,
     mass_threshold,
 )
@@ -39,10 +38,6 @@ class Displacement(UnlearnedInterpolator):
         ),
         relative_cost=0.05,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_threshold(self.threshold, "displacement")
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
         """Move the mass of (n, c, h, w) to (n, c, h, w), seen at times (k,): (n, k, c, h, w).

@@ -10,7 +10,6 @@ from otbench.interface import ImageDataset, MethodCard, parameter
 from otbench_methods.interpolators.base import (
     Array,
     BarycenterInterpolator,
-    check_threshold,
     mass_threshold,
     most_images,
     too_many,
@@ -29,6 +28,7 @@ class MultiMarginalOT(BarycenterInterpolator):
         16 * 16,
         "skip scenes with corners to average whose images have more pixels than this",
         "a barycentre of four images of 16x16 takes seconds, of 32x32 a minute",
+        low=1,
     )
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -52,10 +52,6 @@ class MultiMarginalOT(BarycenterInterpolator):
         ),
         relative_cost=0.5,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_threshold(self.threshold, "mmot")
 
     def skip(self, data: ImageDataset) -> str | None:
         """Refuse images above 64x64 pixels, larger corners, more than ``most_images`` images."""

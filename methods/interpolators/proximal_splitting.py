@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, ImageDataset, MethodCard, parameter
-from otbench.nn.checkpoint import WEIGHTS
-from otbench.ot.dynamic.proximal import check_options, dynamic_transport
+from otbench.ot.dynamic.proximal import dynamic_transport
 from otbench_methods.interpolators.base import (
     UnlearnedInterpolator,
-    check_threshold,
     mass_threshold,
     most_images,
     too_many,
@@ -28,18 +23,26 @@ class ProximalSplitting(UnlearnedInterpolator):
     """The path of least kinetic energy between two images, around the walls of the data set."""
 
     algorithm: str = parameter(
-        "admm", "dr (Douglas-Rachford), admm (on the dual), pd (primal-dual)", "quickest here"
+        "admm",
+        "dr (Douglas-Rachford), admm (on the dual), pd (primal-dual)",
+        "quickest here",
+        choices=("dr", "admm", "pd"),
     )
-    intervals: int = parameter(20, "time steps of the solver's grid, at least 1", "chosen here")
-    iterations: int = parameter(250, "at most so many", "energy within one per cent on a maze")
+    intervals: int = parameter(
+        20, "time steps of the solver's grid, at least 1", "chosen here", low=1
+    )
+    iterations: int = parameter(
+        250, "at most so many", "energy within one per cent on a maze", low=1
+    )
     step: float = parameter(
         0.2,
         "of the proximal map, positive, in units of the greatest density over the typical speed "
         "(pixels an interval) squared",
         "0.03 to 3 tried on translations, 0.01 to 0.3 on a maze",
+        above=0,
     )
     tolerance: float = parameter(
-        5e-4, "stop when residual and change are below, relative", "chosen here"
+        5e-4, "stop when residual and change are below, relative", "chosen here", above=0
     )
     balanced: bool = parameter(
         True, "whether mass is only moved; images are then normalised to one mass", "the problem"
@@ -48,6 +51,7 @@ class ProximalSplitting(UnlearnedInterpolator):
         100.0,
         "unbalanced: price of creating and removing mass, in squared pixels, positive",
         "mass moves ten pixels for the price of being made anew, roughly",
+        above=0,
     )
     threshold: float = mass_threshold()
     most_images: int = most_images()
@@ -77,22 +81,7 @@ class ProximalSplitting(UnlearnedInterpolator):
     )
 
     obstacles_: ClassVar[Tensor | None] = None
-    """Walls of the data set; None where there are none (then no instance has its own)."""
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_threshold(self.threshold, "proximal-splitting")
-        try:
-            check_options(
-                self.intervals,
-                self.algorithm,
-                self.iterations,
-                self.step,
-                tolerance=self.tolerance,
-                tau=self.tau,
-            )
-        except ValueError as error:
-            raise UsageError(f"proximal-splitting: {error}") from error
+    """Walls of the data set that ``fit`` was given; True where no mass may be."""
 
     def skip(self, data: ImageDataset) -> str | None:
         """Refuse data sets of more than ``most_images`` test images."""
@@ -100,27 +89,7 @@ class ProximalSplitting(UnlearnedInterpolator):
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
         """Remember the walls of the data set; there is nothing else to learn."""
-        self._remember(data.obstacles)
-
-    def _remember(self, obstacles: Tensor | None) -> None:
-        vars(self).pop("obstacles_", None)
-        if obstacles is not None:
-            vars(self)["obstacles_"] = obstacles
-
-    def save(self, folder: Path) -> None:
-        """Write the parameters as JSON and the walls, if any, as safetensors."""
-        super().save(folder)
-        (folder / WEIGHTS).unlink(missing_ok=True)
-        if self.obstacles_ is not None:
-            save_file({"obstacles": self.obstacles_.cpu().contiguous()}, folder / WEIGHTS)
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back parameters and walls; images stay on the device they come on."""
-        method = super().load(folder, device)
-        if (folder / WEIGHTS).exists():
-            method._remember(load_file(folder / WEIGHTS)["obstacles"].to(device))
-        return method
+        vars(self)["obstacles_"] = data.obstacles
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
         """Find the cheapest paths from (n, c, h, w) to (n, c, h, w), seen at times (k,).

@@ -8,12 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import ImageDataset, MethodCard, parameter
 from otbench.ot.discrete.displacement import displacement_path
 from otbench_methods.interpolators.base import (
     UnlearnedInterpolator,
-    check_threshold,
     drawn_colours,
     mass_threshold,
     most_images,
@@ -26,7 +24,10 @@ class Sinkhorn(UnlearnedInterpolator):
     """McCann's interpolation with the entropic plan in place of the exact one."""
 
     epsilon: float = parameter(
-        1.0, "entropic regularisation, in squared pixels, positive", "blurs by under a pixel"
+        1.0,
+        "entropic regularisation, in squared pixels, positive",
+        "blurs by under a pixel",
+        above=0,
     )
     threshold: float = mass_threshold()
     most_images: int = most_images()
@@ -47,12 +48,6 @@ class Sinkhorn(UnlearnedInterpolator):
         ),
         relative_cost=0.3,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        check_threshold(self.threshold, "sinkhorn")
-        if not self.epsilon > 0:
-            raise UsageError(f"sinkhorn: epsilon must be positive, got {self.epsilon}")
 
     def skip(self, data: ImageDataset) -> str | None:
         """Refuse data sets of more than ``most_images`` test images."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from otbench.interface import FitContext, MeasurePair, TransportMap
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
 from otbench_methods.sampled_maps.base import draw_both
 
 POOL = 2**17
@@ -22,40 +21,34 @@ START_SAMPLE = 2**14
 
 
 class JaxMap(TransportMap):
-    """A map whose trained part is ``map_``, with ``save(file)`` and ``dimension``."""
+    """A map whose trained part is ``map_``, with ``arrays()`` and ``dimension``."""
 
     map_: Any
 
-    def _settings(self) -> dict[str, Any]:
-        """Return what `_restore` needs beside the weights, for JSON."""
-        return {"dimension": self.map_.dimension}
-
     @abstractmethod
-    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
-        """Set ``map_`` from the file of weights and from what `_settings` gave."""
-
-    def save(self, folder: Path) -> None:
-        """Write the weights as safetensors, the parameters and settings as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.map_.save(folder / WEIGHTS)
-        settings = self._settings() | {"parameters": self.parameters()}
-        (folder / SETTINGS).write_text(json.dumps(settings, indent=1))
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote; points come back on the device that they came on.
+    def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
+        """Return ``map_`` for points of a dimension from its saved arrays.
 
         Raises
         ------
         ValueError
-            If the weights are not those of the networks that the parameters describe.
+            If the arrays are not those of the networks that the parameters describe.
         """
-        from otbench.plugins.parameters import from_json
 
-        settings = load_settings(folder)
-        method = cls(**from_json(settings["parameters"]))
-        method._restore(folder / WEIGHTS, settings)
-        return method
+    def state(self) -> dict[str, Any]:
+        """Return the arrays of the map, its dimension, and what else is plain."""
+        plain = {name: value for name, value in vars(self).items() if name.endswith("_")}
+        del plain["map_"]
+        arrays = {name: torch.from_numpy(value) for name, value in self.map_.arrays().items()}
+        return plain | arrays | {"dimension": self.map_.dimension}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` returned; points come back on the device they come on."""
+        arrays = {n: v.numpy(force=True) for n, v in state.items() if isinstance(v, Tensor)}
+        plain = {name: value for name, value in state.items() if name not in arrays}
+        dimension = plain.pop("dimension")
+        vars(self).update(plain)
+        self.map_ = self.read(arrays, dimension)
 
 
 def batch_samplers(

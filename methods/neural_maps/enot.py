@@ -21,12 +21,17 @@ class ENOT(PotentialMap):
     """Two potentials that an expectile loss makes conjugate, without solving for conjugates."""
 
     tau: float = parameter(
-        1.0, "expectile, in (0, 1]; 1 penalises violated pairs only", "the authors' 64-D script"
+        1.0,
+        "expectile, in (0, 1]; 1 penalises violated pairs only",
+        "the authors' 64-D script",
+        above=0,
+        high=1,
     )
     weight: float = parameter(
         0.5,
         "lambda, weight of the expectile loss, >= 0",
         "the authors' 64-D script; 2 is no better",
+        low=0,
     )
 
     card: ClassVar[MethodCard] = MethodCard(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 from otbench_methods.neural_maps.ott_neural import (
     OTTNeuralMap,
@@ -34,12 +33,16 @@ class MapParameters(NamedTuple):
 class MongeGap(OTTNeuralMap):
     """`MongeGapEstimator` of OTT-JAX 0.6: a perceptron from x to x + its output."""
 
-    strength: float = parameter(1.0, "weight of the Monge gap, >= 0", "Uscidda & Cuturi 2023")
-    fitting_epsilon: float = parameter(
-        0.1, "entropy's weight in the divergence from the target, squared length, > 0"
+    strength: float = parameter(
+        1.0, "weight of the Monge gap, >= 0", "Uscidda & Cuturi 2023", low=0
     )
-    gap_epsilon: float = parameter(0.1, "entropy's weight in the Monge gap, squared length, > 0")
-    sinkhorn_iterations: int = parameter(200, "of each of the plans, at most, >= 1")
+    fitting_epsilon: float = parameter(
+        0.1, "entropy's weight in the divergence from the target, squared length, > 0", above=0
+    )
+    gap_epsilon: float = parameter(
+        0.1, "entropy's weight in the Monge gap, squared length, > 0", above=0
+    )
+    sinkhorn_iterations: int = parameter(200, "of each of the plans, at most, >= 1", low=1)
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Map by the Monge gap, OTT-JAX's MongeGapEstimator",
@@ -53,15 +56,6 @@ class MongeGap(OTTNeuralMap):
         deviations=("the epsilons are absolute, of laws with about unit variance a coordinate",),
         relative_cost=3.0,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        super().__post_init__()
-        name = type(self).__name__
-        if self.strength < 0 or self.sinkhorn_iterations < 1:
-            raise UsageError(f"{name}: strength must be >= 0 and sinkhorn_iterations >= 1")
-        if not min(self.fitting_epsilon, self.gap_epsilon) > 0:
-            raise UsageError(f"{name}: fitting_epsilon and gap_epsilon must be > 0")
 
     def _modules(self, dimension: int) -> tuple[Any, ...]:
         potentials = import_neural("networks.potentials")

@@ -10,15 +10,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import StochasticMap, parameter
 from otbench.ot.neural.costs import COSTS, WEAK, check_cost
 
 COLLAPSED = 0.5
 """Spread of the pushed points over the target's, below which a map has collapsed."""
 
-UNGUIDED_SEED, MEAN_SEED = 20_220_112, 20_220_114
-"""Of the noise where no generator is given, and of the mean map."""
+UNGUIDED_SEED = 20_220_112
+"""Of the noise where no generator is given."""
 
 PAPER = "Korotin et al. 2022, toy notebooks of the release"
 
@@ -32,62 +31,59 @@ class NeuralOT(StochasticMap):
         "weak (quadratic, with gamma), l2 (half the squared distance), l1 (sum of the distances "
         "along the axes) or kernel (distance kernel, with gamma)",
         PAPER,
+        choices=tuple(COSTS),
     )
     gamma: float = parameter(
         1.0,
         "weight of the conditional variance of the costs weak and kernel, >= 0; above 1 a bound is "
         "needed",
         PAPER,
+        low=0,
     )
     noise_scale: float = parameter(
         1.0,
         "standard deviation of z, > 0",
         "Korotin et al. 2023 (kernel NOT): the conditional variance is learned sooner than at 0.1",
+        above=0,
     )
-    noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER)
-    inner_steps: int = parameter(10, "updates of T before each of f, >= 1", PAPER)
+    noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER, low=1)
+    inner_steps: int = parameter(10, "updates of T before each of f, >= 1", PAPER, low=1)
     annealing: float = parameter(
-        0.0, "share of the training, [0, 1], in which gamma rises linearly from 0", PAPER
+        0.0,
+        "share of the training, [0, 1], in which gamma rises linearly from 0",
+        PAPER,
+        low=0,
+        high=1,
     )
-    batch: int = parameter(64, "points of each side in one update; 0: the budget's", PAPER)
-    rate: float = parameter(1e-4, "Adam's for T, > 0", PAPER)
-    potential_rate: float = parameter(1e-4, "Adam's for f, > 0", PAPER)
+    batch: int = parameter(64, "points of each side in one update; 0: the budget's", PAPER, low=0)
+    rate: float = parameter(1e-4, "Adam's for T, > 0", PAPER, above=0)
+    potential_rate: float = parameter(1e-4, "Adam's for f, > 0", PAPER, above=0)
     halvings: tuple[float, ...] = parameter(
-        (0.5, 0.75), "shares of the training, (0, 1), at which both rates are halved"
+        (0.5, 0.75),
+        "shares of the training, (0, 1), at which both rates are halved",
+        above=0,
+        below=1,
     )
-    clip: float = parameter(0.0, "largest norm of a gradient; 0: any", PAPER)
-    r1: float = parameter(0.0, "weight of E|grad f(y)|^2 / 2 in the potential's loss, >= 0", PAPER)
+    clip: float = parameter(0.0, "largest norm of a gradient; 0: any", PAPER, low=0)
+    r1: float = parameter(
+        0.0, "weight of E|grad f(y)|^2 / 2 in the potential's loss, >= 0", PAPER, low=0
+    )
     averaging: float = parameter(
-        0.99, "decay, per step, of the running average of T's weights, which is the map; 0: last"
+        0.99,
+        "decay, per step, of the running average of T's weights, which is the map; 0: last",
+        low=0,
+        below=1,
     )
-    means: int = parameter(256, "draws of z that the mean map is over, >= 1", PAPER)
 
     costs: ClassVar[tuple[str, ...]] = tuple(COSTS)
 
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        for fault in self.faults():
-            raise UsageError(f"{type(self).__name__}: {fault}")
-
-    def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the parameters."""
-        if self.cost not in self.costs:
-            yield f"cost must be one of {', '.join(self.costs)}, got {self.cost!r}"
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
         if self.cost in COSTS:
             try:
                 check_cost(self.cost, self.gamma, self.noise_count, self.bounded)
             except ValueError as error:
                 yield str(error)
-        if min(self.batch, self.clip, self.r1) < 0:
-            yield "batch, clip and r1 must not be negative"
-        if not min(self.noise_scale, self.rate, self.potential_rate) > 0:
-            yield "noise_scale, rate and potential_rate must be positive"
-        if min(self.inner_steps, self.means) < 1:
-            yield "inner_steps and means must be at least 1"
-        if not all(0 < share < 1 for share in self.halvings):
-            yield f"halvings must be shares in (0, 1), got {self.halvings}"
-        if not (0 <= self.averaging < 1 and 0 <= self.annealing <= 1):
-            yield "averaging must lie in [0, 1) and annealing in [0, 1]"
 
     @property
     @abstractmethod
@@ -132,11 +128,6 @@ class NeuralOT(StochasticMap):
         z = self._noise(n, generator)
         moved = self.carried(x.repeat_interleave(n, dim=0), z.repeat(len(x), 1))
         return moved.unflatten(0, (len(x), n))
-
-    def push_mean(self, x: Tensor) -> Tensor:
-        """Carry points by the barycentric map, the mean over ``means`` draws of a fixed seed."""
-        generator = torch.Generator(x.device).manual_seed(MEAN_SEED)
-        return self.barycentric(x, self.means, generator)
 
     def cost_gamma(self) -> float | None:
         """Return gamma of the quadratic costs, 0 for the strong one."""

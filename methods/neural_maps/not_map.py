@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -43,28 +42,30 @@ class NOT(JaxMap, NeuralOT):
     """Neural optimal transport between points, by perceptrons."""
 
     noise_size: int = parameter(
-        0, "coordinates of z; 0: as many as the points have. l2 and l1 have no noise", PAPER
+        0, "coordinates of z; 0: as many as the points have. l2 and l1 have no noise", PAPER, low=0
     )
     hidden: tuple[int, ...] = parameter(
-        (100, 100, 100), "units of each hidden layer of T and of f", PAPER
+        (100, 100, 100), "units of each hidden layer of T and of f", PAPER, low=1, nonempty=True
     )
     residual: bool = parameter(True, "T = x + network, started near x; false: network alone")
     bound: float = parameter(
-        0.0, "b > 0: T = b tanh(T / b), in units of the target's spread; 0: none"
+        0.0, "b > 0: T = b tanh(T / b), in units of the target's spread; 0: none", low=0
     )
     normalise: bool = parameter(
         True,
         "train in units in which the target has mean 0 and mean variance 1: one shift and one "
         "scale for both laws, with which the problem stays the same",
     )
-    rate: float = parameter(3e-4, "Adam's for T, > 0", SWEEP)
-    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", SWEEP)
+    rate: float = parameter(3e-4, "Adam's for T, > 0", SWEEP, above=0)
+    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", SWEEP, above=0)
     averaging: float = parameter(
         0.99,
         "decay, per step, of the running average of T's weights, which is the map; 0: last",
         "plane:white-moons, 1500 steps, seed 0; UVP in percent, conditional variance over the "
         "plan's: 0.99: 0.8, 1.12; 0.999: 1.4, 0.76, as means of maps that use the noise in "
         "different ways use it less",
+        low=0,
+        below=1,
     )
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -103,14 +104,6 @@ class NOT(JaxMap, NeuralOT):
         ),
         relative_cost=4.0,
     )
-
-    def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the parameters."""
-        yield from super().faults()
-        if min(self.noise_size, self.bound) < 0:
-            yield "noise_size and bound must not be negative"
-        if min(self.hidden, default=0) < 1:
-            yield "hidden must name layers of at least one unit each"
 
     @property
     def bounded(self) -> bool:
@@ -206,14 +199,11 @@ class NOT(JaxMap, NeuralOT):
         """Return L_f of every step, (steps,), in the units that training took place in."""
         return torch.from_numpy(np.asarray(self.map_.losses, np.float32))
 
-    def _settings(self) -> dict[str, Any]:
-        return super()._settings() | {"status": self.status_}
-
-    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
+    def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
+        """Return the map from its saved arrays; see `JaxMap.read`."""
         from otbench.ot.neural.learned_map import LearnedMap
 
-        self.map_ = LearnedMap.load(weights, self._problem(settings["dimension"]))
-        self.status_ = settings["status"]
+        return LearnedMap.of_arrays(arrays, self._problem(dimension))
 
 
 def _scaled(sampler: Callable[[Any], Any], shift: np.ndarray, scale: float) -> Callable[[Any], Any]:

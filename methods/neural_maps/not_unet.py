@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +13,11 @@ from torch import Tensor, nn
 from otbench.assets import store
 from otbench.interface import Budget, FitContext, ImagePair, MethodCard, PaperSettings, parameter
 from otbench.nn.backbone import initialise
-from otbench.nn.checkpoint import load_settings, load_weights, save_module
 from otbench.nn.perceptual import ASSET, SMALLEST, load_taps
 from otbench.nn.semidual import check_potential, risen
 from otbench.nn.training import Optimiser
 from otbench.nn.translation import ResidualPotential, UNet
 from otbench.ot.neural.costs import COSTS, conditional_variance
-from otbench.plugins.parameters import from_json
 from otbench_methods.neural_maps.neural_ot import COLLAPSED, NeuralOT
 
 CHECK_EVERY = 10
@@ -76,8 +73,6 @@ class Networks(nn.Module):
     method : NOTUNet
     """
 
-    losses: Tensor
-
     def __init__(self, image_shape: tuple[int, int, int], method: NOTUNet) -> None:
         super().__init__()
         noise = method.noise_channels if method.noisy else 0
@@ -96,7 +91,6 @@ class Networks(nn.Module):
             method.potential_patch,
             method.potential_scaled,
         )
-        self.register_buffer("losses", torch.zeros(0))
 
     def follow(self, decay: float) -> None:
         """Move the average towards the map."""
@@ -114,31 +108,43 @@ class NOTUNet(NeuralOT):
         "l2, l1 or weak, as means over pixels and colours on [-1, 1]; kernel (distance kernel) or "
         "perceptual (squared difference of features of AlexNet, asset lpips-alex)",
         PAPER,
+        choices=(*COSTS, "perceptual"),
     )
-    gamma: float = parameter(0.66, "as of `not`", PAPER)
-    noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER)
-    noise_channels: int = parameter(8, "maps of noise beside the colours, >= 1; 1 in the paper")
+    gamma: float = parameter(0.66, "as of `not`", PAPER, low=0)
+    noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER, low=1)
+    noise_channels: int = parameter(
+        8, "maps of noise beside the colours, >= 1; 1 in the paper", low=1
+    )
     noise_field: bool = parameter(
         False,
         "noise differs from pixel to pixel (the paper); false: each map has one number, as in "
         "kernel NOT, whose noise comes in without a place",
         NOISE,
     )
-    inner_steps: int = parameter(2, "updates of T before each of f, >= 1", BALANCE)
+    inner_steps: int = parameter(2, "updates of T before each of f, >= 1", BALANCE, low=1)
     annealing: float = parameter(
-        0.25, "share of the training, [0, 1], in which gamma rises linearly from 0", PAPER
+        0.25,
+        "share of the training, [0, 1], in which gamma rises linearly from 0",
+        PAPER,
+        low=0,
+        high=1,
     )
-    width: int = parameter(16, "channels of the U-Net at full size, >= 1; 48 in the paper")
-    scales: int = parameter(2, "halvings in the U-Net, >= 1; 4 in the paper")
-    potential_width: int = parameter(32, "channels of the potential at full size; 64 in the paper")
-    potential_widest: int = parameter(128, "channels of the potential at most; 512 in the paper")
+    width: int = parameter(16, "channels of the U-Net at full size, >= 1; 48 in the paper", low=1)
+    scales: int = parameter(2, "halvings in the U-Net, >= 1; 4 in the paper", low=1)
+    potential_width: int = parameter(
+        32, "channels of the potential at full size; 64 in the paper", low=1
+    )
+    potential_widest: int = parameter(
+        128, "channels of the potential at most; 512 in the paper", low=1
+    )
     potential_blocks: int = parameter(
-        1, "residual blocks at each size of the potential, >= 1; 2 in the paper"
+        1, "residual blocks at each size of the potential, >= 1; 2 in the paper", low=1
     )
     potential_patch: int = parameter(
         2,
         "squares of so many pixels a side are one place to the potential, >= 1; 1 in the paper",
         SQUARES,
+        low=1,
     )
     potential_scaled: bool = parameter(
         True, "divide the potential by the root of the number of inputs; false in the paper", SCALED
@@ -149,24 +155,31 @@ class NOTUNet(NeuralOT):
     squash: bool = parameter(
         False, "bound T by 1.7159 tanh; false: only what is returned is cut to [0, 1]"
     )
-    batch: int = parameter(32, "images of each side in one update; 0: the budget's")
-    rate: float = parameter(1e-3, "Adam's for T, > 0", RATES)
-    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", RATES)
+    batch: int = parameter(32, "images of each side in one update; 0: the budget's", low=0)
+    rate: float = parameter(1e-3, "Adam's for T, > 0", RATES, above=0)
+    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", RATES, above=0)
     first_decay: float = parameter(
-        0.5, "Adam's first decay, of both, in [0, 1)", "0 does as well in 800 steps at 16x16"
+        0.5,
+        "Adam's first decay, of both, in [0, 1)",
+        "0 does as well in 800 steps at 16x16",
+        low=0,
+        below=1,
     )
-    clip: float = parameter(10.0, "largest norm of each gradient; 0: any")
+    clip: float = parameter(10.0, "largest norm of each gradient; 0: any", low=0)
     halvings: tuple[float, ...] = parameter(
         (0.25, 0.4, 0.55, 0.7, 0.85),
         "shares of the training, (0, 1), at which both rates are halved",
         LENGTH,
+        above=0,
+        below=1,
     )
     averaging: float = parameter(
         0.995,
         "decay, per step, of the running average of T's weights, which is the map; 0: last",
         LENGTH,
+        low=0,
+        below=1,
     )
-    means: int = parameter(16, "draws of z that the mean map is over, >= 1")
 
     runs_on: ClassVar[type] = ImagePair
     costs: ClassVar[tuple[str, ...]] = (*COSTS, "perceptual")
@@ -221,19 +234,6 @@ class NOTUNet(NeuralOT):
         relative_cost=30.0,
     )
 
-    def faults(self) -> Iterator[str]:
-        """Yield what is wrong with the parameters."""
-        yield from super().faults()
-        sizes = (
-            *("noise_channels", "width", "scales"),
-            *("potential_width", "potential_widest", "potential_blocks", "potential_patch"),
-        )
-        for name in sizes:
-            if getattr(self, name) < 1:
-                yield f"{name} must be at least 1, got {getattr(self, name)}"
-        if not 0 <= self.first_decay < 1:
-            yield f"first_decay must lie in [0, 1), got {self.first_decay}"
-
     @property
     def bounded(self) -> bool:
         """Whether the map's values are."""
@@ -252,9 +252,6 @@ class NOTUNet(NeuralOT):
         if self.cost == "perceptual" and (channels not in (1, 3) or min(sides) < SMALLEST):
             return f"AlexNet reads gray or RGB with sides from {SMALLEST}, got {size}"
         return None
-
-    def _place(self, device: str | torch.device) -> None:
-        self.network_.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def noise_dimension(self) -> int:
         """Return how many numbers z has; 0 without noise."""
@@ -296,7 +293,7 @@ class NOTUNet(NeuralOT):
 
     def _features(self, points: Tensor) -> Tensor:
         images = points.unflatten(1, self.image_shape_)
-        return self.taps_(images.contiguous(memory_format=torch.channels_last))
+        return self._taps(images.contiguous(memory_format=torch.channels_last))
 
     def map_loss(self, x: Tensor, z: Tensor, gamma: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Return L_T and its parts for flat images x (n, d) on [-1, 1] and noise (n k, noise)."""
@@ -331,14 +328,15 @@ class NOTUNet(NeuralOT):
         """
         self.image_shape_ = data.image_shape
         self.status_ = "ok"
-        self.network_ = Networks(data.image_shape, self)
+        self.losses_ = torch.zeros(0)
+        self.build()
         initialise(self.network_.map, ctx.generator("init"))
         initialise(self.network_.potential, ctx.generator("potential-init"))
         self.network_.map.damp()
         self.network_.average.load_state_dict(self.network_.map.state_dict())
-        self._place(ctx.device)
+        self.network_.to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.cost == "perceptual":
-            self.taps_ = load_taps(store.require(ASSET), ctx.device)
+            self._taps = load_taps(store.require(ASSET), ctx.device)
         source = self._batches(data.source, ctx, "source")
         target = self._batches(data.target, ctx, "target")
         self._train(source, target, ctx)
@@ -387,35 +385,20 @@ class NOTUNet(NeuralOT):
             ctx.progress(step, **parts, potential=plain, spread=spread)
             if (step + 1) % CHECK_EVERY == 0:
                 ctx.checkpoint(step + 1, self)
-        network.losses = torch.stack(losses) if losses else network.losses
+        self.losses_ = torch.stack(losses) if losses else self.losses_
 
     def potential_losses(self) -> Tensor:
         """Return L_f of every step, (steps,)."""
-        return self.network_.losses
+        return self.losses_
 
-    def save(self, folder: Path) -> None:
-        """Write the networks and the parameters."""
-        settings: dict[str, Any] = {
-            "parameters": self.parameters(),
-            "image_shape": self.image_shape_,
-            "steps": len(self.network_.losses),
-            "status": self.status_,
-        }
-        save_module(folder, self.network_, **settings)
+    def build(self) -> None:
+        """Make the networks, not yet started."""
+        self.network_ = Networks(self.image_shape_, self)
 
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote."""
-        settings = load_settings(folder)
-        method = cls(**from_json(settings["parameters"]))
-        method.image_shape_ = tuple(settings["image_shape"])
-        method.status_ = settings["status"]
-        method.network_ = Networks(method.image_shape_, method)
-        method.network_.losses = torch.zeros(settings["steps"])
-        load_weights(folder, method.network_, device)
-        method._place(device)
-        method.network_.requires_grad_(False)
-        return method
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` returned, channels last as in training."""
+        super().restore(state)
+        self.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _mean_distance(points: Tensor) -> float:

@@ -10,10 +10,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,7 +21,6 @@ from otbench.errors import UsageError
 from otbench.interface import Diverged, FitContext, MeasurePair, parameter
 from otbench.plugins.extras import missing_from
 from otbench_methods.neural_maps.base import JaxMap, batch_samplers
-from otbench_methods.sampled_maps.base import check_choice
 
 if TYPE_CHECKING:
     from otbench.ot.w2.learned_map import View
@@ -129,33 +128,37 @@ class OTTNeuralMap(JaxMap):
     """A map trained by an estimator of `ott.neural`, whose loop is steered from outside."""
 
     hidden: tuple[int, ...] = parameter(
-        (64, 64, 64), "units of each hidden layer", "as the suite's own potentials"
+        (64, 64, 64),
+        "units of each hidden layer",
+        "as the suite's own potentials",
+        low=1,
+        nonempty=True,
     )
     activation: str = parameter(
         "elu",
         "elu, softplus or own (ReLU in OTT's ICNN, leaky ReLU in its PotentialMLP)",
         "OTT-JAX's own make the gradient of a potential jump",
+        choices=ACTIVATIONS,
     )
     batch: int = parameter(
-        256, "points of each side in one update; 0: the budget's", "as the suite's own potentials"
+        256,
+        "points of each side in one update; 0: the budget's",
+        "as the suite's own potentials",
+        low=0,
     )
     updates: int = parameter(
         500,
         "updates at most; 0: the budget's",
         "one takes many times as long as one of w2-amortized; presets stay in minutes",
+        low=0,
     )
-    rate: float = parameter(3e-3, "highest learning rate, > 0", "good at n = 4 in 400 updates")
-    last_rate: float = parameter(0.01, "rate at the end of the cosine, a share of the highest")
-    decays: tuple[float, float] = parameter((0.9, 0.99), "Adam's decays")
-
-    def __post_init__(self) -> None:
-        """Check what all share."""
-        name = type(self).__name__
-        check_choice(name, "activation", self.activation, ACTIVATIONS)
-        if not self.hidden or min(self.hidden) < 1:
-            raise UsageError(f"{name}: hidden must name layers of at least one unit each")
-        if min(self.batch, self.updates) < 0 or not self.rate > 0:
-            raise UsageError(f"{name}: batch and updates must be >= 0 and rate > 0")
+    rate: float = parameter(
+        3e-3, "highest learning rate, > 0", "good at n = 4 in 400 updates", above=0
+    )
+    last_rate: float = parameter(
+        0.01, "rate at the end of the cosine, a share of the highest", low=0, high=1
+    )
+    decays: tuple[float, float] = parameter((0.9, 0.99), "Adam's decays", low=0, below=1)
 
     def skip(self, data: MeasurePair) -> str | None:
         """Ask for the optional dependencies."""
@@ -228,11 +231,12 @@ class OTTNeuralMap(JaxMap):
         view = self._view(tuple(as_network(module, dimension) for module in modules))
         return LearnedMap(view, parameters(view), Solver("lbfgs", TOLERANCE, ITERATIONS))
 
-    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
-        from otbench.ot.w2.learned_map import read_parameters
+    def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
+        """Return the map from its saved arrays; see `JaxMap.read`."""
+        from otbench.ot.w2.learned_map import checked
 
-        n = settings["dimension"]
-        self.map_ = self._read(self._modules(n), n, lambda view: read_parameters(weights, view))
+        modules = self._modules(dimension)
+        return self._read(modules, dimension, lambda view: checked(arrays, view))
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Carry source points to the target, (n, d) to (n, d), on their device."""

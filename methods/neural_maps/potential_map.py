@@ -5,9 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from otbench_methods.neural_maps.base import (
     JaxMap,
     batch_samplers,
 )
-from otbench_methods.sampled_maps.base import check_choice, draw_both
+from otbench_methods.sampled_maps.base import draw_both
 
 if TYPE_CHECKING:
     from otbench.ot.w2.conjugate import Solver
@@ -55,6 +55,7 @@ class PotentialMap(JaxMap):
         "form of the potentials: quadratic (|x|^2 / 2 + MLP whose last layer starts at 0), mlp or "
         "icnn (Amos 2023, appendices B.4 and B.3), conv (Amos 2023, release; points are images)",
         "the fast form: no identity to learn first",
+        choices=POTENTIALS,
     )
     hidden: tuple[int, ...] = parameter(
         (),
@@ -62,21 +63,25 @@ class PotentialMap(JaxMap):
         "dimensions and 128s above, for mlp and icnn the paper's 2b, 2b, b with "
         "b = max(n, 32), for conv 128, 128, 256, 512, 1024 channels",
         "best of a few at equal time on one core, n = 4, 16, 64",
+        low=1,
     )
     start: str = parameter(
         "plain",
         "plain, or bures: the icnn starts at the closed-form map between the Gaussian fits",
         "the paper's networks; bures after OTT-JAX",
+        choices=STARTS,
     )
     batch: int = parameter(
         128,
         "points of each side in one update; 0: the budget's",
         "at equal time better than 256 at n = 16 and 64, and than 1024",
+        low=0,
     )
     optimiser: str = parameter(
         "muon",
         "muon (matrices by orthogonalised momentum, vectors by Adam) or adam (AdamW)",
         "at n = 16 muon is in 40 s where adam is in 180 s",
+        choices=OPTIMISERS,
     )
     rate: float = parameter(
         0.0,
@@ -84,53 +89,57 @@ class PotentialMap(JaxMap):
         "dimensions; for conv 1e-4",
         "muon: 0.005 to 0.02 tried at n = 16 and 64; adam: 0.005 best or near it at n = 4 and 16, "
         "at n = 64 0.0015 is stable, 0.003 is not; conv as in the release",
+        low=0,
     )
-    last_rate: float = parameter(0.01, "rate at the end of the cosine, a share of the highest")
-    warm_up: float = parameter(0.01, "share of the updates in which the rate rises from 0, [0, 1)")
+    last_rate: float = parameter(
+        0.01, "rate at the end of the cosine, a share of the highest", low=0, high=1
+    )
+    warm_up: float = parameter(
+        0.01, "share of the updates in which the rate rises from 0, [0, 1)", low=0, below=1
+    )
     decays: tuple[float, float] = parameter(
-        (0.9, 0.99), "Adam's decays", "better than 0.5, 0.5 at n = 16 in 20 s"
+        (0.9, 0.99), "Adam's decays", "better than 0.5, 0.5 at n = 16 in 20 s", low=0, below=1
     )
-    weight_decay: float = parameter(0.0, "AdamW's; 0 is Adam", "the paper's 1e-4 not needed here")
+    weight_decay: float = parameter(
+        0.0, "AdamW's; 0 is Adam", "the paper's 1e-4 not needed here", low=0
+    )
     averaging: float = parameter(
         0.99,
         "decay of the running average of the weights, which is the map; 0: the last weights",
         "at or below the last weights' error in almost all runs",
+        low=0,
+        below=1,
     )
     pretraining: int = parameter(
         0,
         "updates, at most, that first teach the networks the identity on a cube; they are not "
         "counted in the budget's steps",
         "needed by mlp, icnn and conv in the paper's setting only",
+        low=0,
     )
     pretraining_rate: float = parameter(
-        1e-3, "learning rate of those updates, > 0", "Amos 2023, release (1e-4 for images)"
+        1e-3, "learning rate of those updates, > 0", "Amos 2023, release (1e-4 for images)", above=0
     )
     bound: float = parameter(
         5.0,
         "half the side of that cube, > 0",
         "Amos 2023, release, high-dimensional benchmark (1 for images)",
+        above=0,
     )
     tolerance: float = parameter(
         1e-3,
         "residual, largest entry, at which the solver of the inverse and of the dual value stops",
         "Amos 2023, solver lbfgs_high_precision of the release",
+        above=0,
     )
     iterations: int = parameter(
-        100, "steps of that solver, at most", "Amos 2023, solver lbfgs_high_precision"
+        100, "steps of that solver, at most", "Amos 2023, solver lbfgs_high_precision", low=1
     )
 
-    def __post_init__(self) -> None:
-        """Check the parameters that choose between forms; numbers are checked where they serve."""
-        name = type(self).__name__
-        check_choice(name, "potential", self.potential, POTENTIALS)
-        check_choice(name, "start", self.start, STARTS)
-        check_choice(name, "optimiser", self.optimiser, OPTIMISERS)
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
         if self.start == "bures" and self.potential != "icnn":
-            raise UsageError(f"{name}: start=bures is for potential=icnn, got {self.potential}")
-        if min(self.batch, self.rate, self.pretraining) < 0:
-            raise UsageError(f"{name}: batch, rate and pretraining must be >= 0")
-        if not min(self.bound, self.pretraining_rate) > 0:
-            raise UsageError(f"{name}: pretraining_rate must be > 0, and bound > 0")
+            yield f"start=bures is for potential=icnn, got {self.potential}"
 
     def skip(self, data: MeasurePair) -> str | None:
         """Return why the potential does not suit the pair: conv is for images."""
@@ -283,18 +292,14 @@ class PotentialMap(JaxMap):
         """Estimate half the squared distance by f and its conjugate, solved for at every y."""
         return self.map_.half_squared_w2(x, y)
 
-    def _settings(self) -> dict[str, Any]:
-        return super()._settings() | {"image_shape": self.image_shape_}
-
-    def _restore(self, weights: Path, settings: dict[str, Any]) -> None:
-        import numpy as np
-
-        from otbench.ot.w2.learned_map import LearnedMap, read_parameters
+    def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
+        """Return the map from its saved arrays; see `JaxMap.read`."""
+        from otbench.ot.w2.learned_map import LearnedMap, checked
         from otbench.ot.w2.potentials import GaussianStart
 
-        n, shape = settings["dimension"], settings["image_shape"]
-        self.image_shape_ = None if shape is None else tuple(shape)
-        # The start's values are among the weights; here it only says that the form has them.
-        start = None if self.start == "plain" else GaussianStart(np.eye(n), np.zeros(n))
-        _, view = self._build(n, start)
-        self.map_ = LearnedMap(view, read_parameters(weights, view), self._solver())
+        # The start's values are among the arrays; here it only says that the form has them.
+        start = None
+        if self.start != "plain":
+            start = GaussianStart(np.eye(dimension), np.zeros(dimension))
+        _, view = self._build(dimension, start)
+        return LearnedMap(view, checked(arrays, view), self._solver())

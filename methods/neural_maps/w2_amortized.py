@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import MeasurePair, MethodCard, PaperSettings, parameter
-from otbench_methods.neural_maps.potential_map import PotentialMap, fast_widths
-from otbench_methods.sampled_maps.base import check_choice
+from otbench_methods.neural_maps.potential_map import POTENTIALS, PotentialMap, fast_widths
 
 if TYPE_CHECKING:
     from otbench.ot.w2.learned_map import View
@@ -63,6 +61,7 @@ class W2Amortized(PotentialMap):
         "form of the potential: mlp or icnn (Amos 2023, appendices B.4 and B.3), quadratic "
         "(|x|^2 / 2 + MLP whose last layer starts at 0), conv (Amos 2023, release; for images)",
         "Amos 2023, best rows; quadratic, unbounded below, diverged at n = 64",
+        choices=POTENTIALS,
     )
     amortization: str = parameter(
         "regression",
@@ -70,27 +69,34 @@ class W2Amortized(PotentialMap):
         "own objective), cycle (W2GN, the first-order condition), none (there is no amortizer, the "
         "solver starts at y)",
         "Amos 2023, best rows",
+        choices=AMORTIZATIONS,
     )
     conjugate: str = parameter(
         "lbfgs",
         "solver that refines the prediction in training: lbfgs and adam (residual 0.1), "
         "lbfgs-high-precision (0.001), none",
         "Amos 2023, best rows",
+        choices=CONJUGATES,
     )
     conjugate_iterations: int = parameter(
         0,
         "steps of the solver in training, at most; 0: 10 of L-BFGS, 100 of Adam, whose cosine they "
         "are the length of",
         "100 in the release; 10 bound the cost of an update",
+        low=0,
     )
     amortizer_hidden: tuple[int, ...] = parameter(
         (),
         "units of each hidden layer of the amortizer; none: as the potential's by default. With "
         "potential=conv it is a second such network, whose gradient predicts, and starts as the "
         "potential's copy",
+        low=1,
     )
     cycle_weight: float = parameter(
-        0.0, "weight of the cycle loss; 0: the dimension", "Amos 2023, release (1e4 for images)"
+        0.0,
+        "weight of the cycle loss; 0: the dimension",
+        "Amos 2023, release (1e4 for images)",
+        low=0,
     )
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -119,21 +125,18 @@ class W2Amortized(PotentialMap):
         relative_cost=1.5,
     )
 
-    def __post_init__(self) -> None:
-        """Check the parameters, and that they go together."""
-        super().__post_init__()
-        name = type(self).__name__
-        check_choice(name, "amortization", self.amortization, AMORTIZATIONS)
-        check_choice(name, "conjugate", self.conjugate, CONJUGATES)
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
+        yield from super().conflicts()
         if self.conjugate == "none" and self.amortization in ("regression", "none"):
-            raise UsageError(
-                f"{name}: amortization={self.amortization} needs a conjugate solver; without one "
-                f"take objective or cycle"
+            yield (
+                f"amortization={self.amortization} needs a conjugate solver; without one take "
+                f"objective or cycle"
             )
         if self.potential == "conv" and self.amortizer_hidden:
-            raise UsageError(
-                f"{name}: with potential=conv the amortizer has the potential's layers; "
-                f"leave amortizer_hidden out and give hidden"
+            yield (
+                "with potential=conv the amortizer has the potential's layers; leave "
+                "amortizer_hidden out and give hidden"
             )
 
     def paper_settings(self, data: MeasurePair) -> PaperSettings:

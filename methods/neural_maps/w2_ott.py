@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 from otbench_methods.neural_maps.base import START_SAMPLE
 from otbench_methods.neural_maps.ott_neural import (
@@ -18,7 +17,7 @@ from otbench_methods.neural_maps.ott_neural import (
     steered,
     watched,
 )
-from otbench_methods.sampled_maps.base import check_choice, draw_both
+from otbench_methods.sampled_maps.base import draw_both
 
 if TYPE_CHECKING:
     from otbench.ot.w2.learned_map import View
@@ -36,23 +35,33 @@ class W2OTT(OTTNeuralMap):
         "mlp",
         "network of both potentials: mlp (PotentialMLP, |x|^2 / 2 and a perceptron) or icnn (ICNN "
         "with quadratic terms)",
+        choices=("mlp", "icnn"),
     )
     start: str = parameter(
-        "plain", "plain, the identity, or bures: an icnn starts at the map between Gaussian fits"
+        "plain",
+        "plain, the identity, or bures: an icnn starts at the map between Gaussian fits",
+        choices=("plain", "bures"),
     )
     amortization: str = parameter(
-        "regression", "what g learns: regression (the solver's points) or objective", "OTT-JAX"
+        "regression",
+        "what g learns: regression (the solver's points) or objective",
+        "OTT-JAX",
+        choices=("regression", "objective"),
     )
     conjugate: str = parameter(
-        "lbfgs", "what refines g's prediction in training: lbfgs or none", "OTT-JAX"
+        "lbfgs",
+        "what refines g's prediction in training: lbfgs or none",
+        "OTT-JAX",
+        choices=("lbfgs", "none"),
     )
     conjugate_tolerance: float = parameter(
         0.1,
         "Euclidean norm of the residual at which that solver stops, > 0",
         "Amos 2023; at OTT-JAX's 1e-5 a step takes seconds",
+        above=0,
     )
     conjugate_iterations: int = parameter(
-        20, "its steps at most, >= 1; a batch takes as many as its slowest point", "OTT-JAX"
+        20, "its steps at most, >= 1; a batch takes as many as its slowest point", "OTT-JAX", low=1
     )
     back_and_forth: bool = parameter(
         False,
@@ -83,29 +92,17 @@ class W2OTT(OTTNeuralMap):
         relative_cost=3.0,
     )
 
-    def __post_init__(self) -> None:
-        """Check the parameters that choose between forms, and refuse what cannot be trained."""
-        super().__post_init__()
-        name = type(self).__name__
-        check_choice(name, "potential", self.potential, ("mlp", "icnn"))
-        check_choice(name, "start", self.start, ("plain", "bures"))
-        check_choice(name, "amortization", self.amortization, ("regression", "objective"))
-        check_choice(name, "conjugate", self.conjugate, ("lbfgs", "none"))
+    def conflicts(self) -> Iterator[str]:
+        """Yield which parameters do not go together."""
         if self.start == "bures" and self.potential != "icnn":
-            raise UsageError(f"{name}: start=bures is for potential=icnn, got {self.potential}")
+            yield f"start=bures is for potential=icnn, got {self.potential}"
         if self.conjugate == "none" and self.amortization == "regression":
-            raise UsageError(
-                f"{name}: amortization=regression learns the solver's points; without a solver "
-                f"take amortization=objective"
+            yield (
+                "amortization=regression learns the solver's points; without a solver take "
+                "amortization=objective"
             )
         if self.conjugate == "none" and self.back_and_forth:
-            raise UsageError(
-                f"{name}: back_and_forth needs updates in parallel, hence conjugate=lbfgs"
-            )
-        if not self.conjugate_tolerance > 0 or self.conjugate_iterations < 1:
-            raise UsageError(
-                f"{name}: conjugate_tolerance must be > 0 and conjugate_iterations >= 1"
-            )
+            yield "back_and_forth needs updates in parallel, hence conjugate=lbfgs"
 
     def _module(self, dimension: int, **start: Any) -> Any:
         arguments = {"dim_hidden": self.hidden, **self._activation()}

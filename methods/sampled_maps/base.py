@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from otbench.errors import DataError, UsageError
+from otbench.errors import DataError
 from otbench.interface import FitContext, MeasurePair, TransportMap, parameter
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS, load_settings
 
 AT_ONCE = 1024
 """New points whose distances to the sample are held in memory at a time."""
-
-
-def check_choice(method: str, name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise UsageError unless the value is one of the choices."""
-    if value not in choices:
-        raise UsageError(f"{method}: {name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def draw_both(data: MeasurePair, n: int, ctx: FitContext) -> tuple[Tensor, Tensor]:
@@ -55,24 +44,8 @@ class SampledMap(TransportMap):
     """
 
     sample: int = parameter(
-        2**16, "points of each side that it learns from, at least 2", "moments to half a percent"
+        2**16,
+        "points of each side that it learns from, at least 2",
+        "moments to half a percent",
+        low=2,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        if self.sample < 2:
-            raise UsageError(f"{type(self).__name__}: sample must be at least 2, got {self.sample}")
-
-    def save(self, folder: Path) -> None:
-        """Write the tensors as safetensors and the parameters as JSON."""
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.cpu().contiguous() for name, value in self.state_.items()}
-        save_file(state, folder / WEIGHTS)
-        (folder / SETTINGS).write_text(json.dumps({"parameters": self.parameters()}, indent=1))
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what `save` wrote."""
-        method = cls(**load_settings(folder)["parameters"])
-        method.state_ = load_file(folder / WEIGHTS, device=str(device))
-        return method

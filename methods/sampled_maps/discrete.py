@@ -18,7 +18,10 @@ class Discrete(SampledMap):
     """An exact plan on samples; a new point goes where its nearest neighbour goes."""
 
     sample: int = parameter(
-        2048, "points of each side, at least 2", "the plan takes seconds; cubic in the worst case"
+        2048,
+        "points of each side, at least 2",
+        "the plan takes seconds; cubic in the worst case",
+        low=2,
     )
 
     card: ClassVar[MethodCard] = MethodCard(

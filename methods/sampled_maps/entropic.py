@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 from otbench_methods.sampled_maps.base import AT_ONCE, SampledMap, draw_both
 
@@ -34,23 +33,14 @@ class EntropicPlans(SampledMap):
     """What maps made of entropic plans between two samples share."""
 
     sample: int = parameter(
-        1024, "points of each side, at least 2", "seconds of Sinkhorn on one core"
+        1024, "points of each side, at least 2", "seconds of Sinkhorn on one core", low=2
     )
     epsilon: float = parameter(
-        0.05, "entropy's weight, a share of the mean cost, > 0", "OTT-JAX's default"
+        0.05, "entropy's weight, a share of the mean cost, > 0", "OTT-JAX's default", above=0
     )
     iterations: int = parameter(
-        2000, "Sinkhorn iterations at most; it stops at a marginal error of 0.001", "OTT-JAX"
+        2000, "Sinkhorn iterations at most; it stops at a marginal error of 0.001", "OTT-JAX", low=1
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        super().__post_init__()
-        if not self.epsilon > 0 or self.iterations < 1:
-            raise UsageError(
-                f"{type(self).__name__}: epsilon must be > 0 and iterations >= 1, got "
-                f"{self.epsilon} and {self.iterations}"
-            )
 
     def _drawn(self, data: MeasurePair, ctx: FitContext) -> tuple[Tensor, Tensor, float]:
         """Return a sample of each side, on the CPU, and their mean cost."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from otbench.interface import FitContext, MeasurePair, MethodCard, TransportMap
-from otbench.nn.checkpoint import SETTINGS, load_settings
 from otbench.ot.gaussian import bures_map, bures_wasserstein
 from otbench_methods.sampled_maps.base import SampledMap, draw_both
 
@@ -102,16 +99,6 @@ class Identity(TransportMap):
     def pull(self, y: Tensor) -> Tensor:
         """Return the points as they are."""
         return y
-
-    def save(self, folder: Path) -> None:
-        """Write that there are no parameters."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / SETTINGS).write_text(json.dumps({"parameters": {}}))
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Make it anew."""
-        return cls(**load_settings(folder)["parameters"])
 
 
 @dataclass

@@ -10,9 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
-from otbench_methods.sampled_maps.base import check_choice
 from otbench_methods.sampled_maps.entropic import EntropicPlans, projected
 
 Fit = Callable[[Tensor, Tensor], tuple[Tensor, float]]
@@ -25,14 +23,23 @@ class ProgOT(EntropicPlans):
     """Entropic maps one after the other, each carried out in part, with ever less entropy."""
 
     epsilon: float = parameter(
-        0.01, "entropy's weight at the target, a share of the mean cost, > 0", "best of a few here"
+        0.01,
+        "entropy's weight at the target, a share of the mean cost, > 0",
+        "best of a few here",
+        above=0,
     )
     first_epsilon: float = parameter(
-        0.05, "entropy's weight at the source, a share of the mean cost, > 0", "OTT-JAX's default"
+        0.05,
+        "entropy's weight at the source, a share of the mean cost, > 0",
+        "OTT-JAX's default",
+        above=0,
     )
-    steps: int = parameter(4, "entropic maps in a row, at least 1", "Kassraie et al. 2024")
+    steps: int = parameter(4, "entropic maps in a row, at least 1", "Kassraie et al. 2024", low=1)
     schedule: str = parameter(
-        "lin", "pace: lin (even), exp (slowing down) or quad (speeding up)", "OTT-JAX"
+        "lin",
+        "pace: lin (even), exp (slowing down) or quad (speeding up)",
+        "OTT-JAX",
+        choices=("lin", "exp", "quad"),
     )
     release: bool = parameter(
         False,
@@ -61,16 +68,6 @@ class ProgOT(EntropicPlans):
         ),
         relative_cost=0.3,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        super().__post_init__()
-        check_choice("ProgOT", "schedule", self.schedule, ("lin", "exp", "quad"))
-        if self.steps < 1 or not self.first_epsilon > 0:
-            raise UsageError(
-                f"ProgOT: steps must be >= 1 and first_epsilon > 0, got {self.steps} and "
-                f"{self.first_epsilon}"
-            )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
         """Solve for the steps from source to target, and for those back."""

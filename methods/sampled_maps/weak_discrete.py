@@ -8,7 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.errors import UsageError
 from otbench.interface import FitContext, MeasurePair, MethodCard, StochasticMap, parameter
 from otbench.ot.discrete.weak import plan_answer, weak_plan
 from otbench_methods.sampled_maps.base import AT_ONCE, SampledMap, draw_both
@@ -21,9 +20,12 @@ UNGUIDED_SEED = 20_220_113
 class WeakDiscrete(SampledMap, StochasticMap):
     """A weak plan on samples; a new point goes where its nearest neighbour goes."""
 
-    sample: int = parameter(256, "points of each side, at least 2", "3 s; 512 take 12 s")
+    sample: int = parameter(256, "points of each side, at least 2", "3 s; 512 take 12 s", low=2)
     gamma: float = parameter(
-        1.0, "of the cost C_{2,gamma}, >= 0; 0 is the exact linear plan", "Korotin et al. 2022"
+        1.0,
+        "of the cost C_{2,gamma}, >= 0; 0 is the exact linear plan",
+        "Korotin et al. 2022",
+        low=0,
     )
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -41,14 +43,6 @@ class WeakDiscrete(SampledMap, StochasticMap):
         ),
         relative_cost=0.3,
     )
-
-    def __post_init__(self) -> None:
-        """Check the parameters."""
-        super().__post_init__()
-        if not 0 <= self.gamma < float("inf"):
-            raise UsageError(
-                f"WeakDiscrete: gamma must be a number of at least 0, got {self.gamma}"
-            )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
         """Solve for the plan, on the CPU, and project it."""

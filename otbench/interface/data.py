@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from otbench.errors import DataError
+from otbench.interface.parameters import Parametrised
 
 if TYPE_CHECKING:
     from otbench.ot.discrete.weak import WeakAnswer
@@ -256,7 +257,7 @@ Data = ImageDataset | MeasurePair
 """What a data set loads: images, or a pair of distributions."""
 
 
-class Dataset(ABC):
+class Dataset(Parametrised):
     """A source of images or of two distributions: a dataclass whose fields are its parameters.
 
     ``assets`` names the files it reads (see ``otbench data``); the runner makes sure that they

@@ -6,21 +6,18 @@ tensors of shape ``(n, d)``.
 
 from __future__ import annotations
 
-import dataclasses
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
-
-from otbench.interface.training import FitContext
-
-if TYPE_CHECKING:
-    pass
+from torch import Tensor, nn
 
 from otbench.interface.data import ImageDataset, MeasurePair
+from otbench.interface.parameters import Parametrised
+from otbench.interface.saving import is_plain, read_model, write_model
+from otbench.interface.training import FitContext
 
 
 @dataclass(frozen=True)
@@ -69,11 +66,13 @@ class MethodCard:
     relative_cost: float = 1.0
 
 
-class Method(ABC):
+class Method(Parametrised):
     """A method under test: a dataclass whose fields are its parameters, plain values only.
 
-    Subclasses are decorated with ``@dataclass``; whatever ``fit`` learns is kept in attributes
-    whose names end in an underscore and written by ``save``.
+    Subclasses are decorated with ``@dataclass``. What ``fit`` learns is kept in attributes whose
+    names end in an underscore: tensors, dictionaries of tensors, plain values, and torch modules,
+    which ``build`` makes. All of these are saved and loaded; a method that keeps something else
+    there gives its own ``state`` and ``restore``.
     """
 
     card: ClassVar[MethodCard]
@@ -96,22 +95,84 @@ class Method(ABC):
         `TransportMap` a `MeasurePair`.
         """
 
-    @abstractmethod
+    def build(self) -> None:
+        """Make the torch modules that ``fit`` trains, from parameters and plain values.
+
+        A loaded model's weights are read into them.
+        """
+        return None
+
+    def state(self) -> dict[str, Any]:
+        """Return what ``fit`` learned: tensors and plain values by name.
+
+        Tensors of a module or dictionary ``net_`` are named ``net_.weight`` and so on.
+
+        Raises
+        ------
+        TypeError
+            If an attribute is neither.
+        """
+        found: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if not name.endswith("_"):
+                continue
+            if isinstance(value, nn.Module | dict):
+                parts = value.state_dict() if isinstance(value, nn.Module) else value
+                found |= {f"{name}.{key}": part for key, part in parts.items()}
+            elif isinstance(value, Tensor) or is_plain(value):
+                found[name] = value
+            else:
+                raise TypeError(
+                    f"{type(self).__name__} keeps a {type(value).__name__} in {name}: "
+                    "give it state and restore of its own"
+                )
+        return found
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take back what ``state`` returned, its tensors on the device to run on.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensors of a module do not fit it.
+        """
+        for name, value in state.items():
+            if not isinstance(value, Tensor):
+                setattr(self, name, value)
+        self.build()
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                group, dot, key = name.partition(".")
+                if dot:
+                    groups.setdefault(group, {})[key] = value
+                else:
+                    setattr(self, name, value)
+        for group, tensors in groups.items():
+            module = getattr(self, group, None)
+            if isinstance(module, nn.Module):
+                module.load_state_dict(tensors)
+                module.to(next(iter(tensors.values())).device).requires_grad_(False).eval()
+            else:
+                setattr(self, group, tensors)
+
     def save(self, folder: Path) -> None:
-        """Write what ``fit`` learned: safetensors and JSON, never pickle."""
+        """Write parameters and state: safetensors and JSON, never pickle."""
+        write_model(folder, self.parameters(), self.state())
 
     @classmethod
-    @abstractmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
-        """Read back what ``save`` wrote."""
+        """Read back what ``save`` wrote.
 
-    def parameters(self) -> dict[str, Any]:
-        """Return the declared parameters with their values."""
-        return {
-            f.name: getattr(self, f.name)
-            for f in dataclasses.fields(self)  # type: ignore[arg-type]
-            if f.init
-        }
+        Raises
+        ------
+        ValueError
+            If the folder does not hold a model of this method.
+        """
+        parameters, state = read_model(folder, device)
+        method = cls(**parameters)
+        method.restore(state)
+        return method
 
 
 class Interpolator(Method):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
+from otbench.interface.parameters import Parametrised
 from otbench.interface.scoring import ScoreContext
 
 Direction = Literal["higher", "lower", "neutral"]
@@ -51,7 +52,7 @@ class Value:
         return cls(float(items.mean()), stderr, n)
 
 
-class Metric(ABC):
+class Metric(Parametrised):
     """A number for one task: a dataclass whose fields are its protocol.
 
     ``id`` carries the protocol, so that numbers of different protocols never share a column.

@@ -43,9 +43,3 @@ def check_paired(pairs: Any) -> None:
             f"real images {tuple(pairs.real.shape)} and generated images "
             f"{tuple(pairs.generated.shape)} differ in shape"
         )
-
-
-def check_choice(name: str, value: str, *choices: str) -> None:
-    """Raise a ValueError unless the value of a metric's parameter is one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be {' or '.join(choices)}, got {value!r}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch import Tensor
 from otbench.interface.artefacts import LatentCodes
 from otbench.interface.metric import Direction, Metric, Value
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice
 
 Labels = NDArray[np.int64]
 
@@ -98,14 +97,13 @@ class KMeansMetric(Metric):
         Starts of K-means, by k-means++; the best inertia on the training codes wins.
     """
 
-    preprocessing: str = "whiten"
+    preprocessing: Literal["whiten", "raw"] = "whiten"
     n_init: int = 10
 
     tasks: ClassVar[tuple[str, ...]] = ("clustering",)
     direction: ClassVar[Direction] = "higher"
 
     def __post_init__(self) -> None:
-        check_choice("preprocessing", self.preprocessing, "whiten", "raw")
         if self.n_init < 1:
             raise ValueError(f"n_init must be at least 1, got {self.n_init}")
 

@@ -8,7 +8,6 @@ from typing import ClassVar, Literal
 from otbench.interface.artefacts import Translated
 from otbench.interface.metric import Direction, Value
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice
 from otbench.metrics.domain import domain_features
 from otbench.metrics.frechet import frechet_distance
 from otbench.metrics.translation import TranslationMetric
@@ -34,9 +33,6 @@ class DomainFD(TranslationMetric):
 
     range: ClassVar[str] = "[0, inf), squared feature units"
     title: ClassVar[str] = "Fréchet distance of the domain classifier's features"
-
-    def __post_init__(self) -> None:
-        check_choice("of", self.of, "generated", "floor", "identity")
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from otbench.interface.artefacts import ComparedImages, Paths
 from otbench.interface.data import ImageDataset, ImagePair
 from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics import features
 
@@ -97,15 +99,18 @@ class FeatureDistance(Metric):
     """
 
     features: str = "lenet"
-    n: int = 0
+    n: int = parameter(0, "images of each side; 0: all", low=0)
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction", "interpolation", "translation")
     direction: ClassVar[Direction] = "lower"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", features.canonical(self.features))
-        if self.n < 0 or self.n == 1:
-            raise ValueError(f"n must be 0 (all) or at least 2, got {self.n}")
+
+    def conflicts(self) -> Iterator[str]:
+        """Yield what is wrong between parameters."""
+        if self.n == 1:
+            yield "n must be 0 (all) or at least 2, got 1"
 
     def protocol(self, name: str) -> str:
         """Return a name with the protocol in brackets."""

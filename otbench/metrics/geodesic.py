@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from otbench.interface.artefacts import KnownPaths, Paths, between_true_ends
 from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice, check_images
+from otbench.metrics.base import check_images
 from otbench.metrics.mass import (
     FLOOR,
     THRESHOLD,
@@ -60,15 +61,12 @@ class GeodesicW2(Metric):
         Over the times of a path; then the mean over paths.
     """
 
-    statistic: str = "mean"
+    statistic: Literal["mean", "max"] = "mean"
 
     tasks: ClassVar[tuple[str, ...]] = TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), pixels"
     title: ClassVar[str] = "Wasserstein distance to the exact geodesic"
-
-    def __post_init__(self) -> None:
-        check_choice("statistic", self.statistic, "mean", "max")
 
     @property
     def id(self) -> str:
@@ -107,13 +105,8 @@ class PairEnergy(Metric):
     ends : {"drawn", "data"}
     """
 
-    floor: float = FLOOR
-    ends: str = "drawn"
-
-    def __post_init__(self) -> None:
-        if not self.floor > 0:
-            raise ValueError(f"floor must be positive, got {self.floor}")
-        check_choice("ends", self.ends, "drawn", "data")
+    floor: float = parameter(FLOOR, "density of the background", above=0)
+    ends: Literal["drawn", "data"] = "drawn"
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]

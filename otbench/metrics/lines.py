@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from otbench.interface.artefacts import Paths
 from otbench.interface.data import CircularFamily, ImageDataset
 from otbench.interface.metric import Direction, Metric, Undefined, Value
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice, check_images
+from otbench.metrics.base import check_images
 
 CANDIDATES = 8
 """Nearest members by single precision, looked at again in double."""
@@ -102,13 +102,10 @@ class FamilyMetric(Metric):
     definition : {"corrected", "legacy"}
     """
 
-    definition: str = "corrected"
+    definition: Literal["legacy", "corrected"] = "corrected"
 
     tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
     direction: ClassVar[Direction] = "lower"
-
-    def __post_init__(self) -> None:
-        check_choice("definition", self.definition, "legacy", "corrected")
 
     def missing(self, data: ImageDataset) -> str | None:
         """Refuse data without a known family."""

@@ -15,7 +15,6 @@ from otbench.interface.data import MeasurePair
 from otbench.interface.metric import Direction, Metric, Undefined, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
-from otbench.metrics.base import check_choice
 
 LIMIT = 1e6
 """A map that scores more has diverged; its number says nothing."""
@@ -65,9 +64,6 @@ class AgainstTruth(MapMetric):
     """
 
     way: Literal["forward", "inverse"] = "forward"
-
-    def __post_init__(self) -> None:
-        check_choice("way", self.way, "forward", "inverse")
 
     def missing(self, data: Any) -> str | None:
         """Need the optimal map."""

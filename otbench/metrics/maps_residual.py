@@ -9,7 +9,6 @@ from otbench.interface.artefacts import Transport
 from otbench.interface.metric import Direction, Undefined, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
-from otbench.metrics.base import check_choice
 from otbench.metrics.maps import MapMetric, bounded
 
 
@@ -36,9 +35,6 @@ class ConjugateResidual(MapMetric):
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), units of the data"
     title: ClassVar[str] = "Residual of the conjugate"
-
-    def __post_init__(self) -> None:
-        check_choice("over", self.over, "mean", "q90", "max")
 
     @property
     def id(self) -> str:

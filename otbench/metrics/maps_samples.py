@@ -18,9 +18,9 @@ from torch import Tensor
 
 from otbench.interface.artefacts import Transport
 from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
-from otbench.metrics.base import check_choice
 from otbench.metrics.maps import MapMetric, bounded
 
 PROJECTION_SEED = 7_160_005
@@ -67,13 +67,9 @@ class SlicedW2(BetweenSamples):
         L.
     """
 
-    projections: int = 128
+    projections: int = parameter(128, "random directions", low=1)
 
     title: ClassVar[str] = "Sliced Wasserstein-2 distance to the target"
-
-    def __post_init__(self) -> None:
-        if self.projections < 1:
-            raise ValueError(f"projections must be at least 1, got {self.projections}")
 
     @property
     def id(self) -> str:
@@ -111,13 +107,9 @@ class ExactW2(BetweenSamples):
         Points at most.
     """
 
-    n: int = 1024
+    n: int = parameter(1024, "points of each side", low=2, high=8192)
 
     title: ClassVar[str] = "Exact Wasserstein-2 distance between samples"
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.n <= 8192:
-            raise ValueError(f"n must be from 2 to 8192, got {self.n}")
 
     @property
     def id(self) -> str:
@@ -178,9 +170,6 @@ class SinkhornCost(BetweenSamples):
     range: ClassVar[str] = "[0, inf), squared units of the data"
     title: ClassVar[str] = "Sinkhorn cost to held-out samples"
 
-    def __post_init__(self) -> None:
-        check_choice("way", self.way, "forward", "inverse")
-
     @property
     def id(self) -> str:
         """Name with direction and number of points."""
@@ -225,10 +214,6 @@ class SampleReference(BetweenSamples):
 
     direction: ClassVar[Direction] = "neutral"
     title: ClassVar[str] = "Distance of two samples of one side, or of source and target"
-
-    def __post_init__(self) -> None:
-        check_choice("what", self.what, "floor", "source-floor", "identity")
-        check_choice("of", self.of, "sliced", "exact", "sinkhorn")
 
     @property
     def _metric(self) -> BetweenSamples:

@@ -12,7 +12,6 @@ from otbench.interface.artefacts import Translated
 from otbench.interface.data import ImagePair
 from otbench.interface.metric import Direction, Undefined, Value
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice
 from otbench.metrics.domain import classifier, domain_features, mode_count
 from otbench.metrics.translation import TranslationMetric
 
@@ -121,9 +120,6 @@ class Modes(TranslationMetric):
 
     range: ClassVar[str] = "reached: [0, 1]; kl: [0, inf), nats"
     title: ClassVar[str] = "Modes of the target among the carried images"
-
-    def __post_init__(self) -> None:
-        check_choice("of", self.of, "reached", "kl")
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]

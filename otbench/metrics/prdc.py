@@ -18,7 +18,6 @@ from torch import Tensor
 from otbench.interface.artefacts import Translated
 from otbench.interface.metric import Direction, Undefined, Value
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice
 from otbench.metrics.domain import domain_features
 from otbench.metrics.translation import TranslationMetric
 
@@ -115,9 +114,6 @@ class PRDC(TranslationMetric):
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[str] = "[0, 1]; density [0, inf), 1 in the mean for one law"
     title: ClassVar[str] = "Neighbours of target and carried images in the classifier's features"
-
-    def __post_init__(self) -> None:
-        check_choice("of", self.of, *NEIGHBOURS)
 
     @property
     def id(self) -> str:

@@ -8,7 +8,7 @@ data (FID of the midpoints) and the path energy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from otbench.interface.data import ImageDataset
 from otbench.interface.metric import Direction, Metric, Undefined, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics import lpips
-from otbench.metrics.base import check_choice, check_images
+from otbench.metrics.base import check_images
 from otbench.metrics.ssim import WINDOW, structural_similarity
 
 
@@ -75,16 +75,12 @@ class AdjacentSSIM(Metric):
         First and last frame: the method's own, or the true images (legacy).
     """
 
-    statistic: str = "mean"
-    ends: str = "drawn"
+    statistic: Literal["mean", "std"] = "mean"
+    ends: Literal["drawn", "data"] = "drawn"
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     range: ClassVar[str] = "mean: [-1, 1]; std: [0, 1]"
     title: ClassVar[str] = "Structural similarity of adjacent frames (mean, or data ends: legacy)"
-
-    def __post_init__(self) -> None:
-        check_choice("statistic", self.statistic, "mean", "std")
-        check_choice("ends", self.ends, "drawn", "data")
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]

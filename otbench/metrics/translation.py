@@ -11,7 +11,7 @@ from torch import Tensor
 from otbench.interface.artefacts import Translated
 from otbench.interface.metric import Direction, Metric, Undefined, Value
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice, check_images
+from otbench.metrics.base import check_images
 from otbench.metrics.fidelity import conditional_variance
 from otbench.metrics.pixel import squared_error
 from otbench.metrics.weak_maps import plan_file
@@ -126,9 +126,6 @@ class TranslationCost(TranslationMetric):
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf)"
     title: ClassVar[str] = "Squared distance that images are carried"
-
-    def __post_init__(self) -> None:
-        check_choice("of", self.of, "ratio", "mean")
 
     @property
     def id(self) -> str:

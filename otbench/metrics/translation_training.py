@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 from otbench.interface.artefacts import Translated
 from otbench.interface.metric import Direction, Undefined, Value
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice
 from otbench.metrics.collapse import collapse_in, narrow
 from otbench.metrics.modes import Modes
 from otbench.metrics.translation import PairwiseRatio, TranslationMetric
@@ -34,9 +33,6 @@ class Collapsed(TranslationMetric):
 
     range: ClassVar[str] = "fired: 0 or 1; step: [1, inf), updates"
     title: ClassVar[str] = "Collapse of the map"
-
-    def __post_init__(self) -> None:
-        check_choice("of", self.of, "fired", "step")
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]

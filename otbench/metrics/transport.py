@@ -10,8 +10,9 @@ from torch import Tensor
 
 from otbench.interface.artefacts import PATH_TASKS, Paths
 from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice, check_images
+from otbench.metrics.base import check_images
 from otbench.metrics.mass import FLOOR, colour_mean, masses
 from otbench.metrics.pixel import squared_error
 
@@ -42,17 +43,13 @@ class PathEnergy(Metric):
         sets how dear a cross-fade is, so numbers of different floors never compare.
     """
 
-    tau: float = 10.0
-    floor: float = 1e-3
+    tau: float = parameter(10.0, "price of creating mass, in squared pixels", above=0)
+    floor: float = parameter(1e-3, "density of the background", above=0)
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), square pixels"
     title: ClassVar[str] = "Transport energy of the path"
-
-    def __post_init__(self) -> None:
-        if self.tau <= 0 or self.floor <= 0:
-            raise ValueError(f"tau and floor must be positive, got {self.tau} and {self.floor}")
 
     @property
     def id(self) -> str:
@@ -170,17 +167,12 @@ class MassLeak(Metric):
     """
 
     boundary: Literal["open", "periodic"] = "open"
-    floor: float = FLOOR
+    floor: float = parameter(FLOOR, "density of the background", above=0)
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), share of the mass"
     title: ClassVar[str] = "Mass that the cheapest flow moves through the rim"
-
-    def __post_init__(self) -> None:
-        check_choice("boundary", self.boundary, "open", "periodic")
-        if not self.floor > 0:
-            raise ValueError(f"floor must be positive, got {self.floor}")
 
     @property
     def id(self) -> str:

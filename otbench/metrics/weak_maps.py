@@ -19,8 +19,8 @@ import numpy as np
 from otbench.assets.store import home
 from otbench.interface.artefacts import WeakTransport
 from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice
 from otbench.metrics.maps import bounded
 from otbench.ot.discrete.weak import DiscreteAnswer, discrete_answer
 from otbench.ot.neural.costs import conditional_variance, weak_quadratic
@@ -46,11 +46,7 @@ class AgainstSolution(WeakMapMetric):
         Of the cost; by default the pair's, or else the method's own.
     """
 
-    gamma: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.gamma is not None and not 0 <= self.gamma < float("inf"):
-            raise ValueError(f"gamma must be a number of at least 0, got {self.gamma}")
+    gamma: float | None = parameter(None, "of the weak cost; none: the method's own", low=0)
 
     @property
     def _suffix(self) -> str:
@@ -161,16 +157,12 @@ class ConditionalVariance(AgainstSolution):
         correlation of the points' variances with the solution's.
     """
 
-    gamma: float | None = None
+    gamma: float | None = parameter(None, "of the weak cost; none: the method's own", low=0)
     of: Literal["mean", "ratio", "correlation"] = "mean"
 
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf); correlation [-1, 1]"
     title: ClassVar[str] = "Conditional variance"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_choice("of", self.of, "mean", "ratio", "correlation")
 
     @property
     def id(self) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from otbench.interface.artefacts import WeakTransport
 from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
-from otbench.metrics.base import check_choice
 from otbench.metrics.maps import bounded
 from otbench.metrics.weak_maps import WeakMapMetric
 
@@ -45,15 +45,11 @@ class BarycentricLipschitz(WeakMapMetric):
         100 is the largest slope.
     """
 
-    percentile: float = 99.0
+    percentile: float = parameter(99.0, "of the slopes between pairs", low=0, high=100)
 
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf)"
     title: ClassVar[str] = "Slopes of the barycentric map"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.percentile <= 100:
-            raise ValueError(f"percentile must lie in [0, 100], got {self.percentile}")
 
     @property
     def id(self) -> str:
@@ -155,9 +151,6 @@ class PotentialLoss(WeakMapMetric):
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf)"
     title: ClassVar[str] = "Loss of the potential"
-
-    def __post_init__(self) -> None:
-        check_choice("of", self.of, "ewma", "spread")
 
     @property
     def id(self) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from otbench.errors import UsageError
+from otbench.interface.parameters import kebab
 from otbench.plugins.registry import Plugin, load_file_module
 
 IMPORT_SECONDS = 120
@@ -49,11 +49,6 @@ def find_plugins(path: str) -> list[Plugin]:
             "a method is a subclass of otbench.interface.Interpolator or Autoencoder"
         )
     return found
-
-
-def kebab(name: str) -> str:
-    """Turn ``MyMethod`` or ``my_method`` into ``my-method``."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_", "-", name).lower()
 
 
 def _main(file: str) -> int:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otbench.interface.parameters import with_tuples
 from otbench.plugins.registry import Plugin
 from otbench.presets import Sizes
 
@@ -85,6 +86,8 @@ class Cell:
         content["plugin"] = Plugin(**content["plugin"])
         content["dataset_plugin"] = Plugin(**content["dataset_plugin"])
         content["sizes"] = Sizes(**content["sizes"])
+        for name in ("parameters", "dataset_parameters"):
+            content[name] = with_tuples(content[name])
         return cls(**content)
 
 

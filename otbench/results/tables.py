@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from otbench.plugins.parameters import declared
+from otbench.interface.parameters import declared
 from otbench.plugins.registry import Registry
 from otbench.plugins.selection import parse_one
 from otbench.results.cell import read_json, slug

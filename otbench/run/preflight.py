@@ -22,9 +22,10 @@ from otbench.errors import DataError, OTBenchError, UsageError, describe
 from otbench.interface.data import Data, Dataset, ImageDataset, ImagePair, MeasurePair
 from otbench.interface.method import Method, MethodCard
 from otbench.interface.metric import Metric
+from otbench.interface.parameters import declared
 from otbench.interface.task import Task
 from otbench.plugins.fingerprint import code_digest
-from otbench.plugins.parameters import declared, instantiate
+from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import Spec, parse
 from otbench.presets import MAP_BATCH, Preset, get_preset

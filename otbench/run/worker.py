@@ -27,7 +27,7 @@ from otbench.interface.method import Method
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, FitContext
 from otbench.nn.memory import keep_freed_memory
-from otbench.plugins.parameters import from_json, instantiate
+from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin
 from otbench.plugins.selection import Spec
 from otbench.results.cell import Job, write_json
@@ -170,7 +170,7 @@ class _Worker:
 
 
 def _build(plugin: Plugin, parameters: dict[str, Any]) -> Any:
-    return instantiate(plugin.load(), Spec(plugin.name, tuple(from_json(parameters).items())))
+    return instantiate(plugin.load(), Spec(plugin.name, tuple(parameters.items())))
 
 
 def _status_of(error: BaseException) -> str:

@@ -119,7 +119,7 @@ def test_wrong_usage_is_refused_before_anything_starts(
 def test_a_wrong_parameter_is_refused_by_its_type(otbench: Command, out: Path) -> None:
     finished = otbench("run", "--out", out, *SMOKE, "--methods", "ae[rate=fast]")
     assert finished.code == 2
-    assert "parameter 'rate' wants float, got 'fast'" in finished.err
+    assert "rate must be a number, got 'fast'" in finished.err
     assert not list(out.rglob("record.json"))
 
 

@@ -16,6 +16,7 @@ from otbench.interface import ImageDataset, ImagePair, Split
 from otbench.interface.artefacts import Translated
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics import domain, features, lpips
+from otbench.nn.lpips import LPIPSNetwork
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def lpips_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lpips")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        state = lpips.bare_network().state_dict()
+        state = LPIPSNetwork().state_dict()
     state = {lpips.one_name(key): value for key, value in state.items()}
     heads = {key: value.abs() for key, value in state.items() if key.startswith("lin")}
     save_file({**state, **heads}, folder / lpips.WEIGHTS)

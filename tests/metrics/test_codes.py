@@ -85,7 +85,7 @@ def test_names_carry_preprocessing_and_starts() -> None:
     assert KMeansAccuracy().id == "kmeans_acc[whiten,n_init=10]"
     assert KMeansNMI("raw", n_init=50).id == "kmeans_nmi[raw,n_init=50]"
     assert KMeansARI("raw").id == "kmeans_ari[raw,n_init=10]"
-    with pytest.raises(ValueError, match="whiten or raw"):
+    with pytest.raises(ValueError, match="whiten, raw"):
         KMeansAccuracy("pca")
     with pytest.raises(ValueError, match="at least 1"):
         KMeansAccuracy(n_init=0)

@@ -171,7 +171,7 @@ def test_the_distance_lies_between_floor_and_identity(
     assert identity.value == pytest.approx(frechet_distance(real, source), rel=1e-6)
     assert (DomainFD().id, DomainFD("floor").id) == ("domain_fd", "domain_fd[floor]")
     assert (DomainFD().direction, DomainFD("floor").direction) == ("lower", "neutral")
-    with pytest.raises(ValueError, match="generated or floor or identity"):
+    with pytest.raises(ValueError, match="generated, floor, identity"):
         DomainFD("ceiling")  # type: ignore[arg-type]
 
 

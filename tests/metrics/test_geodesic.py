@@ -230,7 +230,7 @@ def test_what_cannot_be_scored_is_named(scoring: ScoreContext) -> None:
     for wrong in (lambda: GeodesicW2("median"), lambda: EnergyGap(ends="both")):
         with pytest.raises(ValueError, match="must be"):
             wrong()
-    with pytest.raises(ValueError, match="open or periodic"):
+    with pytest.raises(ValueError, match="open, periodic"):
         MassLeak("noflux")
     assert GeodesicW2("max").id == "geodesic_w2[max,threshold=0.001]"
     assert MassLeak("periodic").id == "mass_leak[periodic,floor=0.001]"

@@ -148,5 +148,5 @@ def test_protocol_and_needs(blobs: ImageDataset, scoring: ScoreContext) -> None:
     assert LineSmoothness("legacy").id == "line_smoothness[legacy]"
     assert LineDistance().missing(scoring.data) is None
     assert "family" in str(LineDistance().missing(blobs))
-    with pytest.raises(ValueError, match="legacy or corrected"):
+    with pytest.raises(ValueError, match="legacy, corrected"):
         LineDistance("fixed")

@@ -201,11 +201,11 @@ def test_columns_are_left_out_where_the_map_is_unknown(pair: Gaussians) -> None:
 
 def test_bad_parameters_are_refused() -> None:
     for make, message in (
-        (lambda: UVP("back"), "forward or inverse"),  # type: ignore[arg-type]
+        (lambda: UVP("back"), "forward, inverse"),  # type: ignore[arg-type]
         (lambda: SlicedW2(0), "at least 1, got 0"),
         (lambda: ExactW2(1), "from 2 to 8192, got 1"),
-        (lambda: SampleReference("roof"), "floor or identity"),  # type: ignore[arg-type]
-        (lambda: SampleReference(of="soft"), "sliced or exact"),  # type: ignore[arg-type]
+        (lambda: SampleReference("roof"), "floor, source-floor, identity"),  # type: ignore[arg-type]
+        (lambda: SampleReference(of="soft"), "sliced, exact, sinkhorn"),  # type: ignore[arg-type]
     ):
         with pytest.raises(ValueError, match=message):
             make()

@@ -142,8 +142,8 @@ def test_the_inverse_cost_needs_an_inverse(ctx: ScoreContext) -> None:
 def test_bad_parameters_are_refused() -> None:
     makes: list[tuple[type[Metric], object, str]] = [
         (TimeToUVP, 0.0, "percent must be positive, got 0"),
-        (ConjugateResidual, "median", "mean or q90 or max"),
-        (SinkhornCost, "back", "forward or inverse"),
+        (ConjugateResidual, "median", "mean, q90, max"),
+        (SinkhornCost, "back", "forward, inverse"),
     ]
     for metric, value, message in makes:
         with pytest.raises(ValueError, match=message):

@@ -126,7 +126,7 @@ def test_what_cannot_be_scored_is_named(
     still = walled(around[:, :1].expand_as(around), walls)
     with pytest.raises(Undefined, match="the same"):
         EnergyOverBound().compute(still, scoring)
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="above 0"):
         EnergyOverBound(floor=0)
     assert EnergyOverBound().id == "energy_over_bound[drawn,floor=0.001]"
 

@@ -144,5 +144,5 @@ def test_both_sides_give_as_many_images(pair_scoring: ScoreContext, translated: 
     fewer = dataclasses.replace(few, real=few.real[:20])
     assert PRDC("recall").compute(fewer, pair_scoring).n == 20
     assert [PRDC(of).id for of in ("precision", "coverage")] == ["precision[k=3]", "coverage[k=5]"]  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="precision or recall or density or coverage"):
+    with pytest.raises(ValueError, match="precision, recall, density, coverage"):
         PRDC("f1")  # type: ignore[arg-type]

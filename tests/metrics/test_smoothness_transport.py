@@ -61,9 +61,9 @@ def test_directions_and_names() -> None:
     assert AdjacentSSIM("std", "data").id == "adjacent_ssim[std,data,legacy]"
     assert [AdjacentSSIM(s).direction for s in ("mean", "std")] == ["neutral", "lower"]
     assert PathEnergy().id == "path_energy[tau=10,floor=0.001]"
-    with pytest.raises(ValueError, match="mean or std"):
+    with pytest.raises(ValueError, match="mean, std"):
         AdjacentSSIM("median")
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="above 0"):
         PathEnergy(tau=0)
 
 

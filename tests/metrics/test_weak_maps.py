@@ -249,7 +249,7 @@ def test_faults_have_names() -> None:
         (lambda: WeakUVP(-1.0), "at least 0"),
         (lambda: ConditionalVariance(of="median"), "of must be"),  # type: ignore[arg-type]
         (lambda: PotentialLoss("mean"), "of must be"),  # type: ignore[arg-type]
-        (lambda: BarycentricLipschitz(101), "percentile must lie"),
+        (lambda: BarycentricLipschitz(101), "percentile must be from 0 to 100"),
     ],
 )
 def test_bad_parameters_are_refused(make, message: str) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import pytest
 
 from otbench.errors import UsageError
+from otbench.interface.parameters import Parametrised
 from otbench.plugins.parameters import instantiate, resolve
 from otbench.plugins.selection import parse_one
 
 
 @dataclass
-class Thing:
+class Thing(Parametrised):
     path: str
     rate: float = 0.1
     count: int = 3
@@ -44,10 +45,10 @@ def test_values_are_cast_to_the_declared_types() -> None:
     ("text", "message"),
     [
         ("thing[x,rat=1]", "did you mean rate"),
-        ("thing[x,rate=fast]", "'rate' wants float, got 'fast'"),
-        ("thing[x,count=1.5]", "'count' wants int"),
-        ("thing[x,count=true]", "'count' wants int"),
-        ("thing[x,flag=1]", "'flag' wants bool"),
+        ("thing[x,rate=fast]", "rate must be a number, got 'fast'"),
+        ("thing[x,count=1.5]", "count must be a whole number"),
+        ("thing[x,count=true]", "count must be a whole number"),
+        ("thing[x,flag=1]", "flag must be true or false"),
         ("thing[x,path=y]", "given twice"),
         ("thing", "needs path"),
         ("thing[x,count=-1]", "count must not be negative"),

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
 from jax import Array
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from otbench.ot.neural.train import Pair, Problem
 from otbench.ot.torch_bridge import check_batch, in_buckets, to_jax, to_torch
 from otbench.ot.w2.potentials import Parameters
-from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays, read_arrays
+from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
 
 UNITS, LOSSES = "units", "losses"
 """Names of what is saved beside the networks."""
@@ -75,25 +72,25 @@ class LearnedMap:
             (moved,) = in_buckets(lambda part: (self._carry(self.parameters.map, part),), rows)
         return to_torch(moved, x.device)
 
-    def save(self, file: Path) -> None:
-        """Write parameters, units and losses as safetensors."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return parameters, units and losses by name, to be saved."""
         units = np.append(self.shift, np.float32(self.scale))
         kept = {UNITS: units, LOSSES: np.asarray(self.losses, np.float32)}
-        save_file(named_arrays(self.parameters) | kept, file)
+        return named_arrays(self.parameters) | kept
 
     @classmethod
-    def load(cls, file: Path, problem: Problem) -> LearnedMap:
-        """Read back what `save` wrote, for networks built anew.
+    def of_arrays(cls, arrays: dict[str, np.ndarray], problem: Problem) -> LearnedMap:
+        """Make a map from what `arrays` returned, for networks built anew.
 
         Raises
         ------
         ValueError
-            If the file is no safetensors file or holds parameters of other networks.
+            If the arrays are parameters of other networks.
         """
-        arrays = read_arrays(file)
         missing = [name for name in (UNITS, LOSSES) if name not in arrays]
         if missing:
-            raise ValueError(f"{file} lacks {' and '.join(missing)}")
-        units, losses = arrays.pop(UNITS), arrays.pop(LOSSES)
-        parameters = checked_parameters(arrays, Pair, (problem.map, problem.potential), file)
-        return cls(problem, parameters, units[:-1], float(units[-1]), losses)
+            raise ValueError(f"the saved model lacks {' and '.join(missing)}")
+        own = {name: value for name, value in arrays.items() if name not in (UNITS, LOSSES)}
+        parameters = checked_parameters(own, Pair, (problem.map, problem.potential))
+        units = arrays[UNITS]
+        return cls(problem, parameters, units[:-1], float(units[-1]), arrays[LOSSES])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Self
 
 import jax
@@ -17,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from jax import Array
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from otbench.ot.gaussian import BalancedCoordinates
@@ -27,7 +25,7 @@ from otbench.ot.w2.conjugate import Conjugate, Solver, largest_entry
 from otbench.ot.w2.learned_map import LearnedMap, dual_view
 from otbench.ot.w2.losses import DualLoss, DualParameters
 from otbench.ot.w2.potentials import residual_map
-from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays, read_arrays
+from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
 from otbench.ot.w2.train import Schedule, train
 
 STATISTICS_SAMPLE = 2048
@@ -156,39 +154,39 @@ class BalancedMap:
         _, axes, spread = self._on(y)
         return self.map.conjugate(y.float() @ axes * spread)
 
-    def save(self, file: Path) -> None:
-        """Write parameters and coordinates as safetensors."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return parameters and coordinates by name, to be saved."""
         coordinates = {
             f"coordinates.{name}": np.ascontiguousarray(getattr(self.coordinates, name))
             for name in COORDINATES
         }
-        save_file(named_arrays(self.map.parameters) | coordinates, file)
+        return named_arrays(self.map.parameters) | coordinates
 
     @classmethod
-    def load(
+    def of_arrays(
         cls,
-        file: Path,
+        arrays: dict[str, np.ndarray],
         hidden: tuple[int, ...],
         amortizer_hidden: tuple[int, ...],
         training: Solver,
         inverse: Solver,
     ) -> Self:
-        """Read back what `save` wrote.
+        """Make a map from what `arrays` returned.
 
         Raises
         ------
         ValueError
-            If the file is not such a map, or holds weights with which the potential would not be
+            If the arrays are not such a map, or weights with which the potential would not be
             convex.
         """
-        arrays = read_arrays(file)
+        own = dict(arrays)
         try:
-            values = [arrays.pop(f"coordinates.{name}") for name in COORDINATES]
+            values = [own.pop(f"coordinates.{name}") for name in COORDINATES]
         except KeyError as error:
             raise ValueError(
-                f"{file} holds no map to N(0, I): {error.args[0]} is missing"
+                f"the saved model holds no map to N(0, I): {error.args[0]} is missing"
             ) from None
         new = cls(BalancedCoordinates(*values), hidden, amortizer_hidden, training, inverse)
         view = new.map.view
-        new.map.parameters = checked_parameters(arrays, view.kind, view.networks, file)
+        new.map.parameters = checked_parameters(own, view.kind, view.networks)
         return new

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 from jax import Array
-from safetensors.numpy import save_file
 from torch import Tensor
 
 from otbench.ot.gradients import gradient_of
@@ -24,7 +22,7 @@ from otbench.ot.w2.conjugate import Solver
 from otbench.ot.w2.enot import ExpectileLoss, PairParameters
 from otbench.ot.w2.losses import DualLoss, DualParameters
 from otbench.ot.w2.potentials import Network
-from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays, read_arrays
+from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
 from otbench.ot.w2.scores import dual_to_half_squared_w2
 
 Tree = TypeVar("Tree", DualParameters, PairParameters)
@@ -151,18 +149,18 @@ class LearnedMap(Generic[Tree]):
         check_batch(x, self.dimension)
         return to_jax(x)
 
-    def save(self, file: Path) -> None:
-        """Write the parameters as safetensors, named ``network.array``."""
-        save_file(named_arrays(self.parameters), file)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the parameters by name, ``network.array``, to be saved."""
+        return named_arrays(self.parameters)
 
 
-def read_parameters(file: Path, view: View[Tree]) -> Tree:
-    """Read the parameters that `LearnedMap.save` wrote, for networks built anew.
+def checked(arrays: dict[str, np.ndarray], view: View[Tree]) -> Tree:
+    """Return what `LearnedMap.arrays` gave as the parameters of networks built anew.
 
     Raises
     ------
     ValueError
-        If the file is no safetensors file, or holds parameters of other networks, values that are
-        not finite, or weights with which a convex potential would not be convex.
+        If the arrays are parameters of other networks, not finite, or weights with which a convex
+        potential would not be convex.
     """
-    return checked_parameters(read_arrays(file), view.kind, view.networks, file)
+    return checked_parameters(arrays, view.kind, view.networks)

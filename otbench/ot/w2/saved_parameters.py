@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from otbench.ot.w2.potentials import Network, Parameters, check_parameters
 
@@ -25,25 +22,10 @@ def named_arrays(parameters: Any) -> dict[str, np.ndarray]:
     }
 
 
-def read_arrays(file: Path) -> dict[str, np.ndarray]:
-    """Read a safetensors file.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    try:
-        return load_file(file)
-    except SafetensorError as error:
-        raise ValueError(f"{file} is no safetensors file: {error}") from error
-
-
 def checked_parameters(
     arrays: dict[str, np.ndarray],
     kind: Callable[..., Tree],
     networks: Sequence[Network | None],
-    file: Path,
 ) -> Tree:
     """Return arrays as the parameters of networks built anew.
 
@@ -55,8 +37,6 @@ def checked_parameters(
         The named tuple of the parameters.
     networks : sequence of Network or None
         One for each field of ``kind``; None has no parameters.
-    file : Path
-        For messages.
 
     Raises
     ------
@@ -69,14 +49,16 @@ def checked_parameters(
     for full, value in arrays.items():
         field, _, key = full.partition(".")
         if field not in parts:
-            raise ValueError(f"{file} holds {full}, wanted arrays of {' and '.join(fields)}")
+            raise ValueError(
+                f"the saved model holds {full}, wanted arrays of {' and '.join(fields)}"
+            )
         parts[field][key] = jnp.asarray(value)
     for network, (name, part) in zip(networks, parts.items(), strict=True):
         if network is None and part:
-            raise ValueError(f"{file}: there is no {name}, yet it has parameters {sorted(part)}")
+            raise ValueError(f"the saved model has no {name}, yet parameters {sorted(part)} of it")
         if network is not None:
             try:
                 check_parameters(network, part)
             except ValueError as error:
-                raise ValueError(f"{file}, {name}: {error}") from error
+                raise ValueError(f"the saved model, {name}: {error}") from error
     return kind(**parts)

@@ -325,7 +325,7 @@ def test_nothing_of_the_extra_is_imported_before_it_is_needed():
     [
         ({"size": 48}, "size must be one of 16, 32, 64, got 48"),
         ({"style": "avataaars"}, "style must be one of toon-head, personas, pixel-art, got 'ava"),
-        ({"train": 0}, "needs at least one image in each split"),
+        ({"train": 0}, "train must be at least 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(dataset, parameters, message):

@@ -258,8 +258,8 @@ def test_the_data_sets(cls):
     ("parameters", "message"),
     [
         ({"size": 48}, "size must be one of 16, 32, 64"),
-        ({"labels": "eyes"}, "labels must be hair or mode"),
-        ({"test": 0}, "at least one image"),
+        ({"labels": "eyes"}, "labels must be one of hair, mode"),
+        ({"test": 0}, "test must be at least 1"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(parameters, message):

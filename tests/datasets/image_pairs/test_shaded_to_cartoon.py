@@ -91,7 +91,7 @@ def test_sizes_by_default():
     ("parameters", "message"),
     [
         ({"size": 48}, "shaded-to-cartoon: size must be one of 16, 32, 64, got 48"),
-        ({"train": 0}, "shaded-to-cartoon needs at least one image in each split"),
+        ({"train": 0}, "shaded-to-cartoon: train must be at least 1"),
         ({"seed": -1}, "shaded-to-cartoon: seed must be from 0"),
     ],
 )

@@ -92,5 +92,5 @@ def test_the_data_set():
 
 
 def test_an_empty_split_is_refused():
-    with pytest.raises(UsageError, match="at least one image"):
+    with pytest.raises(UsageError, match="test must be at least 1"):
         Lines(test=0).load()

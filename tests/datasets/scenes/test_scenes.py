@@ -118,11 +118,11 @@ def test_more_auxiliary_discs_only_add_to_fewer():
     [
         ("gaussian-corner[side=30]", "multiple of 8 from 16 to 256, got 30"),
         ("gaussian-corner[start=0.1]", "start must be from 0.179 to 0.821"),
-        ("gaussian-corner[sigma=0.01]", r"sigma must be from 0.03125 \(one pixel\) to 0.25"),
+        ("gaussian-corner[sigma=0.01]", r"sigma must be at least 0.03125 \(one pixel\)"),
         ("disc-split[share=0.7]", "share must be from 0.1 to 0.5, got 0.7"),
         ("faces-rgb[48]", "size must be one of 32, 64, 128, 256, got 48"),
         ("maze[side=48]", "multiple of 32 from 32 to 256, got 48"),
-        ("maze[level=0]", r"level must be in \(0, 1\], got 0"),
+        ("maze[level=0]", r"level must be above 0 and at most 1, got 0"),
         ("four-shapes[side=8]", "multiple of 8 from 16"),
         ("four-positions[radius=0.3]", "radius must be from 0.05 to 0.2, got 0.3"),
         ("shape-change[side=0]", "multiple of 8 from 16"),

@@ -60,3 +60,13 @@ def test_areas_of_sampled_shapes():
 def test_a_spline_goes_through_its_points():
     points = [(0.1, 0.2), (0.8, 0.3), (0.5, 0.9)]
     assert closed_spline(points, 5)[::5] == pytest.approx(np.array(points))
+
+
+@pytest.mark.parametrize("corners", [3, 5, 12])
+def test_polygons_are_filled_as_by_scikit_image(corners: int):
+    polygon2mask = pytest.importorskip("skimage.draw").polygon2mask
+    canvas = Canvas(16)
+    points = np.random.default_rng(corners).random((corners, 2))
+    fine = canvas.side * canvas.samples
+    wanted = polygon2mask((fine, fine), points[:, ::-1] * fine - 0.5)
+    np.testing.assert_array_equal(canvas.polygon(points), wanted)

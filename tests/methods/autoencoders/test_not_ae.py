@@ -162,9 +162,9 @@ def test_the_squashing_sends_black_and_white_to_themselves(blobs):
         ({"cost": "l3"}, "cost must be one of l2, l1, perceptual"),
         ({"inner_steps": 0}, "inner_steps must be at least 1"),
         ({"latent": 0}, "latent must be at least 1"),
-        ({"clip": -1.0}, "clip must be positive, or 0"),
+        ({"clip": -1.0}, "clip must be at least 0"),
         ({"potential": False, "freeze_potential": True}, "potential=false has none"),
-        ({"warmup": 1.5}, "warmup is a share"),
+        ({"warmup": 1.5}, "warmup must be from 0 to 1"),
     ],
 )
 def test_bad_parameters_are_refused(parameters, message):

@@ -147,13 +147,13 @@ def test_a_missing_weight_is_named(tmp_path):
 @pytest.mark.parametrize("gamma", [0.0, 0.5])
 def test_the_perceptual_cost_trains_the_map_and_not_its_features(blobs, gamma, tmp_path):
     method = fitted(blobs, 2, cost="perceptual", gamma=gamma, inner_steps=1)
-    assert isinstance(method.cost_.network, AlexNetTaps)
+    assert isinstance(method._cost.network, AlexNetTaps)
     before = fitted(blobs, 0, cost="perceptual", gamma=gamma)
     moved = zip(
         method.network_.encoder.parameters(), before.network_.encoder.parameters(), strict=True
     )
     assert not any(torch.equal(a, b) for a, b in list(moved)[::2])
-    assert all(not p.requires_grad for p in method.cost_.network.parameters())
+    assert all(not p.requires_grad for p in method._cost.network.parameters())
     # The model holds no copy of the asset.
     method.save(tmp_path / "model")
     loaded = NOTAE.load(tmp_path / "model")
@@ -224,9 +224,9 @@ def test_gamma_rises_over_the_first_quarter_of_the_potentials_steps():
         ({"gamma": -0.1}, "gamma must be at least 0"),
         ({"gamma": 0.5, "cost": "l1"}, "needs cost=l2 or perceptual"),
         ({"decode_mode": "median"}, "decode_mode must be one of mean, sample, zero"),
-        ({"decode_draws": 0}, "decode_draws must be 1 to"),
+        ({"decode_draws": 0}, "decode_draws must be from 1 to"),
         ({"noise_size": 0}, "noise_size must be at least 1"),
-        ({"noise_scale": 0.0}, "noise_scale must be positive"),
+        ({"noise_scale": 0.0}, "noise_scale must be above 0"),
     ],
 )
 def test_what_makes_no_weak_cost_is_refused(parameters, message):

@@ -128,12 +128,12 @@ def test_paper_settings_are_parameters():
         ({"alpha": -1.0}, "alpha must be at least 0"),
         ({"pairs": 0}, "pairs must be at least 1"),
         ({"intervals": 0}, "intervals must be at least 1"),
-        ({"tau": 0.0}, "tau must be positive"),
-        ({"floor": 0.0}, "floor must be positive"),
-        ({"warmup": 2.0}, "warmup must be in"),
+        ({"tau": 0.0}, "tau must be above 0"),
+        ({"floor": 0.0}, "floor must be above 0"),
+        ({"warmup": 2.0}, "warmup must be from 0 to 1"),
         ({"boundary": "neumann"}, "boundary must be"),
         ({"averaging": "right"}, "averaging must be"),
-        ({"alpha": float("nan")}, "alpha must be at least 0"),
+        ({"alpha": float("nan")}, "alpha must be a finite number"),
     ],
 )
 def test_bad_parameters_are_named(parameters, message):

@@ -83,5 +83,5 @@ def test_save_and_load(method, tmp_path, blobs, short):
 
 
 def test_bad_threshold_is_named():
-    with pytest.raises(UsageError, match=r"threshold must be in \[0, 1\), got 1.5"):
+    with pytest.raises(UsageError, match=r"threshold must be at least 0 and below 1, got 1.5"):
         Displacement(threshold=1.5)

@@ -130,14 +130,14 @@ def test_negative_images_are_named():
 @pytest.mark.parametrize(
     ("cls", "parameters", "message"),
     [
-        (ProximalSplitting, {"algorithm": "fb"}, "dr, admm or pd"),
+        (ProximalSplitting, {"algorithm": "fb"}, "one of dr, admm, pd"),
         (ProximalSplitting, {"intervals": 0}, "intervals must be at least 1"),
-        (ProximalSplitting, {"tau": 0.0}, "tau must be positive"),
-        (ProximalSplitting, {"threshold": 1.0}, r"threshold must be in \[0, 1\)"),
-        (ConvBarycenter, {"reg": 0.0}, "reg must be positive"),
+        (ProximalSplitting, {"tau": 0.0}, "tau must be above 0"),
+        (ProximalSplitting, {"threshold": 1.0}, r"threshold must be at least 0 and below 1"),
+        (ConvBarycenter, {"reg": 0.0}, "reg must be above 0"),
         (ConvBarycenter, {"threshold": -1.0}, "threshold"),
         (MultiMarginalOT, {"threshold": -1.0}, "threshold"),
-        (Sinkhorn, {"epsilon": -1.0}, "epsilon must be positive"),
+        (Sinkhorn, {"epsilon": -1.0}, "epsilon must be above 0"),
     ],
 )
 def test_bad_parameters_are_named(cls, parameters, message):

@@ -186,7 +186,7 @@ def test_bad_samplers_are_named(method, side, values, message):
         (lambda: W2Amortized(amortization="both"), "one of regression"),
         (lambda: ENOT(potential="unet"), "one of quadratic, mlp, icnn"),
         (lambda: ENOT(start="bures"), "for potential=icnn"),
-        (lambda: ENOT(bound=0.0), "bound > 0"),
+        (lambda: ENOT(bound=0.0), "bound must be above 0"),
         (lambda: Linear(sample=1), "at least 2"),
     ],
 )
@@ -233,7 +233,7 @@ def test_spoilt_weights_are_refused(saved: Path, spoil, message):
 
 def test_what_is_no_weights_file_is_refused(saved: Path):
     (saved / WEIGHTS).write_bytes(b"junk")
-    with pytest.raises(ValueError, match="is no safetensors file"):
+    with pytest.raises(ValueError, match="holds no weights"):
         ENOT.load(saved)
     settings = json.loads((saved / SETTINGS).read_text())
-    assert settings["dimension"] == 2
+    assert settings["state"]["dimension"] == 2

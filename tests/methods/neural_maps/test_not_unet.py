@@ -19,7 +19,7 @@ from otbench_methods.neural_maps.not_unet import NOTUNet
 PAIR = tiny_image_pair()
 X = PAIR.source_images.test.images[:6].flatten(1)
 SMALL = {"batch": 8, "width": 4, "scales": 1, "potential_width": 4, "potential_widest": 4}
-WEAK = SMALL | {"cost": "weak", "noise_count": 2, "means": 4, "inner_steps": 1}
+WEAK = SMALL | {"cost": "weak", "noise_count": 2, "inner_steps": 1}
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -196,7 +196,7 @@ def test_what_it_reports_and_keeps(tmp_path: Path, weak: NOTUNet) -> None:
     assert torch.equal(loaded.potential_losses(), weak.potential_losses())
     assert loaded.potential_losses().shape == (2,)
     (tmp_path / WEIGHTS).unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ValueError, match="holds no weights"):
         NOTUNet.load(tmp_path)
 
 
@@ -239,7 +239,7 @@ def test_what_it_cannot_run_on() -> None:
         ({"width": 0}, "width must be at least 1"),
         ({"scales": 0}, "scales must be at least 1"),
         ({"first_decay": 1.0}, "first_decay"),
-        ({"rate": 0.0}, "must be positive"),
+        ({"rate": 0.0}, "rate must be above 0"),
     ],
 )
 def test_bad_parameters_are_refused(parameters: dict, message: str) -> None:
