@@ -9,6 +9,7 @@ changes, but not when a module changes that the file imports.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -23,12 +24,19 @@ SOURCES = ("compiled.py", "elimination.py", "kernel.py", "lanes.py")
 
 
 @cache
-def _cache_folder() -> str:
-    """Return a folder for the machine code of these very sources."""
+def _cache_folder() -> str | None:
+    """Return a folder for the machine code of these very sources; None where it cannot be had."""
     digest = hashlib.sha256(numba.__version__.encode())
     for name in SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes() + b"\0")
-    return str(home() / "numba" / digest.hexdigest()[:16])
+    folder = home() / "numba" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return None
+    return str(folder)
 
 
 def compiled(function: Callable) -> Callable:
@@ -36,12 +44,13 @@ def compiled(function: Callable) -> Callable:
 
     Where nothing can be written, every process compiles for itself.
     """
-    options = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+    folder = _cache_folder()
+    compiler = numba.njit(
+        nogil=True, boundscheck=False, error_model="numpy", cache=folder is not None
+    )
     before = config.CACHE_DIR
-    config.CACHE_DIR = _cache_folder()
+    config.CACHE_DIR = folder or before
     try:
-        return numba.njit(cache=True, **options)(function)
-    except (OSError, RuntimeError):
-        return numba.njit(**options)(function)
+        return compiler(function)
     finally:
         config.CACHE_DIR = before
