@@ -54,6 +54,56 @@ def stratified(images: Tensor, labels: Tensor | None) -> tuple[Split, Split, Spl
     return part("train"), part("validation"), part("test")
 
 
+TEST, VALIDATION = 0.2, 0.1
+"""Shares of the test and the validation split."""
+
+
+def by_digest(images: Tensor, labels: Tensor | None) -> tuple[Split, Split, Split]:
+    """Split 70 : 10 : 20 within each class, by a digest of each image's pixels.
+
+    The order of the images does not matter, so that sorted poses or frames of a film do not fall
+    into the splits with a period. Equal images land in one split. An image keeps its split when
+    others are added, unless its class is so small that a split would be empty: then the images
+    are ranked by their digests and counted off.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, c, h, w)
+    labels : Tensor, shape (n,), or None
+        None counts as one class.
+
+    Returns
+    -------
+    train, validation, test : Split
+        Each in the order given.
+    """
+    kinds = labels if labels is not None else torch.zeros(len(images), dtype=torch.long)
+    place = torch.tensor([_place(image) for image in images], dtype=torch.float64)
+    part = torch.zeros(len(images), dtype=torch.long)
+    part[place < TEST + VALIDATION] = 1
+    part[place < TEST] = 2
+    for kind in kinds.unique():
+        rows = torch.nonzero(kinds == kind)[:, 0]
+        if len(part[rows].unique()) < 3:
+            part[rows] = 0
+            ranked = rows[torch.argsort(place[rows], stable=True)]
+            tests, validations = (max(1, round(share * len(rows))) for share in (TEST, VALIDATION))
+            part[ranked[:tests]] = 2
+            part[ranked[tests : tests + validations]] = 1
+    train, validation, test = (
+        Split(images[part == i], None if labels is None else labels[part == i]) for i in range(3)
+    )
+    return train, validation, test
+
+
+def _place(image: Tensor) -> float:
+    """Return a number in [0, 1) that depends on the pixels alone, as 8-bit values."""
+    pixels = (image * 255).round().to(torch.uint8).contiguous()
+    digest = hashlib.sha256(f"{tuple(image.shape)}".encode())
+    digest.update(pixels.numpy().data)
+    return int.from_bytes(digest.digest()[:7], "big") / 2**56
+
+
 def tensor_digest(*tensors: Tensor | None) -> str:
     """Return the sha256 of shapes, types and bytes, for data that no file pins."""
     digest = hashlib.sha256()

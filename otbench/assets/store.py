@@ -22,20 +22,11 @@ from otbench.assets.progress import say
 from otbench.assets.source import Room
 from otbench.assets.sources import USER_FOLDER, manual_folders
 from otbench.errors import DataError
+from otbench.home import home
 
 __all__ = ["FileState", "digest", "fetch", "home", "path", "require", "verify"]
 
 STAMPS = ".verified.json"
-
-
-def home() -> Path:
-    """Return the cache folder: OTBENCH_HOME, or ``otbench`` in the user's cache folder."""
-    own = os.environ.get("OTBENCH_HOME")
-    if own:
-        return Path(own).expanduser().absolute()
-    import pooch
-
-    return Path(pooch.os_cache("otbench"))
 
 
 def path(name: str) -> Path:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from otbench._version import __version__
-from otbench.cli import check, data, leaderboard, ls, reproduce, run, show, sysinfo
+from otbench.cli import check, compare, data, leaderboard, ls, reproduce, run, show, sysinfo
 from otbench.errors import OTBenchError
 
 DESCRIPTION = "A comparative benchmark suite for optimal-transport autoencoders."
@@ -23,7 +23,7 @@ exit codes:
   2 wrong usage, nothing started                     3 nothing could run (data missing)
   130 interrupted, finished cells are kept
 """
-VERBS = (run, reproduce, ls, show, check, data, leaderboard, sysinfo)
+VERBS = (run, reproduce, ls, show, check, data, leaderboard, compare, sysinfo)
 
 
 def build_parser() -> argparse.ArgumentParser:

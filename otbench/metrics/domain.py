@@ -17,8 +17,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional
 
-from otbench.assets import store
 from otbench.assets.kept import read_or_made, write_whole
+from otbench.home import home
 from otbench.interface.data import ImagePair, Split
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, FitContext
@@ -173,7 +173,7 @@ def _accuracies(found: DomainClassifier) -> dict[str, str]:
 
 def file_of(pair: ImagePair) -> Path:
     """Return the file of a pair's classifier, named by version and the data's digest."""
-    return store.home() / "features" / f"domain-v{VERSION}-{pair.sha256[:32]}.safetensors"
+    return home() / "features" / f"domain-v{VERSION}-{pair.sha256[:32]}.safetensors"
 
 
 def stored_or_trained(pair: ImagePair, device: torch.device) -> DomainClassifier:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from otbench.assets import store
 from otbench.assets.kept import write_whole
+from otbench.home import home
 from otbench.interface.data import ImageDataset, ImagePair
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_images
@@ -101,7 +102,7 @@ def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
     """
     digest = hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
     shape = "x".join(str(size) for size in images.shape)
-    path = store.home() / "features" / f"{name}-{shape}-{digest[:32]}.safetensors"
+    path = home() / "features" / f"{name}-{shape}-{digest[:32]}.safetensors"
     if path.exists():
         return load_file(path)["features"].to(images.device)
     features = compute()

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from otbench.assets.store import home
+from otbench.home import home
 from otbench.interface.artefacts import WeakTransport
 from otbench.interface.metric import Direction, Metric, Undefined, Value
 from otbench.interface.parameters import parameter

@@ -1,8 +1,14 @@
-"""Digest of a method's code, so that a changed method is trained anew.
+"""Digest of the code that trains a method, so that a changed method is trained anew.
 
-The digest covers the module that defines the method and, transitively, what that imports from its
-own top-level package and from ``otbench.nn`` and ``otbench.ot``. Imports are read from the source:
-nothing is executed but the ``__init__`` of packages.
+The digest covers the module that defines the method and, transitively, what that imports from
+
+- the suite's contracts and numerics (`SHARED`),
+- its own package, and
+- modules that belong to no installed package, such as a helper file beside a plugin.
+
+Code counts, prose does not: the digest is taken of the syntax tree without comments, docstrings,
+titles, cards and the documentation of parameters. Imports are read from the source; nothing is
+executed but the ``__init__`` of packages.
 """
 
 from __future__ import annotations
@@ -10,14 +16,27 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import sys
+import sysconfig
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-SHARED = ("otbench.nn", "otbench.ot")
+SHARED = (
+    "otbench.interface.data",
+    "otbench.interface.method",
+    "otbench.interface.training",
+    "otbench.nn",
+    "otbench.ot",
+)
+"""Modules and packages of the suite whose code can change what a method learns."""
+
+PROSE = ("card", "title")
+"""Class attributes that only describe."""
 
 
 def code_digest(module: str, file: str | None = None) -> str:
-    """Return the sha256 over a module's source and its relevant imports, in a fixed order.
+    """Return the sha256 over a module's code and its relevant imports, in a fixed order.
 
     Parameters
     ----------
@@ -26,48 +45,121 @@ def code_digest(module: str, file: str | None = None) -> str:
     file : str, optional
         The source, for a module that belongs to no package.
     """
-    package = module.split(".")[0]
-    sources: dict[str, bytes] = {}
-    waiting = [(module, Path(file) if file else _source(module))]
-    while waiting:
-        name, path = waiting.pop()
-        if path is None or name in sources:
-            continue
-        sources[name] = path.read_bytes()
-        for imported in _imports(sources[name], name, is_package=path.name == "__init__.py"):
-            if _relevant(imported, package):
-                waiting.append((imported, _source(imported)))
     digest = hashlib.sha256()
-    for name in sorted(sources):
-        digest.update(name.encode() + b"\0" + sources[name] + b"\0")
+    for name, path in sorted(sources(module, file).items()):
+        digest.update(name.encode() + b"\0" + code_of(path).encode() + b"\0")
     return digest.hexdigest()
 
 
-def _relevant(module: str, package: str) -> bool:
-    return module.split(".")[0] == package != "otbench" or module.startswith(SHARED)
+def sources(module: str, file: str | None = None) -> dict[str, Path]:
+    """Return the source files that the digest of a module covers, by dotted name."""
+    package = module.split(".")[0]
+    beside = Path(file).resolve().parent if file else None
+    found: dict[str, Path] = {}
+    waiting = [(module, Path(file) if file else _source(module, None))]
+    while waiting:
+        name, path = waiting.pop()
+        if path is None or name in found:
+            continue
+        found[name] = path
+        for imported in _imports(path, name, beside):
+            source = _source(imported, beside)
+            if source is not None and _relevant(imported, source, package):
+                waiting.append((imported, source))
+    return found
 
 
-def _source(module: str) -> Path | None:
+def _relevant(module: str, source: Path, package: str) -> bool:
+    top = module.split(".")[0]
+    if top == "otbench":
+        return module == "otbench.interface" or any(
+            module == name or module.startswith(f"{name}.") for name in SHARED
+        )
+    return top == package or not _is_installed(source)
+
+
+def _is_installed(source: Path) -> bool:
+    """Tell whether a file belongs to Python itself or to an installed package."""
+    return any(source.is_relative_to(folder) for folder in _library_folders())
+
+
+@cache
+def _library_folders() -> tuple[Path, ...]:
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = [*(sysconfig.get_path(name) for name in names), *sys.path]
+    packages = ("site-packages", "dist-packages")
+    return tuple(
+        Path(folder).resolve()
+        for number, folder in enumerate(folders)
+        if folder and (number < len(names) or Path(folder).name in packages)
+    )
+
+
+@cache
+def _installed_source(module: str) -> Path | None:
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, AttributeError, ValueError):
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    return Path(spec.origin)
+    return Path(spec.origin).resolve()
 
 
-def _imports(source: bytes, module: str, is_package: bool) -> Iterator[str]:
+def _source(module: str, beside: Path | None) -> Path | None:
+    """Return the source of a module; a plugin's folder is searched after everything else."""
+    found = _installed_source(module)
+    if found is not None or beside is None:
+        return found
+    stem = beside.joinpath(*module.split("."))
+    candidates = (stem.with_suffix(".py"), stem / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _imports(path: Path, module: str, beside: Path | None) -> Iterator[str]:
     parts = module.split(".")
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                up = node.level - 1 if is_package else node.level
+                up = node.level - 1 if path.name == "__init__.py" else node.level
                 base = ".".join([*parts[: len(parts) - up], *([base] if base else [])])
             yield base
-            source_file = _source(base) if base else None
-            if source_file is not None and source_file.name == "__init__.py":
+            source = _source(base, beside) if base else None
+            if source is not None and source.name == "__init__.py":
                 yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def code_of(path: Path) -> str:
+    """Return the code of a file in one form, without comments and prose."""
+    return ast.unparse(_WithoutProse().visit(ast.parse(path.read_bytes())))
+
+
+class _WithoutProse(ast.NodeTransformer):
+    """Removes docstrings, descriptive class attributes, and what `parameter` only documents."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return None
+        return self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [child for child in node.body if not _describes(child)]
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "parameter":
+            node.args = node.args[:1]
+            node.keywords = [word for word in node.keywords if word.arg == "default"]
+        return self.generic_visit(node)
+
+
+def _describes(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    if isinstance(node, ast.AnnAssign):
+        targets = [node.target]
+    return bool(targets) and all(
+        isinstance(target, ast.Name) and target.id in PROSE for target in targets
+    )

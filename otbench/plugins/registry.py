@@ -139,6 +139,9 @@ def load_file_module(path: str) -> ModuleType:
         raise UsageError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
+    # Helper modules beside the file can be imported; last, so that they shadow nothing.
+    if str(resolved.parent) not in sys.path:
+        sys.path.append(str(resolved.parent))
     try:
         spec.loader.exec_module(module)
     except BaseException:

@@ -11,8 +11,8 @@ front updates two columns at once: eight multiply-adds for six loads and two sto
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from otbench.ot.dynamic.compiled import compiled
 from otbench.ot.dynamic.elimination import PANEL
 from otbench.ot.dynamic.lanes import (
     LANES,
@@ -27,8 +27,6 @@ from otbench.ot.dynamic.lanes import (
     subtract,
     subtract_product,
 )
-
-compiled = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
 
 
 @compiled

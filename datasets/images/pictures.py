@@ -1,0 +1,175 @@
+"""Reading picture files: which kinds are accepted, and how their pixels become numbers in [0, 1].
+
+A picture is taken the way a viewer shows it: its EXIF orientation is applied, of moving pictures
+and of files with several pages the first is taken. What cannot be brought to [0, 1] without a guess
+is refused by name.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from otbench.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+GRAY = {"1": 1, "L": 255, "LA": 255, "I;16": 65535, "I;16L": 65535, "I;16B": 65535}
+"""Pillow's modes of gray pictures, each with the value of white."""
+
+WIDE_GRAY = {"PNG": 65535, "PPM": 65535}
+"""Formats that Pillow opens with mode I although they hold 16 unsigned bits, with white's value."""
+
+COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
+"""Pillow's modes of colour pictures, all of 8 bits."""
+
+ACCEPTED = "gray of 1, 8 or 16 unsigned bits, palettes, RGB, CMYK and YCbCr of 8 bits"
+
+SAMPLE_FORMAT, PHOTOMETRIC = 339, 262
+"""Tags of TIFF."""
+
+SIGNED_OR_FLOAT = {2: "signed integers", 3: "floating-point numbers", 4: "undefined samples"}
+WHITE_IS_ZERO = 0
+
+
+class Refused(ValueError):
+    """A picture of a kind that has no certain range."""
+
+
+def read_picture(file: Path, size: int, gray: bool, on_white: bool = False) -> Tensor:
+    """Read one picture, cut to the largest square in the middle and resized.
+
+    Resizing is bilinear with Pillow's low-pass filter.
+
+    Parameters
+    ----------
+    file : Path
+    size : int
+        Side of the result in pixels.
+    gray : bool
+        Turn colour into gray.
+    on_white : bool
+        Lay what is transparent on white; otherwise transparency is dropped.
+
+    Returns
+    -------
+    Tensor, shape (c, size, size)
+        float32 in [0, 1], with one channel or three.
+
+    Raises
+    ------
+    DataError
+        If the file is broken, of a kind that is not accepted, or so large that Pillow suspects an
+        attack.
+    """
+    import PIL.Image
+    import PIL.ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
+            with PIL.Image.open(file) as image:
+                image.load()
+                white = _white(image)
+                shown = PIL.ImageOps.exif_transpose(image)
+                return _resized(_opaque(shown) if on_white else shown, white, size, gray)
+    except Refused as reason:
+        raise DataError(f"{file} holds {reason}; accepted are {ACCEPTED}") from reason
+    # Pillow's readers raise many kinds of errors on broken files; each of them means the same here.
+    except Exception as error:
+        raise DataError(f"{file} is broken or no picture: {error}") from error
+
+
+def _white(image: Image) -> int:
+    """Return the largest value of a pixel.
+
+    Raises
+    ------
+    Refused
+        If the picture's kind leaves it open.
+    """
+    tags = getattr(image, "tag_v2", {})
+    samples = tags.get(SAMPLE_FORMAT, (1,))
+    kind = samples[0] if isinstance(samples, tuple) else samples
+    if kind in SIGNED_OR_FLOAT:
+        raise Refused(f"pixels that are {SIGNED_OR_FLOAT[kind]}, whose range is unknown")
+    if image.mode == "I" and image.format in WIDE_GRAY:
+        return WIDE_GRAY[image.format]
+    if image.mode in GRAY:
+        if GRAY[image.mode] > 255 and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            raise Refused("16-bit pixels in which 0 is white")
+        return GRAY[image.mode]
+    if image.mode in COLOUR:
+        return 255
+    raise Refused(f"a picture of mode {image.mode}, whose range is unknown")
+
+
+def _opaque(image: Image) -> Image:
+    import PIL.Image
+
+    if not image.has_transparency_data:
+        return image
+    white = PIL.Image.new("RGBA", image.size, "white")
+    return PIL.Image.alpha_composite(white, image.convert("RGBA"))
+
+
+def _resized(image: Image, white: int, size: int, gray: bool) -> Tensor:
+    import PIL.Image
+
+    if white > 255:
+        # Pillow's own conversion cuts 16 bits off at 255 where it should scale.
+        planes = [PIL.Image.fromarray(np.asarray(image).astype(np.float32) / white)]
+        scale = 1.0
+    else:
+        is_gray = gray or image.mode in GRAY
+        planes = [image.convert("L")] if is_gray else list(image.convert("RGB").split())
+        scale = 255.0
+    edge = min(image.size)
+    left, top = (image.width - edge) // 2, (image.height - edge) // 2
+    square = (left, top, left + edge, top + edge)
+    resized = []
+    for plane in planes:
+        # Cut first: resize with a box looks beyond it.
+        middle = plane.convert("F").crop(square)
+        resized.append(np.array(middle.resize((size, size), PIL.Image.Resampling.BILINEAR)) / scale)
+    return torch.from_numpy(np.stack(resized)).float().clamp(0, 1)
+
+
+def read_pictures(
+    files: list[Path], size: int, remedy: str, *, gray: bool = False, on_white: bool = False
+) -> Tensor:
+    """Read pictures of one kind, shape (n, c, size, size), float32 in [0, 1].
+
+    Parameters
+    ----------
+    files : list of Path
+    size : int
+    remedy : str
+        What helps where some are gray and others in colour, for the message.
+    gray, on_white : bool
+        See `read_picture`.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read or has another number of channels than the first.
+    """
+    first = read_picture(files[0], size, gray, on_white)
+    images = torch.empty(len(files), *first.shape)
+    for i, file in enumerate(files):
+        image = read_picture(file, size, gray, on_white) if i else first
+        if image.shape != first.shape:
+            raise DataError(
+                f"{file} has {len(image)} channel(s), but {files[0]} has {len(first)}: "
+                f"give all the same, or {remedy}"
+            )
+        images[i] = image
+    return images

@@ -1,0 +1,16 @@
+"""The folder that the suite keeps files in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+
+def home() -> Path:
+    """Return the cache folder: OTBENCH_HOME, or ``otbench`` in the user's cache folder."""
+    own = os.environ.get("OTBENCH_HOME")
+    if own:
+        return Path(own).expanduser().absolute()
+    return Path(platformdirs.user_cache_dir("otbench"))

@@ -1,0 +1,56 @@
+"""Numba's compiler for the kernel, with a cache that knows all the sources it depends on.
+
+Numba keeps the machine code of a function beside its source and compiles it anew when that file
+changes, but not when a module changes that the file imports.
+"""
+
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numba
+from numba.core import config
+
+from otbench.home import home
+
+SOURCES = ("compiled.py", "elimination.py", "kernel.py", "lanes.py")
+"""Files of this folder that decide what is compiled."""
+
+
+@cache
+def _cache_folder() -> str | None:
+    """Return a folder for the machine code of these very sources; None where it cannot be had."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for name in SOURCES:
+        digest.update((Path(__file__).parent / name).read_bytes() + b"\0")
+    folder = home() / "numba" / digest.hexdigest()[:16]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError:
+        return None
+    return str(folder)
+
+
+def compiled(function: Callable) -> Callable:
+    """Compile a function on its first call, or take its machine code from the cache.
+
+    Where nothing can be written, every process compiles for itself.
+    """
+    folder = _cache_folder()
+    compiler = numba.njit(
+        nogil=True, boundscheck=False, error_model="numpy", cache=folder is not None
+    )
+    before = config.CACHE_DIR
+    config.CACHE_DIR = folder or before
+    try:
+        return compiler(function)
+    finally:
+        config.CACHE_DIR = before
