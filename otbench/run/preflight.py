@@ -65,7 +65,8 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
             label = _label(spec.name, dataset)
             loaded[label] = data
             add_metrics(
-                answer.metrics.setdefault(label, {}), _metrics(preset, grid, request.metrics, data)
+                answer.metrics.setdefault(label, {}),
+                _metrics(preset, grid, request.metrics, data, answer),
             )
             of_data = {
                 "dataset": label,
@@ -114,12 +115,19 @@ def _budget(preset: Preset, data: Data) -> tuple[int, int]:
     return preset.map_steps, MAP_BATCH
 
 
-def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
-    if isinstance(data, ImageDataset):
-        return preset.metrics if data.scene is None else preset.scene_metrics
-    if isinstance(data, ImagePair):
-        return preset.translation_metrics
-    return preset.plane_metrics if data.dimension == 2 else preset.map_metrics
+def _default_metrics(preset: Preset, data: Data, answer: Answer) -> dict[str, tuple[str, ...]]:
+    """Ask every registered task that suits the data for its default metrics."""
+    registry, made = Registry("tasks"), []
+    for name in registry.names():
+        try:
+            task: Task = registry.get(name).load()()
+            if isinstance(data, task.on) and not task.lacks(data):
+                made.append((task.order, name, task.metrics_for(data, preset.full)))
+        except Exception as error:  # noqa: BLE001 - a stranger's code
+            problem = f"task {name} is left out: {describe(error)}"
+            if problem not in answer.warnings:
+                answer.warnings.append(problem)
+    return {name: texts for _, name, texts in sorted(made) if texts}
 
 
 def _cells(
@@ -232,9 +240,11 @@ def _plain(instance: Any, paper: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _metrics(preset: Preset, grid: Grid, extra: list[str], data: Data) -> dict[str, list[str]]:
+def _metrics(
+    preset: Preset, grid: Grid, extra: list[str], data: Data, answer: Answer
+) -> dict[str, list[str]]:
     """Choose the metrics for a data set."""
-    chosen: Mapping[str, Sequence[str]] = grid.metrics or _metrics_of(preset, data)
+    chosen: Mapping[str, Sequence[str]] = grid.metrics or _default_metrics(preset, data, answer)
     wanted = {task: list(texts) for task, texts in chosen.items()}
     registry, tasks = Registry("metrics"), Registry("tasks")
     for spec in parse(extra):
