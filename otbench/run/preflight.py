@@ -30,12 +30,12 @@ from otbench.plugins.selection import Spec, parse
 from otbench.presets import MAP_BATCH, Preset, get_preset
 from otbench.results.cell import Cell
 from otbench.run.dry_pass import dry_pass
-from otbench.run.request import IMPORTING, Answer, Grid, Request
+from otbench.run.request import IMPORTING, Plan, Request, Sweep
 from otbench.scoring.score import make_metrics
 from otbench.tasks.transport import check_pair
 
 
-def plan(request: Request, breadcrumb: Path) -> Answer:
+def plan(request: Request, breadcrumb: Path) -> Plan:
     """Check a request from end to end and lay out its cells.
 
     Parameters
@@ -49,7 +49,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     OTBenchError
         If the request is wrong, or its data cannot be had.
     """
-    answer = Answer()
+    answer = Plan()
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     answer.warnings += methods.problems + datasets.problems
@@ -115,7 +115,7 @@ def _budget(preset: Preset, data: Data) -> tuple[int, int]:
     return preset.map_steps, MAP_BATCH
 
 
-def _default_metrics(preset: Preset, data: Data, answer: Answer) -> dict[str, tuple[str, ...]]:
+def _default_metrics(preset: Preset, data: Data, answer: Plan) -> dict[str, tuple[str, ...]]:
     """Ask every registered task that suits the data for its default metrics."""
     registry, made = Registry("tasks"), []
     for name in registry.names():
@@ -133,7 +133,7 @@ def _default_metrics(preset: Preset, data: Data, answer: Answer) -> dict[str, tu
 def _cells(
     request: Request,
     preset: Preset,
-    grid: Grid,
+    grid: Sweep,
     method: Method,
     data: Data,
     labels: dict[str, Any],
@@ -159,7 +159,7 @@ def _cells(
         )
 
 
-def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, Data]:
+def _load_dataset(plugin: Plugin, spec: Spec, answer: Plan) -> tuple[Dataset, Data]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -184,7 +184,7 @@ def _device(wanted: str) -> tuple[str, int]:
 
 
 def _load_methods(
-    request: Request, number: int, registry: Registry, answer: Answer, breadcrumb: Path
+    request: Request, number: int, registry: Registry, answer: Plan, breadcrumb: Path
 ) -> Iterator[tuple[str, Plugin, Method]]:
     """Import and instantiate a grid's methods; those that cannot be imported become rejections."""
     grid = request.grids[number]
@@ -241,7 +241,7 @@ def _plain(instance: Any, paper: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(
-    preset: Preset, grid: Grid, extra: list[str], data: Data, answer: Answer
+    preset: Preset, grid: Sweep, extra: list[str], data: Data, answer: Plan
 ) -> dict[str, list[str]]:
     """Choose the metrics for a data set."""
     chosen: Mapping[str, Sequence[str]] = grid.metrics or _default_metrics(preset, data, answer)
@@ -280,7 +280,7 @@ def main() -> int:
     try:
         answer = plan(request, path.with_suffix(IMPORTING))
     except OTBenchError as error:
-        answer = Answer(error={"message": str(error), "exit_code": error.exit_code})
+        answer = Plan(error={"message": str(error), "exit_code": error.exit_code})
     path.write_text(json.dumps(asdict(answer)))
     return 0
 

@@ -10,7 +10,7 @@ import pytest
 
 from otbench.plugins import registry
 from otbench.run.preflight import plan
-from otbench.run.request import Answer, Grid, Request
+from otbench.run.request import Plan, Request, Sweep
 from otbench.tasks.reconstruction import Reconstruction
 
 
@@ -32,7 +32,7 @@ class Broken(Again):
 
 def planned(
     dataset: str, tasks: dict[str, str], monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> Answer:
+) -> Plan:
     def listed(group: str) -> list[EntryPoint]:
         own = list(entry_points(group=group))
         if group != "otbench.tasks":
@@ -40,7 +40,7 @@ def planned(
         return own + [EntryPoint(name, f"{__name__}:{cls}", group) for name, cls in tasks.items()]
 
     monkeypatch.setattr(registry, "entry_points", listed)
-    request = Request([Grid(["linear", "crossfade"], [dataset], [0])], [], "smoke", device="cpu")
+    request = Request([Sweep(["linear", "crossfade"], [dataset], [0])], [], "smoke", device="cpu")
     return plan(request, folder / "importing")
 
 

@@ -17,7 +17,7 @@ from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
 from otbench.report.maps import map_sheet
 from otbench.run.dry_pass import dry_pass
-from otbench.run.request import Answer
+from otbench.run.request import Plan
 from otbench.scoring.gallery import CLOUD, write_gallery
 from otbench.scoring.score import score
 from otbench.tasks.transport import BATCH, POINTS, Transportation, check_pair
@@ -214,7 +214,7 @@ def test_a_pair_is_checked_before_anything_trains() -> None:
 @pytest.mark.parametrize("name", ["gaussian", "plane"])
 def test_the_dry_pass_goes_through_every_metric(name: str) -> None:
     data = pair() if name == "gaussian" else Plane().load()
-    answer = Answer()
+    answer = Plan()
     answer.device = "cpu"
     tasks = (Transportation(), WeakTransportation())
     metrics = {task.name: list(task.metrics_for(data, full=True)) for task in tasks}
