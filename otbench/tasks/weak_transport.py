@@ -46,6 +46,10 @@ class WeakTransportation(PointTask):
         "potential-loss[spread]",
     )
 
+    def metrics_for(self, data: MeasurePair, full: bool) -> tuple[str, ...]:
+        """Leave the plane out: weak transport is scored there only where a user asks for it."""
+        return super().metrics_for(data, full) if data.dimension != 2 else ()
+
     def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> WeakTransport:
         """Return the points with what the method made of them."""
         points = held_out(data, ctx)
