@@ -6,150 +6,6 @@ from dataclasses import dataclass, field
 
 from otbench.errors import UsageError, unknown_name
 
-_RECONSTRUCTION = (
-    "mse",
-    "psnr",
-    "ssim",
-    "lpips",
-    "fid[lenet]",
-    "laplacian-ratio",
-    "variance-ratio",
-)
-_INTERPOLATION = (
-    "path-energy",
-    "fid[lenet]",
-    "max-step",
-    "lpips-smoothness",
-    "adjacent-ssim[std]",
-    "adjacent-ssim[std,ends=data]",
-    "adjacent-ssim[mean,ends=data]",
-    "mass-drift",
-    "endpoint-error",
-    "line-distance[corrected]",
-    "line-smoothness[corrected]",
-    "line-distance[legacy]",
-    "line-smoothness[legacy]",
-)
-_CLASSIFICATION = ("probe-acc", "code-dim")
-_CLUSTERING = tuple(
-    f"kmeans-{measure}[{preprocessing}]"
-    for preprocessing in ("whiten", "raw")
-    for measure in ("acc", "nmi", "ari")
-)
-_INCEPTION = ("fid[inception-2048]", "kid[inception-2048]")
-
-_TO_GEODESIC = (
-    "geodesic-w2",
-    "geodesic-w2[max]",
-    "energy-gap",
-    "energy-gap[ends=data]",
-    "centroid-error",
-    "compactness",
-    "component-count",
-    "peak-ratio",
-    "mass-drift",
-    "endpoint-error",
-)
-_EVENNESS = ("max-step", "adjacent-ssim[std]", "adjacent-ssim[mean,ends=data]")
-
-QUICK_METRICS = {
-    "reconstruction": _RECONSTRUCTION,
-    "interpolation": _INTERPOLATION,
-    "classification": _CLASSIFICATION,
-    "clustering": _CLUSTERING,
-    "limited-data": (*_TO_GEODESIC, "max-step"),
-}
-FULL_METRICS = {
-    **QUICK_METRICS,
-    "reconstruction": (*_RECONSTRUCTION, *_INCEPTION),
-    "interpolation": (*_INTERPOLATION, *_INCEPTION),
-}
-
-SCENE_METRICS: dict[str, tuple[str, ...]] = {
-    "reconstruction": ("mse", "psnr"),
-    "geodesic": (
-        *_TO_GEODESIC,
-        "mass-leak[open]",
-        "mass-leak[periodic]",
-        "path-energy",
-        *_EVENNESS,
-        "lpips-smoothness",
-    ),
-    "obstacles": (
-        "wall-mass",
-        "energy-over-bound",
-        "energy-over-bound[ends=data]",
-        "peak-ratio",
-        "mass-drift",
-        "endpoint-error",
-        "path-energy",
-        *_EVENNESS,
-    ),
-    "barycenter": ("barycenter-gap", "barycenter-w2", "sharpness", "centroid-bilinearity"),
-}
-MAP_METRICS: dict[str, tuple[str, ...]] = {
-    "transport": (
-        "uvp",
-        "uvp[inverse]",
-        "cosine",
-        "cosine[inverse]",
-        "w2-gap",
-        "conjugate-residual",
-        "conjugate-residual[max]",
-        "time-to-uvp",
-        "time-to-uvp[percent=1]",
-        "sliced-w2",
-        "w2-reference[floor,of=sliced]",
-        "w2-reference[identity,of=sliced]",
-        "exact-w2",
-        "w2-reference[floor,of=exact]",
-        "w2-reference[identity,of=exact]",
-        "monotonicity",
-        "push-rate",
-    ),
-    "weak-transport": (
-        "weak-uvp",
-        "weak-cost-gap",
-        "cond-var",
-        "cond-var[of=ratio]",
-        "bary-lipschitz",
-        "bary-monotonicity",
-        "spread-ratio",
-        "potential-loss[ewma]",
-        "potential-loss[spread]",
-    ),
-}
-
-PLANE_METRICS: dict[str, tuple[str, ...]] = {
-    "transport": (
-        *MAP_METRICS["transport"],
-        "sinkhorn-cost",
-        "w2-reference[floor,of=sinkhorn]",
-        "sinkhorn-cost[inverse]",
-        "w2-reference[source-floor,of=sinkhorn]",
-    ),
-}
-
-TRANSLATION_METRICS: dict[str, tuple[str, ...]] = {
-    "translation": (
-        "domain-fd",
-        "domain-fd[of=floor]",
-        "domain-fd[of=identity]",
-        *(f"prdc[of={measure}]" for measure in ("precision", "recall", "density", "coverage")),
-        "modes",
-        "modes[of=kl]",
-        "pairwise-ratio",
-        "colour-r2",
-        "translation-cost",
-        "diversity",
-        "range-excess",
-        "collapse",
-    ),
-}
-FULL_TRANSLATION_METRICS = {
-    "translation": (*TRANSLATION_METRICS["translation"], *_INCEPTION),
-}
-
 MAP_BATCH = 1024
 """Points in one update of a map (Amos 2023, appendix B)."""
 
@@ -202,6 +58,8 @@ class Preset:
     track : str
         ``matched``: one backbone, one budget. ``native``: each method's own published settings,
         where it has any.
+    full : bool
+        Whether the tasks' full metrics are scored too.
     """
 
     name: str
@@ -215,13 +73,7 @@ class Preset:
     seeds: int = 1
     track: str = "matched"
     sizes: Sizes = field(default_factory=Sizes)
-    metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: FULL_METRICS)
-    scene_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: SCENE_METRICS)
-    map_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: MAP_METRICS)
-    plane_metrics: dict[str, tuple[str, ...]] = field(default_factory=lambda: PLANE_METRICS)
-    translation_metrics: dict[str, tuple[str, ...]] = field(
-        default_factory=lambda: FULL_TRANSLATION_METRICS
-    )
+    full: bool = True
 
     def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
         """Return the budget in updates, and the images in one, for a training split of this size.
@@ -248,8 +100,7 @@ PRESETS = {
             translation_steps=5,
             steps=8,
             sizes=Sizes(sample=256, train_sample=256, pairs=8, midpoints=128),
-            metrics=QUICK_METRICS,
-            translation_metrics=TRANSLATION_METRICS,
+            full=False,
         ),
         Preset(
             "quick",
@@ -259,8 +110,7 @@ PRESETS = {
             translation_steps=1500,
             steps=500,
             sizes=Sizes(train_sample=10_000),
-            metrics=QUICK_METRICS,
-            translation_metrics=TRANSLATION_METRICS,
+            full=False,
         ),
         Preset(
             "standard",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from otbench import presets
 from otbench.cli.execution import add_execution, add_output, add_preset, execution_options, positive
 from otbench.errors import UsageError, unknown_name
-from otbench.run.request import Grid, Request
+from otbench.run.request import Request, Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
     steps = positive("--steps", options.steps)
     request = Request(
-        grids=[Grid(options.methods, options.datasets, _seeds(options), steps)],
+        grids=[Sweep(options.methods, options.datasets, _seeds(options), steps)],
         metrics=options.metrics,
         preset=options.preset,
         seconds=options.fit_seconds,

@@ -112,8 +112,13 @@ def _preset(preset: Any) -> list[str]:
         "sizes:",
         *(f"  {name} = {value}" for name, value in dataclasses.asdict(preset.sizes).items()),
     ]
-    for task, metrics in preset.metrics.items():
-        lines += ["", f"{task}:", f"  {', '.join(metrics)}"]
+    from otbench.plugins.registry import Registry
+
+    registry = Registry("tasks")
+    tasks = {name: registry.get(name).load() for name in registry.names()}
+    for name, task in sorted(tasks.items(), key=lambda named: (named[1].order, named[0])):
+        metrics = (*task.default_metrics, *(task.full_metrics if preset.full else ()))
+        lines += ["", f"{name}:", f"  {', '.join(metrics)}"] if metrics else []
     return lines
 
 

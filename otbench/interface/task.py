@@ -17,6 +17,24 @@ class Task(ABC):
     title: ClassVar[str]
     on: ClassVar[type] = ImageDataset
     """The kind of data it is for: `ImageDataset` or `MeasurePair`."""
+    order: ClassVar[int] = 1000
+    """Place among the tasks of a run; tasks at the same place go by name."""
+    default_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics scored where the user names none, as text."""
+    full_metrics: ClassVar[tuple[str, ...]] = ()
+    """Metrics that the presets with full scoring add, such as Inception scores."""
+
+    def metrics_for(self, data: Any, full: bool) -> tuple[str, ...]:
+        """Return the default metrics on this data; none leaves the task out of the run.
+
+        Parameters
+        ----------
+        data : Data
+            Of the kind that the task is for.
+        full : bool
+            Whether the preset asks for full scoring.
+        """
+        return (*self.default_metrics, *self.full_metrics) if full else self.default_metrics
 
     def lacks(self, data: Any) -> str | None:
         """Return what the data lacks for this task whatever the method, or None.

@@ -40,7 +40,7 @@ class Budget:
     seconds: float | None = None
 
 
-class Watch(Protocol):
+class TrainingMonitor(Protocol):
     """Somebody who looks at a method while it trains; see `otbench.scoring.curve`."""
 
     def due(self, step: int) -> bool:
@@ -60,7 +60,7 @@ class FitContext:
     device : str or torch.device
     on_progress : callable, optional
         Called with (step, steps, seconds so far, losses), at most about twice a second.
-    watch : Watch, optional
+    watch : TrainingMonitor, optional
         Looks at the method at some of its checkpoints.
     """
 
@@ -70,7 +70,7 @@ class FitContext:
         seed: int = 0,
         device: str | torch.device = "cpu",
         on_progress: ProgressCallback | None = None,
-        watch: Watch | None = None,
+        watch: TrainingMonitor | None = None,
     ) -> None:
         self.budget = budget
         self.seed = seed

@@ -14,7 +14,7 @@ from otbench.reproduce.expression import Address
 from otbench.results.cell import Job
 from otbench.results.statistics import diverged
 from otbench.results.tables import published_number, table
-from otbench.run.request import Grid
+from otbench.run.request import Sweep
 from otbench.run.runner import Outcome
 
 OF_CELL = "cell"
@@ -84,7 +84,7 @@ class Measured:
         return content | {"mean": self.mean if self.values else None, "std": self.std} | seeds
 
 
-def grids(reproduction: Reproduction, preset_name: str, seeds: int | None) -> list[Grid]:
+def grids(reproduction: Reproduction, preset_name: str, seeds: int | None) -> list[Sweep]:
     """Return one grid for each method of each run, in order; see `asked_by`."""
     metrics: dict[str, list[str]] = {}
     for quantity in reproduction.quantities:
@@ -94,7 +94,7 @@ def grids(reproduction: Reproduction, preset_name: str, seeds: int | None) -> li
     for run, method in asked_by(reproduction):
         dataset, steps, count = _scaled(run, preset_name)
         numbers = list(range(seeds or count))
-        made.append(Grid([reproduction.methods[method]], [dataset], numbers, steps, dict(metrics)))
+        made.append(Sweep([reproduction.methods[method]], [dataset], numbers, steps, dict(metrics)))
     return made
 
 

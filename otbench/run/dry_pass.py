@@ -17,7 +17,7 @@ from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import FitContext
 from otbench.plugins.registry import Registry
 from otbench.presets import Sizes
-from otbench.run.request import Answer
+from otbench.run.request import Plan
 from otbench.scoring.score import make_metrics, score
 
 DRY_IMAGES, DRY_FRAMES = 64, 4
@@ -69,7 +69,7 @@ class _Still(TransportMap):
         return 0.0
 
 
-def dry_pass(wanted: dict[str, list[str]], data: Data, answer: Answer) -> None:
+def dry_pass(wanted: dict[str, list[str]], data: Data, answer: Plan) -> None:
     """Pass a few images or points through each metric once."""
     for text, metric in make_metrics(chain(*wanted.values()), Registry("metrics")).items():
         if text in answer.unavailable:

@@ -31,12 +31,12 @@ from otbench.plugins.selection import Spec, parse
 from otbench.presets import MAP_BATCH, Preset, get_preset
 from otbench.results.cell import Cell
 from otbench.run.dry_pass import dry_pass
-from otbench.run.request import IMPORTING, Answer, Grid, Request
+from otbench.run.request import IMPORTING, Plan, Request, Sweep
 from otbench.scoring.score import make_metrics
 from otbench.tasks.transport import check_pair
 
 
-def plan(request: Request, breadcrumb: Path) -> Answer:
+def plan(request: Request, breadcrumb: Path) -> Plan:
     """Check a request from end to end and lay out its cells.
 
     Parameters
@@ -50,7 +50,7 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
     OTBenchError
         If the request is wrong, or its data cannot be had.
     """
-    answer = Answer()
+    answer = Plan()
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     answer.warnings += methods.problems + datasets.problems
@@ -66,7 +66,8 @@ def plan(request: Request, breadcrumb: Path) -> Answer:
             label = _label(spec.name, dataset)
             loaded[label] = data
             add_metrics(
-                answer.metrics.setdefault(label, {}), _metrics(preset, grid, request.metrics, data)
+                answer.metrics.setdefault(label, {}),
+                _metrics(preset, grid, request.metrics, data, answer),
             )
             of_data = {
                 "dataset": label,
@@ -115,18 +116,25 @@ def _budget(preset: Preset, data: Data) -> tuple[int, int]:
     return preset.map_steps, MAP_BATCH
 
 
-def _metrics_of(preset: Preset, data: Data) -> dict[str, tuple[str, ...]]:
-    if isinstance(data, ImageDataset):
-        return preset.metrics if data.scene is None else preset.scene_metrics
-    if isinstance(data, ImagePair):
-        return preset.translation_metrics
-    return preset.plane_metrics if data.dimension == 2 else preset.map_metrics
+def _default_metrics(preset: Preset, data: Data, answer: Plan) -> dict[str, tuple[str, ...]]:
+    """Ask every registered task that suits the data for its default metrics."""
+    registry, made = Registry("tasks"), []
+    for name in registry.names():
+        try:
+            task: Task = registry.get(name).load()()
+            if isinstance(data, task.on) and not task.lacks(data):
+                made.append((task.order, name, task.metrics_for(data, preset.full)))
+        except Exception as error:  # noqa: BLE001 - a stranger's code
+            problem = f"task {name} is left out: {describe(error)}"
+            if problem not in answer.warnings:
+                answer.warnings.append(problem)
+    return {name: texts for _, name, texts in sorted(made) if texts}
 
 
 def _cells(
     request: Request,
     preset: Preset,
-    grid: Grid,
+    grid: Sweep,
     method: Method,
     data: Data,
     labels: dict[str, Any],
@@ -152,7 +160,7 @@ def _cells(
         )
 
 
-def _load_dataset(plugin: Plugin, spec: Spec, answer: Answer) -> tuple[Dataset, Data]:
+def _load_dataset(plugin: Plugin, spec: Spec, answer: Plan) -> tuple[Dataset, Data]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -177,7 +185,7 @@ def _device(wanted: str) -> tuple[str, int]:
 
 
 def _load_methods(
-    request: Request, number: int, registry: Registry, answer: Answer, breadcrumb: Path
+    request: Request, number: int, registry: Registry, answer: Plan, breadcrumb: Path
 ) -> Iterator[tuple[str, Plugin, Method]]:
     """Import and instantiate a grid's methods; those that cannot be imported become rejections."""
     grid = request.grids[number]
@@ -233,9 +241,11 @@ def _plain(instance: Any, paper: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _metrics(preset: Preset, grid: Grid, extra: list[str], data: Data) -> dict[str, list[str]]:
+def _metrics(
+    preset: Preset, grid: Sweep, extra: list[str], data: Data, answer: Plan
+) -> dict[str, list[str]]:
     """Choose the metrics for a data set."""
-    chosen: Mapping[str, Sequence[str]] = grid.metrics or _metrics_of(preset, data)
+    chosen: Mapping[str, Sequence[str]] = grid.metrics or _default_metrics(preset, data, answer)
     wanted = {task: list(texts) for task, texts in chosen.items()}
     registry, tasks = Registry("metrics"), Registry("tasks")
     for spec in parse(extra):
@@ -271,7 +281,7 @@ def main() -> int:
     try:
         answer = plan(request, path.with_suffix(IMPORTING))
     except OTBenchError as error:
-        answer = Answer(error={"message": str(error), "exit_code": error.exit_code})
+        answer = Plan(error={"message": str(error), "exit_code": error.exit_code})
     path.write_text(json.dumps(asdict(answer)))
     return 0
 

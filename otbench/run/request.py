@@ -11,7 +11,7 @@ IMPORTING = ".importing"
 
 
 @dataclass
-class Grid:
+class Sweep:
     """Every one of some methods on every one of some data sets with every one of some seeds.
 
     Attributes
@@ -38,7 +38,7 @@ class Request:
 
     Attributes
     ----------
-    grids : list of Grid
+    grids : list of Sweep
     metrics : list of str
         Metrics to score besides, as text, by whatever tasks they belong to.
     preset : str
@@ -52,7 +52,7 @@ class Request:
         Methods whose import is known to end the process, with the reason.
     """
 
-    grids: list[Grid]
+    grids: list[Sweep]
     metrics: list[str]
     preset: str
     seconds: float | None = None
@@ -63,7 +63,7 @@ class Request:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Request:
         """Read back what ``dataclasses.asdict`` made of a request."""
-        return cls(**content | {"grids": [Grid(**grid) for grid in content["grids"]]})
+        return cls(**content | {"grids": [Sweep(**grid) for grid in content["grids"]]})
 
     def selected(self, kind: str) -> list[str]:
         """Return all selections of ``methods``, ``datasets`` or ``metrics`` as text."""
@@ -76,7 +76,7 @@ class Request:
 
 
 @dataclass
-class Answer:
+class Plan:
     """What to run.
 
     Attributes

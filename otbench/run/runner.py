@@ -19,7 +19,7 @@ from otbench.results.cell import Cell, Job, slug
 from otbench.results.records import is_finished
 from otbench.run.executors.base import Executor, ExecutorOptions
 from otbench.run.provenance import provenance
-from otbench.run.request import IMPORTING, Answer, Request
+from otbench.run.request import IMPORTING, Plan, Request
 
 if TYPE_CHECKING:
     from otbench.report.live import Live
@@ -114,7 +114,7 @@ def check_names(request: Request) -> None:
         raise UsageError("no method is selected; --methods all selects every one")
 
 
-def preflight(request: Request) -> Answer:
+def preflight(request: Request) -> Plan:
     """Plan a request in another process, again without a plugin whose import ends that process.
 
     Raises
@@ -134,7 +134,7 @@ def preflight(request: Request) -> Answer:
                 text=True,
             )
             if path.exists():
-                answer = Answer(**json.loads(path.read_text()))
+                answer = Plan(**json.loads(path.read_text()))
                 break
             breadcrumb = path.with_suffix(IMPORTING)
             culprit = breadcrumb.read_text() if breadcrumb.exists() else ""
@@ -149,7 +149,7 @@ def preflight(request: Request) -> Answer:
     return answer
 
 
-def prepare(answer: Answer, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
+def prepare(answer: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
     """Give every cell its folder; return all jobs, and those of each grid."""
     jobs: dict[str, Job] = {}
     asked: dict[int, dict[str, Job]] = {}

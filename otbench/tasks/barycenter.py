@@ -83,6 +83,13 @@ class Barycenter(Task):
 
     name: ClassVar[str] = "barycenter"
     title: ClassVar[str] = "Barycentres of the corners of a scene"
+    order: ClassVar[int] = 80
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "barycenter-gap",
+        "barycenter-w2",
+        "sharpness",
+        "centroid-bilinearity",
+    )
 
     def lacks(self, data: ImageDataset) -> str | None:
         """Need a scene with two to five corners."""

@@ -90,6 +90,15 @@ class Classification(Task):
 
     name: ClassVar[str] = "classification"
     title: ClassVar[str] = "Linear classification of codes"
+    order: ClassVar[int] = 30
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "probe-acc",
+        "code-dim",
+    )
+
+    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
+        """Leave scenes to the tasks of their own."""
+        return super().metrics_for(data, full) if data.scene is None else ()
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Need an autoencoder and labels."""

@@ -20,6 +20,19 @@ class Clustering(Task):
 
     name: ClassVar[str] = "clustering"
     title: ClassVar[str] = "K-means clustering of codes"
+    order: ClassVar[int] = 40
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "kmeans-acc[whiten]",
+        "kmeans-nmi[whiten]",
+        "kmeans-ari[whiten]",
+        "kmeans-acc[raw]",
+        "kmeans-nmi[raw]",
+        "kmeans-ari[raw]",
+    )
+
+    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
+        """Leave scenes to the tasks of their own."""
+        return super().metrics_for(data, full) if data.scene is None else ()
 
     def lacks(self, data: ImageDataset) -> str | None:
         """Need as many training images as there are classes."""

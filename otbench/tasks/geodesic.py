@@ -23,6 +23,26 @@ class Geodesic(PathTask):
 
     name: ClassVar[str] = "geodesic"
     title: ClassVar[str] = "Paths of a scene against the exact geodesic"
+    order: ClassVar[int] = 60
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "geodesic-w2",
+        "geodesic-w2[max]",
+        "energy-gap",
+        "energy-gap[ends=data]",
+        "centroid-error",
+        "compactness",
+        "component-count",
+        "peak-ratio",
+        "mass-drift",
+        "endpoint-error",
+        "mass-leak[open]",
+        "mass-leak[periodic]",
+        "path-energy",
+        "max-step",
+        "adjacent-ssim[std]",
+        "adjacent-ssim[mean,ends=data]",
+        "lpips-smoothness",
+    )
 
     def lacks(self, data: ImageDataset) -> str | None:
         """Need a scene with pairs and without walls."""

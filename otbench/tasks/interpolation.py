@@ -32,6 +32,30 @@ class Interpolation(Task):
 
     name: ClassVar[str] = "interpolation"
     title: ClassVar[str] = "Interpolation between test images"
+    order: ClassVar[int] = 20
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "path-energy",
+        "fid[lenet]",
+        "max-step",
+        "lpips-smoothness",
+        "adjacent-ssim[std]",
+        "adjacent-ssim[std,ends=data]",
+        "adjacent-ssim[mean,ends=data]",
+        "mass-drift",
+        "endpoint-error",
+        "line-distance[corrected]",
+        "line-smoothness[corrected]",
+        "line-distance[legacy]",
+        "line-smoothness[legacy]",
+    )
+    full_metrics: ClassVar[tuple[str, ...]] = (
+        "fid[inception-2048]",
+        "kid[inception-2048]",
+    )
+
+    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
+        """Leave scenes to the tasks of their own."""
+        return super().metrics_for(data, full) if data.scene is None else ()
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Need an interpolator and two test images."""

@@ -30,6 +30,20 @@ class LimitedData(PathTask):
 
     name: ClassVar[str] = "limited-data"
     title: ClassVar[str] = "Interpolation between the few training images"
+    order: ClassVar[int] = 50
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "geodesic-w2",
+        "geodesic-w2[max]",
+        "energy-gap",
+        "energy-gap[ends=data]",
+        "centroid-error",
+        "compactness",
+        "component-count",
+        "peak-ratio",
+        "mass-drift",
+        "endpoint-error",
+        "max-step",
+    )
 
     def lacks(self, data: ImageDataset) -> str | None:
         """Need 2 to `FEW` training images that are no scene."""

@@ -23,6 +23,19 @@ class Obstacles(PathTask):
 
     name: ClassVar[str] = "obstacles"
     title: ClassVar[str] = "Paths among walls"
+    order: ClassVar[int] = 70
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "wall-mass",
+        "energy-over-bound",
+        "energy-over-bound[ends=data]",
+        "peak-ratio",
+        "mass-drift",
+        "endpoint-error",
+        "path-energy",
+        "max-step",
+        "adjacent-ssim[std]",
+        "adjacent-ssim[mean,ends=data]",
+    )
 
     def lacks(self, data: ImageDataset) -> str | None:
         """Need walls and pairs."""

@@ -20,6 +20,24 @@ class Reconstruction(Task):
 
     name: ClassVar[str] = "reconstruction"
     title: ClassVar[str] = "Reconstruction of test images"
+    order: ClassVar[int] = 10
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "mse",
+        "psnr",
+        "ssim",
+        "lpips",
+        "fid[lenet]",
+        "laplacian-ratio",
+        "variance-ratio",
+    )
+    full_metrics: ClassVar[tuple[str, ...]] = (
+        "fid[inception-2048]",
+        "kid[inception-2048]",
+    )
+
+    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
+        """Compare pixels only on a scene, whose few images say nothing of a distribution."""
+        return super().metrics_for(data, full) if data.scene is None else ("mse", "psnr")
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Need an autoencoder."""

@@ -33,6 +33,28 @@ class Translation(MapTask):
 
     name: ClassVar[str] = "translation"
     title: ClassVar[str] = "Held-out images carried to another collection"
+    order: ClassVar[int] = 110
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "domain-fd",
+        "domain-fd[of=floor]",
+        "domain-fd[of=identity]",
+        "prdc[of=precision]",
+        "prdc[of=recall]",
+        "prdc[of=density]",
+        "prdc[of=coverage]",
+        "modes",
+        "modes[of=kl]",
+        "pairwise-ratio",
+        "colour-r2",
+        "translation-cost",
+        "diversity",
+        "range-excess",
+        "collapse",
+    )
+    full_metrics: ClassVar[tuple[str, ...]] = (
+        "fid[inception-2048]",
+        "kid[inception-2048]",
+    )
 
     def lacks(self, data: MeasurePair) -> str | None:
         """Need two collections of images."""

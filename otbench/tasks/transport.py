@@ -121,6 +121,38 @@ class Transportation(PointTask):
 
     name: ClassVar[str] = "transport"
     title: ClassVar[str] = "Held-out points carried from one distribution to the other"
+    order: ClassVar[int] = 90
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "uvp",
+        "uvp[inverse]",
+        "cosine",
+        "cosine[inverse]",
+        "w2-gap",
+        "conjugate-residual",
+        "conjugate-residual[max]",
+        "time-to-uvp",
+        "time-to-uvp[percent=1]",
+        "sliced-w2",
+        "w2-reference[floor,of=sliced]",
+        "w2-reference[identity,of=sliced]",
+        "exact-w2",
+        "w2-reference[floor,of=exact]",
+        "w2-reference[identity,of=exact]",
+        "monotonicity",
+        "push-rate",
+    )
+    plane_metrics: ClassVar[tuple[str, ...]] = (
+        "sinkhorn-cost",
+        "w2-reference[floor,of=sinkhorn]",
+        "sinkhorn-cost[inverse]",
+        "w2-reference[source-floor,of=sinkhorn]",
+    )
+    """Besides, in two dimensions."""
+
+    def metrics_for(self, data: MeasurePair, full: bool) -> tuple[str, ...]:
+        """Add Sinkhorn costs in the plane."""
+        chosen = super().metrics_for(data, full)
+        return (*chosen, *self.plane_metrics) if data.dimension == 2 else chosen
 
     def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> Transport:
         """Return the points with what the method made of them."""

@@ -33,6 +33,22 @@ class WeakTransportation(PointTask):
 
     name: ClassVar[str] = "weak-transport"
     title: ClassVar[str] = "Laws that held-out points are carried to"
+    order: ClassVar[int] = 100
+    default_metrics: ClassVar[tuple[str, ...]] = (
+        "weak-uvp",
+        "weak-cost-gap",
+        "cond-var",
+        "cond-var[of=ratio]",
+        "bary-lipschitz",
+        "bary-monotonicity",
+        "spread-ratio",
+        "potential-loss[ewma]",
+        "potential-loss[spread]",
+    )
+
+    def metrics_for(self, data: MeasurePair, full: bool) -> tuple[str, ...]:
+        """Leave the plane out: weak transport is scored there only where a user asks for it."""
+        return super().metrics_for(data, full) if data.dimension != 2 else ()
 
     def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> WeakTransport:
         """Return the points with what the method made of them."""

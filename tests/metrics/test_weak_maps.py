@@ -24,7 +24,6 @@ from otbench.metrics.weak_structure import (
     SpreadRatio,
     smoothed,
 )
-from otbench.presets import MAP_METRICS
 from otbench.scoring.score import score
 from otbench.tasks.weak_transport import WeakTransportation
 from otbench_datasets.point_pairs.plane import Plane
@@ -218,7 +217,7 @@ def test_losses_are_smoothed_as_pandas_smooths() -> None:
 
 def test_every_metric_of_the_presets_has_a_value_for_a_stochastic_map() -> None:
     data = gaussians()
-    wanted = {"weak-transport": list(MAP_METRICS["weak-transport"])}
+    wanted = {"weak-transport": list(WeakTransportation.default_metrics)}
     method = Oracle(losses=torch.ones(30))
     rows = list(score(method, data, context(data, 60), wanted))
     assert len(rows) == len(wanted["weak-transport"])

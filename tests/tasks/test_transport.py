@@ -15,13 +15,13 @@ from otbench.errors import DataError
 from otbench.interface import FitContext, MeasurePair, MethodCard, TransportMap
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
-from otbench.presets import MAP_METRICS, PLANE_METRICS
 from otbench.report.maps import map_sheet
 from otbench.run.dry_pass import dry_pass
-from otbench.run.request import Answer
+from otbench.run.request import Plan
 from otbench.scoring.gallery import CLOUD, write_gallery
 from otbench.scoring.score import score
 from otbench.tasks.transport import BATCH, POINTS, Transportation, check_pair
+from otbench.tasks.weak_transport import WeakTransportation
 from otbench_datasets.point_pairs.gaussian_pair import GaussianPair
 from otbench_datasets.point_pairs.plane import Plane
 
@@ -214,16 +214,19 @@ def test_a_pair_is_checked_before_anything_trains() -> None:
 @pytest.mark.parametrize("name", ["gaussian", "plane"])
 def test_the_dry_pass_goes_through_every_metric(name: str) -> None:
     data = pair() if name == "gaussian" else Plane().load()
-    answer = Answer()
+    answer = Plan()
     answer.device = "cpu"
-    metrics = MAP_METRICS if name == "gaussian" else PLANE_METRICS
-    dry_pass({task: list(texts) for task, texts in metrics.items()}, data, answer)
+    tasks = (Transportation(), WeakTransportation())
+    metrics = {task.name: list(task.metrics_for(data, full=True)) for task in tasks}
+    assert bool(metrics["weak-transport"]) == (name == "gaussian")
+    assert ("sinkhorn-cost" in metrics["transport"]) == (name == "plane")
+    dry_pass(metrics, data, answer)
     assert answer.unavailable == {}
     assert answer.warnings == []
 
 
 def test_every_metric_of_the_presets_has_a_value() -> None:
-    wanted = {"transport": list(MAP_METRICS["transport"])}
+    wanted = {"transport": list(Transportation.default_metrics)}
     ctx = context(pair())
     ctx.curve = [{"step": 1, "seconds": 0.5, "uvp": 0.9}]
     rows = list(score(Both(), pair(), ctx, wanted))

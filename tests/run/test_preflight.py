@@ -1,0 +1,74 @@
+"""Default metrics come from the tasks, a stranger's included."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from otbench.plugins import registry
+from otbench.run.preflight import plan
+from otbench.run.request import Plan, Request, Sweep
+from otbench.tasks.reconstruction import Reconstruction
+
+
+class Again(Reconstruction):
+    """Reconstruct once more, under another name."""
+
+    name: ClassVar[str] = "again"
+    order: ClassVar[int] = 1000
+    default_metrics: ClassVar[tuple[str, ...]] = ("mse", "psnr")
+    full_metrics: ClassVar[tuple[str, ...]] = ()
+
+
+class Broken(Again):
+    """Cannot even be made."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("no such file")
+
+
+def planned(
+    dataset: str, tasks: dict[str, str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> Plan:
+    def listed(group: str) -> list[EntryPoint]:
+        own = list(entry_points(group=group))
+        if group != "otbench.tasks":
+            return own
+        return own + [EntryPoint(name, f"{__name__}:{cls}", group) for name, cls in tasks.items()]
+
+    monkeypatch.setattr(registry, "entry_points", listed)
+    request = Request([Sweep(["linear", "crossfade"], [dataset], [0])], [], "smoke", device="cpu")
+    return plan(request, folder / "importing")
+
+
+def test_a_strangers_task_brings_its_default_metrics(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer = planned("digits", {"again": "Again"}, monkeypatch, tmp_path)
+    assert list(answer.metrics["digits"])[-1] == "again"
+    assert answer.metrics["digits"]["again"] == ["mse", "psnr"]
+    # The dry pass scores every metric once, and names those that fail.
+    assert not {"mse", "psnr"} & set(answer.unavailable)
+
+
+def test_a_strangers_task_is_left_out_on_other_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer = planned("plane", {"again": "Again"}, monkeypatch, tmp_path)
+    assert "again" not in answer.metrics["plane"]
+
+
+def test_a_broken_task_is_told_and_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer = planned("digits", {"broken": "Broken"}, monkeypatch, tmp_path)
+    assert list(answer.metrics["digits"]) == [
+        "reconstruction",
+        "interpolation",
+        "classification",
+        "clustering",
+    ]
+    assert any("task broken is left out: " in text for text in answer.warnings)
