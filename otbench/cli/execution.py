@@ -29,7 +29,7 @@ def add_preset(group: argparse._ArgumentGroup) -> None:
 
 def add_execution(group: argparse._ArgumentGroup) -> None:
     """Declare how to run cells."""
-    group.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     group.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once; default: cores")
     group.add_argument("--threads", type=int, metavar="N", help="threads of one cell")
     group.add_argument(

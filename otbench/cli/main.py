@@ -43,6 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code."""
+    if sys.platform == "win32":
+        sys.stderr.write("otbench runs on Linux and macOS; on Windows use WSL\n")
+        return 2
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = build_parser().parse_args(given)
     options.arguments = given[1:]

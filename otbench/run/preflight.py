@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -20,12 +20,12 @@ import torch
 
 from otbench.errors import DataError, OTBenchError, UsageError, describe
 from otbench.interface.data import Data, Dataset, ImageDataset, ImagePair, MeasurePair
-from otbench.interface.method import Method, MethodCard
+from otbench.interface.method import Method, MethodCard, PaperSettings
 from otbench.interface.metric import Metric
 from otbench.interface.parameters import declared
 from otbench.interface.task import Task
 from otbench.plugins.fingerprint import code_digest
-from otbench.plugins.parameters import instantiate
+from otbench.plugins.parameters import instantiate, resolve
 from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import Spec, parse
 from otbench.presets import MAP_BATCH, Preset, get_preset
@@ -71,24 +71,31 @@ def plan(request: Request, breadcrumb: Path) -> Plan:
             )
             of_data = {
                 "dataset": label,
-                "dataset_parameters": _plain(dataset, {}),
+                "dataset_parameters": dataset.parameters(),
                 "dataset_plugin": datasets.get(spec.name),
             }
-            for method_label, plugin, method in chosen:
+            for name, plugin, method, given in chosen:
                 if reason := _misfit(method, data):
                     if "all" not in grid.methods:
+                        method_label = _label(name, method)
                         answer.rejected.append(
                             _rejection(request, number, method_label, label, "skipped", reason)
                         )
                     continue
+                native = method.paper_settings(data) if preset.track == "native" else None
+                kept = given & (native.parameters.keys() if native else set())
+                parameters = method.parameters()
+                if native:
+                    parameters |= {k: v for k, v in native.parameters.items() if k not in given}
                 labels = of_data | {
-                    "method": method_label,
+                    "method": _label(name, method, kept),
+                    "parameters": parameters,
                     "plugin": plugin,
                     "code_sha256": digest(plugin.module, plugin.file),
                 }
                 answer.cells += [
                     {"cell": asdict(cell), "cost": method.card.relative_cost, "grid": number}
-                    for cell in _cells(request, preset, grid, method, data, labels)
+                    for cell in _cells(request, preset, grid, native, data, labels)
                 ]
     for label, data in loaded.items():
         dry_pass(answer.metrics[label], data, answer)
@@ -135,18 +142,16 @@ def _cells(
     request: Request,
     preset: Preset,
     grid: Sweep,
-    method: Method,
+    native: PaperSettings | None,
     data: Data,
     labels: dict[str, Any],
 ) -> Iterator[Cell]:
     """Yield the cell of each seed; the labels say which method and which data set it is of."""
-    native = method.paper_settings(data) if preset.track == "native" else None
     steps, batch_size = _budget(preset, data)
     if native and not (isinstance(data, ImageDataset) and data.scene):
         steps, batch_size = native.steps, native.batch_size
     for seed in grid.seeds:
         yield Cell(
-            parameters=_plain(method, native.parameters if native else {}),
             variant=data.variant,
             data_sha256=data.sha256,
             track="native" if native else "matched",
@@ -180,13 +185,17 @@ def _device(wanted: str) -> tuple[str, int]:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cuda" and not gpus:
         raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
+    if wanted == "mps":
+        if not torch.backends.mps.is_available():
+            raise UsageError("--device mps: torch sees no Apple GPU; use --device cpu")
+        return "mps", 0
     use_gpu = gpus > 0 and wanted in ("auto", "cuda")
     return ("cuda", gpus) if use_gpu else ("cpu", 0)
 
 
 def _load_methods(
     request: Request, number: int, registry: Registry, answer: Plan, breadcrumb: Path
-) -> Iterator[tuple[str, Plugin, Method]]:
+) -> Iterator[tuple[str, Plugin, Method, frozenset[str]]]:
     """Import and instantiate a grid's methods; those that cannot be imported become rejections."""
     grid = request.grids[number]
     every = [Spec(name) for name in registry.names()] if "all" in grid.methods else []
@@ -212,7 +221,7 @@ def _load_methods(
             ]
             continue
         method: Method = instantiate(cls, spec)
-        yield _label(spec.name, method), plugin, method
+        yield spec.name, plugin, method, frozenset(resolve(cls, spec))
 
 
 def _rejection(
@@ -222,23 +231,17 @@ def _rejection(
     return known | {"status": status, "reason": reason}
 
 
-def _label(name: str, instance: Any) -> str:
-    """Return the name with the parameters that are not at their defaults."""
+def _label(name: str, instance: Any, kept: Collection[str] = ()) -> str:
+    """Return the name with the parameters that are not at their defaults.
+
+    Also those named in ``kept``: given by the user where the paper's settings have another value.
+    """
     changed = tuple(
         (key, value)
         for key, f in declared(type(instance)).items()
-        if (value := getattr(instance, key)) != f.default
+        if (value := getattr(instance, key)) != f.default or key in kept
     )
     return Spec(name, changed).label
-
-
-def _plain(instance: Any, paper: dict[str, Any]) -> dict[str, Any]:
-    """Return all parameters; the paper's settings give way to what the user asked for."""
-    values = {}
-    for name, f in declared(type(instance)).items():
-        value = getattr(instance, name)
-        values[name] = paper.get(name, value) if value == f.default else value
-    return values
 
 
 def _metrics(

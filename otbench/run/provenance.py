@@ -15,18 +15,15 @@ from otbench._version import __version__
 
 PACKAGES = (
     "torch",
-    "torchvision",
     "jax",
     "optax",
     "numpy",
     "scipy",
     "scikit-learn",
-    "scikit-image",
     "pandas",
     "POT",
     "numba",
-    "lpips",
-    "pytorch-fid",
+    "ott-jax",
 )
 
 

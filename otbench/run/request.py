@@ -45,7 +45,7 @@ class Request:
     seconds : float or None
         Cap on each training.
     device : str
-        ``cpu``, ``cuda`` or ``auto``.
+        ``cpu``, ``cuda``, ``mps`` or ``auto``, which is ``cuda`` where there is one.
     files : list of dict
         Plugins from single files, as dicts of `Plugin`.
     avoid : dict of str to str

@@ -72,3 +72,22 @@ def test_a_broken_task_is_told_and_left_out(
         "clustering",
     ]
     assert any("task broken is left out: " in text for text in answer.warnings)
+
+
+@pytest.mark.parametrize(
+    ("method", "label", "alpha"),
+    [
+        ("path-energy", "path-energy", 0.5),
+        ("path-energy[alpha=1]", "path-energy[alpha=1]", 1.0),
+        ("path-energy[alpha=2]", "path-energy[alpha=2]", 2.0),
+    ],
+)
+def test_papers_settings_replace_no_value_that_was_given(
+    method: str, label: str, alpha: float, tmp_path: Path
+) -> None:
+    sweep = Sweep([method], ["digits"], [0], metrics={"reconstruction": ["mse"]})
+    answer = plan(Request([sweep], [], "paper", device="cpu"), tmp_path / "importing")
+    (cell,) = (entry["cell"] for entry in answer.cells)
+    assert cell["method"] == label
+    assert cell["parameters"]["alpha"] == alpha
+    assert cell["track"] == "native"
