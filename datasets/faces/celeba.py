@@ -25,7 +25,7 @@ class CelebA(UserImages):
     """CelebA's 202,599 aligned faces (Liu, Luo, Wang, Tang 2015), no labels.
 
     ``path`` holds the JPEG files (178x218) or their folder ``img_align_celeba``. The middle square
-    (178x178) is resized by `read_image`; other sizes of images are taken
+    (178x178) is resized by `read_picture`; other sizes of images are taken
     likewise. Splits are those of ``list_eval_partition.txt``, beside the images, in ``path`` or
     beside that; without such a file the last tenth of the names is the test and the tenth before
     it validation, and the variant says ``unpartitioned``.

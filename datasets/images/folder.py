@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from otbench.errors import DataError, UsageError
+from otbench.errors import DataError, DataWarning, UsageError
 from otbench.interface import Dataset, ImageDataset, parameter
-from otbench_datasets.splits import stratified, tensor_digest
+from otbench_datasets.images.pictures import SUFFIXES, read_pictures
+from otbench_datasets.splits import by_digest, tensor_digest
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 # Sub-folders of these names are somebody's splits, not classes.
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
-GRAY_MODES = {"1", "L", "LA", "I", "I;16", "I;16L", "I;16B", "F"}
 
 
 @dataclass
 class Folder(Dataset):
     """The images below a folder; each of its sub-folders is a class, without any there are none.
 
-    Images are cut to the largest square in the middle and resized (bilinear, with Pillow's
-    low-pass filter) to ``size``; transparency is dropped, of moving pictures the first frame is
-    taken. Files are read in the order of their paths and split by
-    `otbench_datasets.splits.stratified`. Hidden files and those that do not end like an image are
-    passed over.
+    Images are cut to the largest square in the middle and resized to ``size``; see
+    `read_picture` for the kinds of files that are accepted. Files are read in the order of their
+    paths and split by the digest of their pixels (`by_digest`). Sub-folders that are symbolic links
+    are followed. What the folder holds and the data set does not is told in one warning.
     """
 
     path: str = parameter("", "the folder")
@@ -53,12 +50,14 @@ class Folder(Dataset):
             )
         root = Path(self.path).expanduser()
         files, classes = list_images(root)
-        images = read_images(files, self.size, "set gray=true", gray=self.gray)
+        if reason := left_out(root, files):
+            warnings.warn(reason, DataWarning, stacklevel=2)
+        images = read_pictures(files, self.size, "set gray=true", gray=self.gray)
         labels = None
         if classes:
             index = {name: i for i, name in enumerate(classes)}
             labels = torch.tensor([index[file.relative_to(root).parts[0]] for file in files])
-        splits = stratified(images, labels)
+        splits = by_digest(images, labels)
         if not all(len(split) for split in splits):
             raise too_few(root, files)
         return ImageDataset(
@@ -68,38 +67,6 @@ class Folder(Dataset):
             sha256=tensor_digest(images, labels),
             classes=len(classes) or None,
         )
-
-
-def read_images(
-    files: list[Path], size: int, remedy: str, *, gray: bool = False, on_white: bool = False
-) -> Tensor:
-    """Read images of one kind, shape (n, c, size, size), float32 in [0, 1].
-
-    Parameters
-    ----------
-    files : list of Path
-    size : int
-    remedy : str
-        What helps where some are gray and others in colour, for the message.
-    gray, on_white : bool
-        See `read_image`.
-
-    Raises
-    ------
-    DataError
-        If a file is broken or has another number of channels than the first.
-    """
-    first = read_image(files[0], size, gray, on_white)
-    images = torch.empty(len(files), *first.shape)
-    for i, file in enumerate(files):
-        image = read_image(file, size, gray, on_white) if i else first
-        if image.shape != first.shape:
-            raise DataError(
-                f"{file} has {len(image)} channel(s), but {files[0]} has {len(first)}: "
-                f"give all the same, or {remedy}"
-            )
-        images[i] = image
-    return images
 
 
 def too_few(root: Path, files: list[Path]) -> DataError:
@@ -120,11 +87,38 @@ def walk(root: Path, accept: Callable[[str], bool]) -> list[Path]:
     """
     if not root.is_dir():
         raise DataError(f"{root} is no folder")
-    files = []
-    for place, folders, names in os.walk(root, onerror=_unreadable):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    files: list[Path] = []
+    seen = {root.resolve()}
+    for place, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
+        visible = [name for name in folders if not name.startswith(".")]
+        # A link to a folder above would never end.
+        folders[:] = [name for name in visible if Path(place, name).resolve() not in seen]
+        seen |= {Path(place, name).resolve() for name in folders}
         files += [Path(place, name) for name in names if name[0] != "." and accept(name)]
     return sorted(files, key=lambda file: file.relative_to(root).parts)
+
+
+def left_out(root: Path, files: list[Path]) -> str | None:
+    """Say in one line what a folder holds beside some of its files, or None.
+
+    Hidden files and hidden folders do not count.
+    """
+    known = set(files)
+    others = [file for file in walk(root, lambda name: True) if file not in known]
+    used = {file.relative_to(root).parts[0] for file in files}
+    empty = sorted(
+        folder.name
+        for folder in root.iterdir()
+        if folder.is_dir() and folder.name[0] != "." and folder.name not in used
+    )
+    parts = []
+    if others:
+        kinds = Counter(file.suffix.lower() or "no suffix" for file in others)
+        listed = ", ".join(f"{suffix} {n}" for suffix, n in sorted(kinds.items()))
+        parts.append(f"{len(others)} files that are no pictures ({listed})")
+    if empty:
+        parts.append(f"folders without pictures ({', '.join(empty)})")
+    return f"{root}: left out {' and '.join(parts)}" if parts else None
 
 
 def list_images(root: Path) -> tuple[list[Path], list[str]]:
@@ -153,67 +147,3 @@ def list_images(root: Path) -> tuple[list[Path], list[str]]:
 
 def _unreadable(error: OSError) -> None:
     raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
-
-
-def read_image(file: Path, size: int, gray: bool, on_white: bool = False) -> Tensor:
-    """Read one image as float32 (c, size, size) in [0, 1], with one channel or three.
-
-    Parameters
-    ----------
-    file : Path
-    size : int
-    gray : bool
-        Turn colour into gray.
-    on_white : bool
-        Lay what is transparent on white; otherwise transparency is dropped.
-
-    Raises
-    ------
-    DataError
-        If the file is broken, or so large that Pillow suspects an attack.
-    """
-    import PIL.Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
-            with PIL.Image.open(file) as image:
-                image.load()
-                return _to_tensor(_opaque(image) if on_white else image, size, gray)
-    # Pillow's readers raise many kinds of errors on broken files; each of them means the same here.
-    except Exception as error:
-        raise DataError(f"{file} is broken or no image: {error}") from error
-
-
-def _opaque(image: Image) -> Image:
-    import PIL.Image
-
-    if not image.has_transparency_data:
-        return image
-    white = PIL.Image.new("RGBA", image.size, "white")
-    return PIL.Image.alpha_composite(white, image.convert("RGBA"))
-
-
-def _to_tensor(image: Image, size: int, gray: bool) -> Tensor:
-    import PIL.Image
-
-    if image.mode in GRAY_MODES or gray:
-        if image.mode == "F":
-            raise ValueError("floating-point pixels have no known range")
-        if image.mode.startswith("I"):
-            # Pillow cuts 16 bits off at 255 where it should scale.
-            planes = [PIL.Image.fromarray(np.asarray(image).astype(np.float32) / 65535)]
-        else:
-            planes = [image.convert("L")]
-    else:
-        planes = list(image.convert("RGB").split())
-    edge = min(image.size)
-    left, top = (image.width - edge) // 2, (image.height - edge) // 2
-    square = (left, top, left + edge, top + edge)
-    resized = []
-    for plane in planes:
-        scale = 1.0 if plane.mode == "F" else 255.0
-        # Cut first: resize with a box looks beyond it.
-        middle = plane.convert("F").crop(square)
-        resized.append(np.array(middle.resize((size, size), PIL.Image.Resampling.BILINEAR)) / scale)
-    return torch.from_numpy(np.stack(resized)).float().clamp(0, 1)

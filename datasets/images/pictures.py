@@ -85,7 +85,7 @@ def read_picture(file: Path, size: int, gray: bool, on_white: bool = False) -> T
         raise DataError(f"{file} holds {reason}; accepted are {ACCEPTED}") from reason
     # Pillow's readers raise many kinds of errors on broken files; each of them means the same here.
     except Exception as error:
-        raise DataError(f"{file} is broken or no picture: {error}") from error
+        raise DataError(f"{file} is broken or no image: {error}") from error
 
 
 def _white(image: Image) -> int:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from otbench.errors import DataError, UsageError
 from otbench.interface import Dataset, ImageDataset, Split, parameter
-from otbench_datasets.images.folder import read_images, too_few
+from otbench_datasets.images.folder import too_few
+from otbench_datasets.images.pictures import read_pictures
 from otbench_datasets.splits import tensor_digest
 
 SIZES = (32, 64, 128)
@@ -128,7 +129,7 @@ class UserImages(Dataset):
     ) -> ImageDataset:
         """Read the files of the splits, with labels in that order."""
         sizes = [len(part) for part in parts]
-        images = read_images(
+        images = read_pictures(
             [file for part in parts for file in part],
             self.size,
             "remove the gray ones",

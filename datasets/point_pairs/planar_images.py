@@ -87,9 +87,9 @@ def read_brightness(file: str, side: int) -> Brightness:
     DataError
         If it is no image that can be read, or black all over.
     """
-    from otbench_datasets.images.folder import read_image
+    from otbench_datasets.images.pictures import read_picture
 
-    image = read_image(Path(file).expanduser(), side, gray=True)
+    image = read_picture(Path(file).expanduser(), side, gray=True)
     brightness = image[0].double().numpy()
     if not brightness.sum() > 0:
         raise DataError(f"{file} is black all over: there is nothing to draw points from")

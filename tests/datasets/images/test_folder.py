@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 import torch
 
-from otbench.errors import DataError, UsageError
+from otbench.errors import DataError, DataWarning, UsageError
 from otbench_datasets.image_pairs.folder_pair import FolderPair
 from otbench_datasets.images.folder import Folder
 
@@ -28,12 +28,40 @@ def test_classes_from_sub_folders(tmp_path, draw):
             save(tmp_path / label / f"{i}.png", draw.integers(0, 256, (20, 20, 3)))
     (tmp_path / "cats" / "notes.txt").write_text("no image")
     (tmp_path / "cats" / ".hidden.png").write_text("no image")
-    data = Folder(str(tmp_path)).load()
+    with pytest.warns(DataWarning, match=r"left out 1 files that are no pictures \(\.txt 1\)$"):
+        data = Folder(str(tmp_path)).load()
     assert data.classes == 2
     assert data.image_shape == (3, 32, 32)
-    assert [len(s) for s in (data.train, data.validation, data.test)] == [21, 3, 6]
-    assert data.train.labels.bincount().tolist() == [7, 14]
+    splits = (data.train, data.validation, data.test)
+    assert sum(map(len, splits)) == 30
+    assert all(split.labels.unique().tolist() == [0, 1] for split in splits)
+    (tmp_path / "cats" / "notes.txt").unlink()
     assert Folder(str(tmp_path)).load().sha256 == data.sha256
+
+
+def test_linked_classes_are_read_and_empty_ones_are_named(tmp_path, draw):
+    for i in range(10):
+        save(tmp_path / "photos" / "a" / f"{i}.png", draw.integers(0, 256, (8, 8)))
+        save(tmp_path / "elsewhere" / f"{i}.png", draw.integers(0, 256, (8, 8)))
+    photos = tmp_path / "photos"
+    (photos / "b").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (photos / "b" / "again").symlink_to(photos, target_is_directory=True)
+    (photos / "c").mkdir()
+    with pytest.warns(DataWarning, match=r"left out folders without pictures \(c\)"):
+        data = Folder(str(photos), size=8).load()
+    assert data.classes == 2
+    assert sum(len(split) for split in (data.train, data.validation, data.test)) == 20
+
+
+def test_sorted_poses_reach_every_split(tmp_path, draw):
+    for subject in range(12):
+        for pose in range(10):
+            level = np.full((8, 8), 25 * pose) + draw.integers(0, 5, (8, 8))
+            save(tmp_path / f"s{subject:02d}_p{pose}.png", level)
+    data = Folder(str(tmp_path), size=8).load()
+    for split in (data.train, data.validation, data.test):
+        poses = (split.images.mean((1, 2, 3)) * 255 / 25).floor().unique()
+        assert len(poses) >= 5
 
 
 def test_a_flat_folder_has_no_labels(tmp_path, draw):
