@@ -153,13 +153,13 @@ class W2ICNN(AE):
         """Make the map for codes, or from its saved arrays."""
         from otbench.ot.gaussian import BalancedCoordinates
         from otbench.ot.w2.balanced_map import BalancedMap
-        from otbench.ot.w2.conjugate import Solver
+        from otbench.ot.w2.lbfgs import LBFGS
 
         rest = (
             self.hidden,
             self.amortizer_hidden,
-            Solver("lbfgs", self.training_tolerance, self.training_iterations),
-            Solver("lbfgs", self.tolerance, self.iterations),
+            LBFGS(self.training_tolerance, self.training_iterations),
+            LBFGS(self.tolerance, self.iterations),
         )
         if arrays is not None:
             return BalancedMap.of_arrays(arrays, *rest)

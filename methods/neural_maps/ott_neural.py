@@ -225,11 +225,11 @@ class OTTNeuralMap(JaxMap):
     def _read(
         self, modules: tuple[Any, ...], dimension: int, parameters: Callable[[View[Any]], Any]
     ) -> Any:
-        from otbench.ot.w2.conjugate import Solver
+        from otbench.ot.w2.lbfgs import LBFGS
         from otbench.ot.w2.learned_map import LearnedMap
 
         view = self._view(tuple(as_network(module, dimension) for module in modules))
-        return LearnedMap(view, parameters(view), Solver("lbfgs", TOLERANCE, ITERATIONS))
+        return LearnedMap(view, parameters(view), LBFGS(TOLERANCE, ITERATIONS))
 
     def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
         """Return the map from its saved arrays; see `JaxMap.read`."""

@@ -174,9 +174,9 @@ class PotentialMap(JaxMap):
         return potentials.quadratic_mlp(dimension, hidden or fast_widths(dimension))
 
     def _solver(self) -> Solver:
-        from otbench.ot.w2.conjugate import Solver
+        from otbench.ot.w2.lbfgs import LBFGS
 
-        return Solver("lbfgs", self.tolerance, self.iterations)
+        return LBFGS(self.tolerance, self.iterations)
 
     def _build(self, dimension: int, start: Any = None) -> tuple[Any, View[Any]]:
         loss = self._loss(dimension, lambda: self._potential(dimension, start))

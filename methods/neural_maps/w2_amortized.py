@@ -144,8 +144,8 @@ class W2Amortized(PotentialMap):
         return PAPER if data.image_shape is None else PAPER_IMAGES
 
     def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
-        from otbench.ot.w2.conjugate import SOLVERS
         from otbench.ot.w2.losses import DualLoss
+        from otbench.ot.w2.solvers import SOLVERS
 
         solver = SOLVERS.get(self.conjugate)
         iterations = self.conjugate_iterations or (100 if self.conjugate == "adam" else 10)

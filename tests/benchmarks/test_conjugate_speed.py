@@ -23,7 +23,8 @@ import numpy as np
 import pytest
 
 from otbench.ot.gradients import gradient_of
-from otbench.ot.w2.conjugate import Solver, euclidean
+from otbench.ot.w2.conjugate import euclidean
+from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.potentials import icnn
 
 POINTS = 1024
@@ -44,7 +45,7 @@ def problem(dimension: int):
 
 def ours(dimension: int, tolerance: float):
     f, y = problem(dimension)
-    solver = Solver(tolerance=tolerance, size=euclidean)
+    solver = LBFGS(tolerance=tolerance, size=euclidean)
     return jax.jit(lambda y: solver(f, y, y).points), y
 
 

@@ -26,7 +26,8 @@ import numpy as np
 import optax
 import pytest
 
-from otbench.ot.w2.conjugate import Solver, euclidean, largest_entry
+from otbench.ot.w2.conjugate import euclidean, largest_entry
+from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.losses import DualLoss
 from otbench.ot.w2.potentials import Network, icnn, quadratic_mlp, residual_map
 from otbench.ot.w2.train import Schedule, train, update_step
@@ -127,7 +128,7 @@ def grouped(benchmark, name: str, dimension: int, state: str):
 @pytest.mark.parametrize("size", [largest_entry, euclidean], ids=["largest_entry", "euclidean"])
 def test_step(benchmark, name, dimension, state, size):
     loss, parameters, source, target = grouped(benchmark, name, dimension, state)
-    loss = replace(loss, solver=Solver(size=size))
+    loss = replace(loss, solver=LBFGS(size=size))
     optimiser = optax.adam(1e-4)
     step = jax.jit(update_step(loss, optimiser, source, target, 0.999))
     carry = (parameters, optimiser.init(parameters), parameters, jnp.zeros(()))

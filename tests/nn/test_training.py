@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from otbench.interface.training import Budget
-from otbench.nn.checkpoint import load_settings, load_weights, save_module
 from otbench.nn.training import Optimiser
 
 
@@ -51,15 +50,6 @@ def test_clipping_bounds_the_norm_of_the_whole_gradient():
     optimiser.step(sum((w**2).sum() for w in weights))
     norm = torch.cat([w.grad for w in weights]).norm().item()
     assert norm == pytest.approx(1.5, rel=1e-4)
-
-
-def test_checkpoint_brings_back_the_same_weights(tmp_path):
-    first, second = nn.Conv2d(2, 3, 3), nn.Conv2d(2, 3, 3)
-    first.to(memory_format=torch.channels_last)
-    save_module(tmp_path / "new" / "folder", first, name="x", values=[1, 2.5])
-    load_weights(tmp_path / "new" / "folder", second)
-    assert torch.equal(first.weight, second.weight)
-    assert load_settings(tmp_path / "new" / "folder") == {"name": "x", "values": [1, 2.5]}
 
 
 FAULTS = """

@@ -1,4 +1,4 @@
-r"""Convex conjugates of a batch of points: L-BFGS with a parallel Armijo search, and Adam.
+r"""Convex conjugates of a batch of points.
 
 Each row of y asks for the x with grad f(x) = y, the minimiser of J(x) = f(x) - <x, y> (Amos 2023,
 arXiv 2210.12153, section 3.3 and release). Plain JAX under jit, on whatever device the arrays lie;
@@ -7,18 +7,17 @@ arXiv 2210.12153, section 3.3 and release). Plain JAX under jit, on whatever dev
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import Potential, dot, value_and_gradient
-from otbench.ot.w2 import adam, lbfgs
-from otbench.ot.w2.cascade import Conjugate, Rows, cascade
+from otbench.ot.w2.cascade import Advance, Conjugate, Rows, cascade
 
-__all__ = ["SOLVERS", "Conjugate", "Solver", "euclidean", "largest_entry"]
+__all__ = ["Conjugate", "Solver", "euclidean", "largest_entry"]
 
 
 def largest_entry(residual: Array) -> Array:
@@ -32,45 +31,42 @@ def euclidean(residual: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Solver:
-    """A conjugate solver and where it stops.
+class Solver(ABC):
+    """A conjugate solver and where it stops; a subclass is one algorithm.
 
     Attributes
     ----------
-    kind : {"lbfgs", "adam"}
     tolerance : float
         A point is finished when the size of its residual is at most this.
     max_iterations : int
-        Steps at most; also the length of Adam's cosine.
-    memory : int
-        Pairs of differences that L-BFGS keeps.
-    candidates : int
-        Step lengths SHRINK^-k, k = 0, ..., candidates - 1, of the Armijo search.
-    rate, last_rate : float
-        Adam's at the start and the end of the cosine.
+        Steps at most.
     size : callable
         Size (n,) of residuals (n, d).
     """
 
-    kind: Literal["lbfgs", "adam"] = "lbfgs"
     tolerance: float = 0.1
     max_iterations: int = 100
-    memory: int = 10
-    candidates: int = 10
-    rate: float = 0.1
-    last_rate: float = 1e-5
-    size: Callable[[Array], Array] = largest_entry
+    size: Callable[[Array], Array] = field(default=largest_entry, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.kind not in ("lbfgs", "adam"):
-            raise ValueError(f"kind must be 'lbfgs' or 'adam', got {self.kind!r}")
         if not self.tolerance > 0:
             raise ValueError(f"tolerance must be positive, got {self.tolerance}")
-        if min(self.max_iterations, self.memory) < 1 or self.candidates < 2:
-            raise ValueError(
-                f"max_iterations and memory must be at least 1 and candidates at least 2, got "
-                f"{self.max_iterations}, {self.memory} and {self.candidates}"
-            )
+        if self.max_iterations < 1:
+            raise ValueError(f"max_iterations must be at least 1, got {self.max_iterations}")
+
+    @abstractmethod
+    def begin(
+        self, potential: Potential, y: Array, value: Array
+    ) -> tuple[tuple[Array, ...], Advance]:
+        """Return what the algorithm keeps of each row, and its step.
+
+        Parameters
+        ----------
+        potential : callable
+        y : Array, shape (n, d)
+        value : Array, shape (n,)
+            J at the first guesses.
+        """
 
     def __call__(self, potential: Potential, y: Array, start: Array) -> Conjugate:
         """Solve grad f(x) = y for every row of y.
@@ -99,10 +95,7 @@ class Solver:
             )
         value, gradient = value_and_gradient(potential, start)
         gradient = gradient - y
-        if self.kind == "adam":
-            extra, advance = adam.begin(self, potential, y)
-        else:
-            extra, advance = lbfgs.begin(self, potential, y, value - dot(start, y))
+        extra, advance = self.begin(potential, y, value - dot(start, y))
         rows = Rows(
             y,
             start,
@@ -113,12 +106,3 @@ class Solver:
             extra,
         )
         return cascade(advance, rows, self.tolerance, self.max_iterations)
-
-
-SOLVERS: dict[str, Solver] = {
-    "lbfgs": Solver("lbfgs", 0.1, 100),
-    "lbfgs-high-precision": Solver("lbfgs", 1e-3, 100),
-    "adam": Solver("adam", 0.1, 100),
-}
-"""The settings of Amos 2023's release. Its high-precision search tries up to 30 lengths one after
-the other; ours tries ten at once and, where all fail, ten shorter ones from a fresh memory."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,7 @@ from jax import Array
 
 from otbench.ot.gradients import Potential, dot, value_and_gradient
 from otbench.ot.w2.cascade import SMALLEST, Advance, Rows, first_true, take, unfinished, where_rows
-
-if TYPE_CHECKING:
-    from otbench.ot.w2.conjugate import Solver
+from otbench.ot.w2.conjugate import Solver
 
 ARMIJO = 1e-4
 """Share of the linear decrease that a step must achieve (Amos 2023, release)."""
@@ -184,70 +183,93 @@ def _shorten(
     return _in_parts(try_all, at, trial, unresolved, len(lengths))[0]
 
 
-def begin(
-    solver: Solver, potential: Potential, y: Array, value: Array
-) -> tuple[tuple[Array, ...], Advance]:
-    """Return what is kept of each row, and the step.
+@dataclass(frozen=True)
+class LBFGS(Solver):
+    """L-BFGS with a parallel Armijo search.
 
-    The full step is tried first, others only where it fails. Where all fail, a row forgets its
-    memory and goes on with a much shorter guess (the release stops there), until that drowns in
-    rounding.
+    Attributes
+    ----------
+    memory : int
+        Pairs of differences that are kept.
+    candidates : int
+        Step lengths SHRINK^-k, k = 0, ..., candidates - 1, that are tried at once.
     """
-    lengths = SHRINK ** -jnp.arange(solver.candidates, dtype=y.dtype)
-    epsilon = jnp.finfo(y.dtype).eps
 
-    def advance(rows: Rows, step: Array) -> Rows:
-        m = _Memory(*rows.extra)
-        active = unfinished(rows, solver.tolerance)
-        direction = _direction(rows.gradient, m, step)
-        slope = dot(rows.gradient, direction)
-        ascends = slope >= 0
-        direction = where_rows(ascends, -m.scale[:, None] * rows.gradient, direction)
-        slope = jnp.where(ascends, dot(rows.gradient, direction), slope)
+    memory: int = 10
+    candidates: int = 10
 
-        at = _Search(rows.y, rows.points, m.value, direction, slope)
-        points = rows.points + direction
-        value, gradient = value_and_gradient(potential, points)
-        value, gradient = value - dot(points, rows.y), gradient - rows.y
-        trial = _Trial(jnp.ones_like(slope), points, value, gradient)
-        good = _passes(at, value, dot(gradient, direction), 1.0)
-        trial = _shorten(potential, at, trial, active & ~good, lengths[1:])
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.memory < 1 or self.candidates < 2:
+            raise ValueError(
+                f"memory must be at least 1 and candidates at least 2, got {self.memory} and "
+                f"{self.candidates}"
+            )
 
-        moved = active & (trial.length > 0)
-        failed = active & ~moved
-        points = where_rows(moved, trial.points, rows.points)
-        gradient = where_rows(moved, trial.gradient, rows.gradient)
-        move, turn = points - rows.points, gradient - rows.gradient
-        curvature, square = dot(move, turn), dot(turn, turn)
-        usable = curvature > epsilon * square
-        inverse = jnp.where(usable, 1 / jnp.where(usable, curvature, 1.0), 0.0)
-        scale = jnp.where(usable, curvature / jnp.where(usable, square, 1.0), m.scale)
-        slot = step % solver.memory
-        history = m.inverse_curvature.at[:, slot].set(inverse)
-        memory = _Memory(
-            jnp.where(moved, trial.value, m.value),
-            jnp.where(failed, m.scale * lengths[-1] / SHRINK, scale),
-            failed,
-            m.moves.at[:, slot].set(move),
-            m.turns.at[:, slot].set(turn),
-            jnp.where(failed[:, None], 0.0, history),
+    def begin(
+        self, potential: Potential, y: Array, value: Array
+    ) -> tuple[tuple[Array, ...], Advance]:
+        """Return what is kept of each row, and the step.
+
+        The full step is tried first, others only where it fails. Where all fail, a row forgets its
+        memory and goes on with a much shorter guess (the release stops there), until that drowns in
+        rounding.
+        """
+        lengths = SHRINK ** -jnp.arange(self.candidates, dtype=y.dtype)
+        epsilon = jnp.finfo(y.dtype).eps
+
+        def advance(rows: Rows, step: Array) -> Rows:
+            m = _Memory(*rows.extra)
+            active = unfinished(rows, self.tolerance)
+            direction = _direction(rows.gradient, m, step)
+            slope = dot(rows.gradient, direction)
+            ascends = slope >= 0
+            direction = where_rows(ascends, -m.scale[:, None] * rows.gradient, direction)
+            slope = jnp.where(ascends, dot(rows.gradient, direction), slope)
+
+            at = _Search(rows.y, rows.points, m.value, direction, slope)
+            points = rows.points + direction
+            value, gradient = value_and_gradient(potential, points)
+            value, gradient = value - dot(points, rows.y), gradient - rows.y
+            trial = _Trial(jnp.ones_like(slope), points, value, gradient)
+            good = _passes(at, value, dot(gradient, direction), 1.0)
+            trial = _shorten(potential, at, trial, active & ~good, lengths[1:])
+
+            moved = active & (trial.length > 0)
+            failed = active & ~moved
+            points = where_rows(moved, trial.points, rows.points)
+            gradient = where_rows(moved, trial.gradient, rows.gradient)
+            move, turn = points - rows.points, gradient - rows.gradient
+            curvature, square = dot(move, turn), dot(turn, turn)
+            usable = curvature > epsilon * square
+            inverse = jnp.where(usable, 1 / jnp.where(usable, curvature, 1.0), 0.0)
+            scale = jnp.where(usable, curvature / jnp.where(usable, square, 1.0), m.scale)
+            slot = step % self.memory
+            history = m.inverse_curvature.at[:, slot].set(inverse)
+            memory = _Memory(
+                jnp.where(moved, trial.value, m.value),
+                jnp.where(failed, m.scale * lengths[-1] / SHRINK, scale),
+                failed,
+                m.moves.at[:, slot].set(move),
+                m.turns.at[:, slot].set(turn),
+                jnp.where(failed[:, None], 0.0, history),
+            )
+            return rows._replace(
+                points=points,
+                gradient=gradient,
+                residual=jnp.where(moved, self.size(gradient), rows.residual),
+                iterations=rows.iterations + active,
+                stuck=failed & m.fresh & (memory.scale < epsilon),
+                extra=tuple(memory),
+            )
+
+        n, d = y.shape
+        extra = (
+            value,
+            jnp.ones(n, y.dtype),
+            jnp.zeros(n, bool),
+            jnp.zeros((n, self.memory, d), y.dtype),
+            jnp.zeros((n, self.memory, d), y.dtype),
+            jnp.zeros((n, self.memory), y.dtype),
         )
-        return rows._replace(
-            points=points,
-            gradient=gradient,
-            residual=jnp.where(moved, solver.size(gradient), rows.residual),
-            iterations=rows.iterations + active,
-            stuck=failed & m.fresh & (memory.scale < epsilon),
-            extra=tuple(memory),
-        )
-
-    n, d = y.shape
-    extra = (
-        value,
-        jnp.ones(n, y.dtype),
-        jnp.zeros(n, bool),
-        jnp.zeros((n, solver.memory, d), y.dtype),
-        jnp.zeros((n, solver.memory, d), y.dtype),
-        jnp.zeros((n, solver.memory), y.dtype),
-    )
-    return extra, advance
+        return extra, advance

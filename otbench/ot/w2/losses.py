@@ -22,6 +22,7 @@ from jax import Array
 
 from otbench.ot.gradients import gradient_of
 from otbench.ot.w2.conjugate import Conjugate, Solver
+from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.potentials import Network, Parameters
 
 Amortization = Literal["objective", "regression", "cycle", "none"]
@@ -97,7 +98,7 @@ class DualLoss:
     potential: Network
     amortizer: Network | None
     amortization: Amortization = "regression"
-    solver: Solver | None = Solver()  # noqa: RUF009
+    solver: Solver | None = LBFGS()  # noqa: RUF009
     cycle_weight: float | None = None
     shared_start: bool = False
 

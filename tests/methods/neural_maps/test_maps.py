@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save_file
 
 from otbench.conformance import TinyPair
 from otbench.errors import DataError, UsageError
+from otbench.interface.saving import SETTINGS, WEIGHTS
 from otbench.interface.training import Budget, Diverged, FitContext
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS
 from otbench.ot.w2.learned_map import LearnedMap
 from otbench.ot.w2.potentials import count
 from otbench.ot.w2.scores import uvp

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 from otbench.conformance import TinyPair
 from otbench.errors import UsageError
 from otbench.interface import MeasurePair, StochasticMap
+from otbench.interface.saving import SETTINGS, WEIGHTS
 from otbench.interface.training import Budget, Diverged, FitContext
-from otbench.nn.checkpoint import SETTINGS, WEIGHTS
 from otbench.ot.w2.potentials import count
 from otbench_datasets.point_pairs.weak_gaussian import WeakGaussian
 from otbench_methods.neural_maps.not_map import NOT

@@ -11,8 +11,8 @@ from torch import Tensor
 from otbench.conformance import TinyPair, tiny_image_pair
 from otbench.errors import UsageError
 from otbench.interface import ImageDataset, ImagePair, Split
+from otbench.interface.saving import WEIGHTS
 from otbench.interface.training import Budget, Diverged, FitContext
-from otbench.nn.checkpoint import WEIGHTS
 from otbench.nn.perceptual import AlexNetTaps
 from otbench_methods.neural_maps.not_unet import NOTUNet
 

@@ -16,8 +16,8 @@ from safetensors.numpy import load_file, save_file
 
 from otbench.conformance import TinyPair
 from otbench.errors import UsageError
+from otbench.interface.saving import WEIGHTS
 from otbench.interface.training import Budget, Diverged, FitContext
-from otbench.nn.checkpoint import WEIGHTS
 from otbench.ot.w2.scores import uvp
 from otbench_methods.neural_maps import ott_neural as shared
 from otbench_methods.neural_maps.monge_gap import MongeGap

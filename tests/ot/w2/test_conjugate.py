@@ -13,8 +13,11 @@ from scipy.optimize import minimize
 
 from otbench.ot.gaussian import bures_map
 from otbench.ot.gradients import gradient_of
-from otbench.ot.w2.conjugate import SOLVERS, Solver, euclidean
+from otbench.ot.w2.adam import Adam
+from otbench.ot.w2.conjugate import euclidean
+from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.potentials import icnn
+from otbench.ot.w2.solvers import SOLVERS
 
 PRECISE = SOLVERS["lbfgs-high-precision"]
 ICNN = icnn(5, (16, 8))
@@ -108,10 +111,10 @@ def test_agrees_with_ott(curved, ott_neural):
     )
 
 
-@pytest.mark.parametrize("kind", ["lbfgs", "adam"])
+@pytest.mark.parametrize("kind", [LBFGS, Adam])
 def test_a_batch_is_solved_as_its_points_would_be(curved, kind):
     """Splitting the batch changes neither the points nor the iterations."""
-    solver = jax.jit(partial(Solver(kind, 0.01, 60), curved))
+    solver = jax.jit(partial(kind(0.01, 60), curved))
     y = draw(128, 5, seed=4) * jnp.geomspace(0.01, 4, 128)[:, None]
     whole = solver(y, y)
     assert int(whole.iterations.min()) + 3 < int(whole.iterations.max())
@@ -133,7 +136,7 @@ def test_finished_points_stop_costing():
     y = jnp.ones((1024, 4))
     start = y / curvature
     start = start.at[:20].add(draw(20, 4, seed=5))
-    found = jax.jit(partial(Solver(tolerance=1e-3, max_iterations=200), f))(y, start)
+    found = jax.jit(partial(LBFGS(tolerance=1e-3, max_iterations=200), f))(y, start)
     jax.effects_barrier()
     steps = int(found.iterations.max())
     assert steps > 10
@@ -146,7 +149,7 @@ def test_finished_points_stop_costing():
 def test_a_start_far_too_short_of_curvature_recovers():
     """Where even the shortest candidate overshoots, the solver shrinks its scale and goes on."""
     f = lambda x: 0.5 * jnp.sum(x * x * jnp.asarray([1e5, 2e5]), -1)  # noqa: E731
-    found = Solver(tolerance=1e-2)(f, jnp.ones((3, 2)), 10 * jnp.ones((3, 2)))
+    found = LBFGS(tolerance=1e-2)(f, jnp.ones((3, 2)), 10 * jnp.ones((3, 2)))
     np.testing.assert_allclose(found.points, [[1e-5, 5e-6]] * 3, atol=1e-6)
 
 
@@ -154,7 +157,7 @@ def test_points_without_descent_are_given_up():
     """Where the value is not finite all around, the loop ends long before its cap."""
     f = lambda x: jnp.where(jnp.sum(x * x, -1) > 1, jnp.nan, 1.0) * jnp.sum(x, -1)  # noqa: E731
     start = jnp.full((40, 2), np.sqrt(0.5), jnp.float32) - 1e-7
-    found = Solver(tolerance=1e-3, max_iterations=1000)(f, jnp.full((40, 2), 3.0), start)
+    found = LBFGS(tolerance=1e-3, max_iterations=1000)(f, jnp.full((40, 2), 3.0), start)
     assert int(found.iterations.max()) < 50
     assert bool(jnp.all(jnp.isfinite(found.points)))
     np.testing.assert_allclose(found.residual, 2.0, atol=1e-4)
@@ -163,7 +166,7 @@ def test_points_without_descent_are_given_up():
 def test_a_solved_start_takes_no_step_and_a_cap_is_kept(curved):
     x = draw(7, 5, seed=6)
     y = gradient_of(curved)(x)
-    solver = jax.jit(partial(Solver(tolerance=1e-3, max_iterations=2), curved))
+    solver = jax.jit(partial(LBFGS(tolerance=1e-3, max_iterations=2), curved))
     assert int(solver(y, x).iterations.max()) == 0
     capped = solver(y, x + 5)
     assert int(capped.iterations.max()) == 2
@@ -173,12 +176,11 @@ def test_a_solved_start_takes_no_step_and_a_cap_is_kept(curved):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Solver("newton"), "'lbfgs' or 'adam', got 'newton'"),
-        (lambda: Solver(tolerance=0.0), "tolerance must be positive, got 0.0"),
-        (lambda: Solver(max_iterations=0), "at least 1"),
-        (lambda: Solver(candidates=1), "candidates at least 2"),
-        (lambda: Solver()(jnp.sum, jnp.zeros((3, 2)), jnp.zeros((3, 3))), r"\(3, 2\) and \(3, 3\)"),
-        (lambda: Solver()(jnp.sum, jnp.zeros(3), jnp.zeros(3)), r"shape \(n, d\)"),
+        (lambda: LBFGS(tolerance=0.0), "tolerance must be positive, got 0.0"),
+        (lambda: LBFGS(max_iterations=0), "at least 1"),
+        (lambda: LBFGS(candidates=1), "candidates at least 2"),
+        (lambda: LBFGS()(jnp.sum, jnp.zeros((3, 2)), jnp.zeros((3, 3))), r"\(3, 2\) and \(3, 3\)"),
+        (lambda: LBFGS()(jnp.sum, jnp.zeros(3), jnp.zeros(3)), r"shape \(n, d\)"),
     ],
 )
 def test_bad_input_is_named(make, message):

@@ -217,7 +217,7 @@ def test_points_that_are_no_images_are_skipped_with_the_reason(kind):
 def test_the_amortizer_has_the_potential_s_layers():
     with pytest.raises(UsageError, match="leave amortizer_hidden out"):
         W2Amortized(potential="conv", amortizer_hidden=(8,))
-    with pytest.raises(UsageError, match="pretraining_rate must be > 0"):
+    with pytest.raises(UsageError, match="pretraining_rate must be above 0"):
         W2Amortized(potential="conv", pretraining_rate=0.0)
 
 

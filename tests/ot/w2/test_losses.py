@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from otbench.ot.w2.conjugate import Solver
 from otbench.ot.w2.enot import ExpectileLoss, PairParameters
+from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.losses import DualLoss, DualParameters
 from otbench.ot.w2.potentials import Network, quadratic_mlp, residual_map
 
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 3)), 2 * RNG.normal(size=(50, 3))
 XX, YY = (X**2).sum(1).mean(), (Y**2).sum(1).mean()
 A, B = 1.6, 0.9
-PRECISE = Solver(tolerance=1e-5)
+PRECISE = LBFGS(tolerance=1e-5)
 
 
 def bowl(dimension=3):

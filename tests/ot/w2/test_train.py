@@ -11,8 +11,8 @@ import optax
 import pytest
 
 from otbench.ot.gradients import gradient_of
-from otbench.ot.w2.conjugate import Solver
 from otbench.ot.w2.enot import ExpectileLoss
+from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.losses import DualLoss, DualParameters
 from otbench.ot.w2.potentials import GaussianStart, Network, icnn, quadratic_mlp, residual_map
 from otbench.ot.w2.train import Schedule, train
@@ -60,7 +60,7 @@ def test_dual_regression_finds_the_gaussian_map_and_the_dual_value():
         NETWORK,
         residual_map(2, (32, 32), True),
         "regression",
-        Solver(tolerance=0.02, max_iterations=10),
+        LBFGS(tolerance=0.02, max_iterations=10),
     )
     start = loss.init(KEY, jnp.zeros((2, 2)))
     reports = list(train(loss, start, source, target, Schedule(600, 4e-3), KEY))
