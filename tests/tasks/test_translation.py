@@ -23,7 +23,8 @@ from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
 from otbench.presets import get_preset
 from otbench.report.pictures import stored, translation_sheet
-from otbench.run.preflight import _budget, _metrics_of, _misfit
+from otbench.run.preflight import _budget, _default_metrics, _misfit
+from otbench.run.request import Plan
 from otbench.scoring.gallery import TRANSLATIONS, write_gallery
 from otbench.tasks.translation import DRAWS, Translation, as_images
 from otbench.tasks.transport import Transportation
@@ -111,7 +112,7 @@ def test_who_runs_on_what() -> None:
     assert "cannot run on images" in str(_misfit(NOTUNet(), images))
     preset = get_preset("quick")
     assert _budget(preset, PAIR) == (1500, 64)
-    assert list(_metrics_of(preset, PAIR)) == ["translation"]
+    assert list(_default_metrics(preset, PAIR, Plan())) == ["translation"]
 
 
 def test_pictures_show_source_translations_and_target(tmp_path: Path) -> None:
