@@ -13,7 +13,7 @@ from otbench.interface import Diverged, FitContext, ImageDataset, MethodCard, pa
 from otbench_methods.autoencoders.ae import AE
 
 if TYPE_CHECKING:
-    from otbench.ot.w2.balanced_map import BalancedMap
+    from otbench.ot.w2.whitened_map import WhitenedMap
 
 MAP = "map.safetensors"
 ENCODED_AT_ONCE = 64
@@ -149,11 +149,11 @@ class W2ICNN(AE):
 
     def _map(
         self, codes: Tensor | None = None, arrays: dict[str, np.ndarray] | None = None
-    ) -> BalancedMap:
+    ) -> WhitenedMap:
         """Make the map for codes, or from its saved arrays."""
-        from otbench.ot.gaussian import BalancedCoordinates
-        from otbench.ot.w2.balanced_map import BalancedMap
+        from otbench.ot.gaussian import WhitenedCoordinates
         from otbench.ot.w2.lbfgs import LBFGS
+        from otbench.ot.w2.whitened_map import WhitenedMap
 
         rest = (
             self.hidden,
@@ -162,9 +162,9 @@ class W2ICNN(AE):
             LBFGS(self.tolerance, self.iterations),
         )
         if arrays is not None:
-            return BalancedMap.of_arrays(arrays, *rest)
+            return WhitenedMap.of_arrays(arrays, *rest)
         assert codes is not None
-        return BalancedMap(BalancedCoordinates.of(codes.numpy(force=True)), *rest)
+        return WhitenedMap(WhitenedCoordinates.of(codes.numpy(force=True)), *rest)
 
     @torch.no_grad()
     def _codes(self, images: Tensor, ctx: FitContext) -> Tensor:

@@ -89,7 +89,7 @@ def bures_wasserstein(mean0: Array, covariance0: Array, mean1: Array, covariance
 
 
 @dataclass(frozen=True)
-class BalancedCoordinates:
+class WhitenedCoordinates:
     r"""Linear coordinates of source and target in which the Bures map to N(0, I) is the identity.
 
     With S = V diag(s) V^T the source's covariance, u = s^{-1/4} V^T (x - m) for the source and

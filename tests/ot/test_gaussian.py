@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from otbench.ot.gaussian import BalancedCoordinates, bures_map, bures_wasserstein, floored, power
+from otbench.ot.gaussian import WhitenedCoordinates, bures_map, bures_wasserstein, floored, power
 
 
 def law(dimension: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,10 +58,10 @@ def test_flat_directions_are_floored():
     np.testing.assert_allclose(power(np.diag([4.0, 0.0]), -0.5, 1e-4), np.diag([0.5, 50.0]))
 
 
-def test_balanced_coordinates_make_the_bures_map_the_identity():
+def test_whitened_coordinates_make_the_bures_map_the_identity():
     mean, covariance = law(6, 4)
     points = np.random.default_rng(5).multivariate_normal(mean, covariance, 500)
-    coordinates = BalancedCoordinates.of(points)
+    coordinates = WhitenedCoordinates.of(points)
     matrix, offset = bures_map(points.mean(0), np.cov(points.T), np.zeros(6), np.eye(6))
     pushed = points @ matrix.T + offset
     source = (points - coordinates.mean) @ coordinates.axes / coordinates.spread
@@ -86,4 +86,4 @@ def test_bad_covariances_are_named(covariance, message):
 
 def test_too_few_points_are_named():
     with pytest.raises(ValueError, match="n >= 2"):
-        BalancedCoordinates.of(np.zeros((1, 3)))
+        WhitenedCoordinates.of(np.zeros((1, 3)))

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from otbench.ot.gaussian import BalancedCoordinates, bures_map
+from otbench.ot.gaussian import WhitenedCoordinates, bures_map
 from otbench.ot.gradients import gradient_of
-from otbench.ot.w2.balanced_map import BalancedMap
 from otbench.ot.w2.banded_icnn import FLOOR, banded_icnn
 from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.potentials import residual_map
 from otbench.ot.w2.train import Schedule
+from otbench.ot.w2.whitened_map import WhitenedMap
 
 
 def mixture(n: int, dimension: int, seed: int) -> torch.Tensor:
@@ -39,18 +39,18 @@ SIZES = ((32, 16), (32,), LBFGS(max_iterations=10), LBFGS(tolerance=1e-3))
 BATCH = 256
 
 
-def started(points: torch.Tensor, seed: int = 0) -> BalancedMap:
-    fitted = BalancedMap(BalancedCoordinates.of(points.numpy()), *SIZES)
+def started(points: torch.Tensor, seed: int = 0) -> WhitenedMap:
+    fitted = WhitenedMap(WhitenedCoordinates.of(points.numpy()), *SIZES)
     fitted.start(points, seed)
     return fitted
 
 
-def potential_of(fitted: BalancedMap):
+def potential_of(fitted: WhitenedMap):
     return jax.jit(partial(fitted.loss.potential.apply, fitted.map.parameters.potential))
 
 
 @pytest.fixture(scope="module", params=[2, 8])
-def trained(request) -> BalancedMap:
+def trained(request) -> WhitenedMap:
     points = mixture(4000, request.param, 0)
     fitted = started(points)
     schedule = Schedule(400, 5e-2, averaging=0.98, matrices=0.1)
@@ -59,7 +59,7 @@ def trained(request) -> BalancedMap:
     return fitted
 
 
-def dimension_of(fitted: BalancedMap) -> int:
+def dimension_of(fitted: WhitenedMap) -> int:
     return len(fitted.coordinates.spread)
 
 
@@ -163,8 +163,8 @@ def test_the_amortizer_predicts_better_than_the_start(trained):
     y = torch.randn(1000, dimension_of(trained), generator=torch.Generator().manual_seed(1))
     solution = trained.pull(y)
     linear = started(mixture(4000, dimension_of(trained), 0)).pull(y)
-    balanced = jnp.asarray(y.numpy() @ trained.coordinates.axes * trained.coordinates.spread)
-    predicted = trained.loss.predict(trained.map.parameters, balanced.astype(jnp.float32))
+    whitened = jnp.asarray(y.numpy() @ trained.coordinates.axes * trained.coordinates.spread)
+    predicted = trained.loss.predict(trained.map.parameters, whitened.astype(jnp.float32))
     back = np.asarray(predicted) * trained.coordinates.spread @ trained.coordinates.axes.T
     error = ((back + trained.coordinates.mean - solution.numpy()) ** 2).mean()
     assert error < 0.7 * float(((linear - solution) ** 2).mean())
@@ -181,7 +181,7 @@ def test_the_seed_decides_the_start():
 
 def test_all_comes_back_from_its_arrays(trained):
     x = mixture(30, dimension_of(trained), 4)
-    again = BalancedMap.of_arrays(trained.arrays(), *SIZES)
+    again = WhitenedMap.of_arrays(trained.arrays(), *SIZES)
     assert torch.equal(again.push(x), trained.push(x))
     assert torch.equal(again.pull(x), trained.pull(x))
 
@@ -190,9 +190,9 @@ def test_arrays_of_what_is_not_a_convex_map_are_refused(trained):
     arrays = trained.arrays()
     lowered = {"potential.output0": arrays["potential.output0"] - 10}
     with pytest.raises(ValueError, match=r"output0.*not be convex"):
-        BalancedMap.of_arrays(arrays | lowered, *SIZES)
+        WhitenedMap.of_arrays(arrays | lowered, *SIZES)
     with pytest.raises(ValueError, match="holds no map"):
-        BalancedMap.of_arrays({"weight": np.zeros(3)}, *SIZES)
+        WhitenedMap.of_arrays({"weight": np.zeros(3)}, *SIZES)
 
 
 def test_wrong_dimension_is_named(trained):

@@ -1,7 +1,7 @@
 r"""A trained Brenier map to N(0, I) and its inverse, from and to torch tensors.
 
 The map is y = grad f(x) with f convex; the inverse solves grad f(x) = y from the amortizer's
-prediction. Everything is trained and solved in `BalancedCoordinates`, where the start is the
+prediction. Everything is trained and solved in `WhitenedCoordinates`, where the start is the
 identity; tolerances are those of the target itself.
 """
 
@@ -18,7 +18,7 @@ import torch
 from jax import Array
 from torch import Tensor
 
-from otbench.ot.gaussian import BalancedCoordinates
+from otbench.ot.gaussian import WhitenedCoordinates
 from otbench.ot.torch_bridge import SEEDS, check_batch, to_jax
 from otbench.ot.w2.banded_icnn import banded_icnn
 from otbench.ot.w2.conjugate import Conjugate, Solver, largest_entry
@@ -34,12 +34,12 @@ STATISTICS_SAMPLE = 2048
 COORDINATES = ("mean", "axes", "spread")
 
 
-class BalancedMap:
+class WhitenedMap:
     """An optimal map from the law of some points to N(0, I).
 
     Parameters
     ----------
-    coordinates : BalancedCoordinates
+    coordinates : WhitenedCoordinates
     hidden, amortizer_hidden : tuple of int
         Widths of the potential's and the amortizer's layers.
     training, inverse : Solver
@@ -49,7 +49,7 @@ class BalancedMap:
 
     def __init__(
         self,
-        coordinates: BalancedCoordinates,
+        coordinates: WhitenedCoordinates,
         hidden: tuple[int, ...],
         amortizer_hidden: tuple[int, ...],
         training: Solver,
@@ -87,7 +87,7 @@ class BalancedMap:
             Of the source; the potential's units are normalised over the first of them.
         seed : int
         """
-        sample = to_jax(self._balanced(points[:STATISTICS_SAMPLE]))
+        sample = to_jax(self._whitened(points[:STATISTICS_SAMPLE]))
         self.map.parameters = self.loss.init(jax.random.key(seed % SEEDS), sample)
 
     def _on(self, x: Tensor) -> list[Tensor]:
@@ -95,7 +95,7 @@ class BalancedMap:
         check_batch(x, len(self.coordinates.spread))
         return [tensor.to(x.device) for tensor in self._tensors]
 
-    def _balanced(self, x: Tensor) -> Tensor:
+    def _whitened(self, x: Tensor) -> Tensor:
         mean, axes, spread = self._on(x)
         return (x.float() - mean) @ axes / spread
 
@@ -118,7 +118,7 @@ class BalancedMap:
         FloatingPointError
             If a parameter is no longer finite.
         """
-        data = to_jax(self._balanced(points))
+        data = to_jax(self._whitened(points))
         spread = jnp.asarray(self.coordinates.spread, jnp.float32)
 
         def source(key: Array) -> Array:
@@ -142,7 +142,7 @@ class BalancedMap:
     def push(self, x: Tensor) -> Tensor:
         """Carry points of the source to the target by grad f, (n, d) to (n, d)."""
         _, axes, spread = self._on(x)
-        return self.map.push(self._balanced(x)) / spread @ axes.T
+        return self.map.push(self._whitened(x)) / spread @ axes.T
 
     def pull(self, y: Tensor) -> Tensor:
         """Carry points of the target back to the source by grad f*, (n, d) to (n, d)."""
@@ -150,7 +150,7 @@ class BalancedMap:
         return (self.map.solve(y.float() @ axes * spread) * spread) @ axes.T + mean
 
     def conjugate(self, y: Tensor) -> Conjugate:
-        """Solve for points y (n, d); the solutions are in the source's balanced coordinates."""
+        """Solve for points y (n, d); the solutions are in the source's whitened coordinates."""
         _, axes, spread = self._on(y)
         return self.map.conjugate(y.float() @ axes * spread)
 
@@ -186,7 +186,7 @@ class BalancedMap:
             raise ValueError(
                 f"the saved model holds no map to N(0, I): {error.args[0]} is missing"
             ) from None
-        new = cls(BalancedCoordinates(*values), hidden, amortizer_hidden, training, inverse)
+        new = cls(WhitenedCoordinates(*values), hidden, amortizer_hidden, training, inverse)
         view = new.map.view
         new.map.parameters = checked_parameters(own, view.kind, view.networks)
         return new
