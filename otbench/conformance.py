@@ -23,13 +23,13 @@ from otbench.errors import describe
 from otbench.interface.data import ImageDataset, ImagePair, MeasurePair, Split
 from otbench.interface.method import Autoencoder, Interpolator, Method, MethodCard, TransportMap
 from otbench.interface.parameters import declared
+from otbench.interface.saving import is_plain
 from otbench.interface.training import Budget, FitContext
 from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin
 from otbench.plugins.selection import Spec
 
 STEPS = 6
-PLAIN = (bool, int, float, str, type(None))
 
 
 @dataclass(frozen=True)
@@ -188,8 +188,7 @@ class _Suite:
     def declares_plain_parameters(self) -> None:
         for name in declared(self.cls):
             value = getattr(self._make(), name)
-            items = value if isinstance(value, tuple) else (value,)
-            if not all(isinstance(item, PLAIN) for item in items):
+            if not is_plain(value):
                 raise _Problem(f"parameter '{name}' = {value!r} is no plain value")
 
     def has_a_card(self) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from otbench.interface import Dataset, ImageDataset, Split, parameter
+from otbench_datasets.definitions import drawing_seed
 from otbench_datasets.faces.factors import HAIR_STYLES, MODES, Factors
 from otbench_datasets.faces.geometry import FACE, Material, coverage
 from otbench_datasets.splits import sized_variant, tensor_digest
@@ -122,7 +123,7 @@ class FaceImages(Dataset):
     train: int = parameter(10_000, "training images", low=1)
     validation: int = parameter(1_000, "validation images", low=1)
     test: int = parameter(2_000, "test images", low=1)
-    seed: int = parameter(0, "fixes what is drawn", low=0, high=2**31 - 1)
+    seed: int = drawing_seed("fixes what is drawn")
 
     name: ClassVar[str]
 

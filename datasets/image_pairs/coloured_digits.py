@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from otbench.interface import Dataset, ImageDataset, ImagePair, Split, parameter
-from otbench_datasets.definitions import definition_digest
+from otbench_datasets.definitions import definition_digest, drawing_seed
 from otbench_datasets.images.mnist import read_mnist
 from otbench_datasets.splits import variant_name
 
@@ -60,7 +60,7 @@ class ColouredDigits(Dataset):
     size: int = parameter(
         16, "pixels along a side: 16 or 32", "Korotin's seminar on neural OT", choices=(16, 32)
     )
-    seed: int = parameter(0, "fixes the colours", low=0, high=2**31 - 1)
+    seed: int = drawing_seed("fixes the colours")
 
     title: ClassVar[str] = "Two digits of MNIST in random colours, unpaired"
     assets: ClassVar[tuple[str, ...]] = ("mnist",)

@@ -49,8 +49,9 @@ class Folder(Dataset):
                 f"size is the side of the images in pixels, at least 1, not {self.size}"
             )
         root = Path(self.path).expanduser()
-        files, classes = list_images(root)
-        if reason := left_out(root, files):
+        files, others = contents(root)
+        classes = classes_of(root, files)
+        if reason := left_out(root, files, others):
             warnings.warn(reason, DataWarning, stacklevel=2)
         images = read_pictures(files, self.size, "set gray=true", gray=self.gray)
         labels = None
@@ -90,21 +91,33 @@ def walk(root: Path, accept: Callable[[str], bool]) -> list[Path]:
     files: list[Path] = []
     seen = {root.resolve()}
     for place, folders, names in os.walk(root, onerror=_unreadable, followlinks=True):
-        visible = [name for name in folders if not name.startswith(".")]
+        visible = {n: Path(place, n).resolve() for n in folders if not n.startswith(".")}
         # A link to a folder above would never end.
-        folders[:] = [name for name in visible if Path(place, name).resolve() not in seen]
-        seen |= {Path(place, name).resolve() for name in folders}
+        folders[:] = [name for name, resolved in visible.items() if resolved not in seen]
+        seen.update(visible.values())
         files += [Path(place, name) for name in names if name[0] != "." and accept(name)]
     return sorted(files, key=lambda file: file.relative_to(root).parts)
 
 
-def left_out(root: Path, files: list[Path]) -> str | None:
-    """Say in one line what a folder holds beside some of its files, or None.
+def contents(root: Path) -> tuple[list[Path], list[Path]]:
+    """Return the files below a folder that end like pictures, and all others, both sorted.
+
+    Raises
+    ------
+    DataError
+        See `walk`.
+    """
+    parts: tuple[list[Path], list[Path]] = ([], [])
+    for file in walk(root, lambda name: True):
+        parts[file.suffix.lower() not in SUFFIXES].append(file)
+    return parts
+
+
+def left_out(root: Path, files: list[Path], others: list[Path]) -> str | None:
+    """Say in one line what a folder holds beside its pictures, or None.
 
     Hidden files and hidden folders do not count.
     """
-    known = set(files)
-    others = [file for file in walk(root, lambda name: True) if file not in known]
     used = {file.relative_to(root).parts[0] for file in files}
     empty = sorted(
         folder.name
@@ -127,10 +140,21 @@ def list_images(root: Path) -> tuple[list[Path], list[str]]:
     Raises
     ------
     DataError
-        If there is no such folder or no image in it; if images lie both in the folder and in
-        sub-folders; if the sub-folders are splits.
+        If there is no such folder, or see `classes_of`.
     """
-    files = walk(root, lambda name: Path(name).suffix.lower() in SUFFIXES)
+    files, _ = contents(root)
+    return files, classes_of(root, files)
+
+
+def classes_of(root: Path, files: list[Path]) -> list[str]:
+    """Return the names of the sub-folders that image files lie in, each a class.
+
+    Raises
+    ------
+    DataError
+        If there is no image; if images lie both in the folder and in sub-folders; if the
+        sub-folders are splits.
+    """
     if not files:
         raise DataError(f"{root} holds no image ({', '.join(sorted(SUFFIXES))})")
     loose = [file for file in files if file.parent == root]
@@ -142,7 +166,7 @@ def list_images(root: Path) -> tuple[list[Path], list[str]]:
             f"the sub-folders of {root} ({', '.join(classes)}) are splits, not classes: choose one "
             f"of them, for instance folder:{root / classes[0]}"
         )
-    return files, classes
+    return classes
 
 
 def _unreadable(error: OSError) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from otbench.errors import UsageError
 from otbench.interface import CircularFamily, Dataset, ImageDataset, Split, parameter
+from otbench_datasets.definitions import drawing_seed
 from otbench_datasets.splits import tensor_digest
 
 
@@ -75,7 +76,7 @@ class Lines(Dataset):
     train: int = parameter(10_000, "training images", low=1)
     validation: int = parameter(1_000, "validation images", low=1)
     test: int = parameter(1_000, "test images", low=1)
-    seed: int = parameter(0, "fixes the angles that are drawn", low=0, high=2**31 - 1)
+    seed: int = drawing_seed("fixes the angles that are drawn")
 
     title: ClassVar[str] = "ACAI's synthetic lines, 32x32"
     bank: ClassVar[int] = 10_000

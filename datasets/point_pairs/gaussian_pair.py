@@ -11,7 +11,7 @@ from torch import Tensor
 
 from otbench.interface import Dataset, JaxSampler, MeasurePair, parameter
 from otbench.ot.gaussian import Array, bures_map, bures_wasserstein
-from otbench_datasets.definitions import definition_digest
+from otbench_datasets.definitions import definition_digest, drawing_seed
 
 VERSION = 1
 STRETCH = 4.0
@@ -100,7 +100,7 @@ class GaussianPair(Dataset):
     """
 
     dim: int = parameter(4, "dimension, 1 to 1024", low=1, high=1024)
-    seed: int = parameter(0, "fixes means and covariances, 0 to 2^31 - 1", low=0, high=2**31 - 1)
+    seed: int = drawing_seed("fixes means and covariances, 0 to 2^31 - 1")
 
     title: ClassVar[str] = "Two Gaussians, any dimension (affine map, exact distance)"
 

@@ -10,7 +10,7 @@ import numpy as np
 from otbench.interface import Dataset, MeasurePair, parameter
 from otbench.ot.discrete.weak import WeakAnswer, gaussian_answer
 from otbench.ot.gaussian import Array
-from otbench_datasets.definitions import definition_digest
+from otbench_datasets.definitions import definition_digest, drawing_seed
 from otbench_datasets.point_pairs.gaussian_pair import STRETCH, Gaussians
 
 VERSION = 1
@@ -62,9 +62,7 @@ class WeakGaussian(Dataset):
 
     dim: int = parameter(2, "dimension, 1 to 1024", low=1, high=1024)
     gamma: float = parameter(1.0, "of the weak cost that answers are compared for, >= 0", low=0)
-    seed: int = parameter(
-        0, "fixes means, axes and standard deviations, 0 to 2^31 - 1", low=0, high=2**31 - 1
-    )
+    seed: int = drawing_seed("fixes means, axes and standard deviations, 0 to 2^31 - 1")
 
     title: ClassVar[str] = "Two Gaussians, any dimension, weak cost (exact barycentric map)"
 

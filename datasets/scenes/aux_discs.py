@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from otbench.interface import Dataset, ImageDataset, Scene, Split, parameter
-from otbench_datasets.scenes.base import build_scene, translation
+from otbench_datasets.scenes.base import build_scene, scene_side, translation
 from otbench_datasets.scenes.shapes import disc_coverage
 
 GRID = 44  # places along a side
@@ -36,14 +36,7 @@ class AuxDiscs(Dataset):
         low=2,
         high=GRID**2,
     )
-    side: int = parameter(
-        32,
-        "pixels; a multiple of 8 from 16 to 256",
-        "Feng & Strohmer, 7.1",
-        low=16,
-        high=256,
-        multiple_of=8,
-    )
+    side: int = scene_side()
     radius: float = parameter(0.12, "as a part of the side, from 0.05 to 0.2", low=0.05, high=0.2)
 
     title: ClassVar[str] = "A disc at every place (exact geodesic of one pair)"

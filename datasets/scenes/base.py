@@ -1,4 +1,4 @@
-"""What all drawn scenes share: checks of their parameters, and the data set made of few images."""
+"""What all drawn scenes share: the side of their images, and the data set made of few of them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,25 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from otbench.interface import ImageDataset, Scene, Split
+from otbench.interface import ImageDataset, Scene, Split, parameter
 from otbench_datasets.splits import tensor_digest
+
+
+def scene_side() -> int:
+    """Declare the side of a scene's images.
+
+    A multiple of 8, as networks with three halvings need, from 16 pixels, below which the shapes
+    are lost.
+    """
+    side: int = parameter(
+        32,
+        "pixels; a multiple of 8 from 16 to 256",
+        "Feng & Strohmer, 7.1",
+        low=16,
+        high=256,
+        multiple_of=8,
+    )
+    return side
 
 
 def build_scene(

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
-from otbench_datasets.scenes.base import build_scene
+from otbench_datasets.scenes.base import build_scene, scene_side
 from otbench_datasets.scenes.shapes import disc_coverage
 
 RADIUS = 0.2
@@ -25,14 +25,7 @@ class DiscSplit(Dataset):
     geodesic has no closed form: tasks take the exact plan between the pixels.
     """
 
-    side: int = parameter(
-        32,
-        "pixels; a multiple of 8 from 16 to 256",
-        "Feng & Strohmer, 7.1",
-        low=16,
-        high=256,
-        multiple_of=8,
-    )
+    side: int = scene_side()
     share: float = parameter(
         0.3, "the small disc's part of the mass, from 0.1 to 0.5", low=0.1, high=0.5
     )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
-from otbench_datasets.scenes.base import build_scene, translation
+from otbench_datasets.scenes.base import build_scene, scene_side, translation
 
 CUT = 0.2  # of the peak
 SAMPLES = 16  # along a pixel's side
@@ -62,14 +62,7 @@ class GaussianCorner(Dataset):
     geodesic hold the same mass (see `draw_gaussian`).
     """
 
-    side: int = parameter(
-        32,
-        "pixels; a multiple of 8 from 16 to 256",
-        "Feng & Strohmer, 7.1",
-        low=16,
-        high=256,
-        multiple_of=8,
-    )
+    side: int = scene_side()
     start: float = parameter(
         0.25,
         "x and y of the first centre, as a part of the side",

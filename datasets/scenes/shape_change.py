@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from otbench.interface import Dataset, ImageDataset, Scene, parameter
-from otbench_datasets.scenes.base import build_scene
+from otbench.interface import Dataset, ImageDataset, Scene
+from otbench_datasets.scenes.base import build_scene, scene_side
 from otbench_datasets.scenes.shapes import Canvas, cross, ring
 
 
@@ -19,14 +19,7 @@ class ShapeChange(Dataset):
     After Feng & Strohmer, figure 9, on balanced and unbalanced transport.
     """
 
-    side: int = parameter(
-        32,
-        "pixels; a multiple of 8 from 16 to 256",
-        "Feng & Strohmer, 7.1",
-        low=16,
-        high=256,
-        multiple_of=8,
-    )
+    side: int = scene_side()
 
     title: ClassVar[str] = "A small cross that becomes a large ring"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from otbench.interface import Dataset, MeasurePair, parameter
-from otbench_datasets.definitions import definition_digest
+from otbench_datasets.definitions import definition_digest, drawing_seed
 from otbench_datasets.w2_benchmark.base import KnownMap
 
 VERSION = 1
@@ -23,7 +23,7 @@ class W2ICNNPair(Dataset):
     """
 
     dim: int = parameter(4, "dimension, 1 to 1024", low=1, high=1024)
-    seed: int = parameter(0, "fixes mixture and potential, 0 to 2^31 - 1", low=0, high=2**31 - 1)
+    seed: int = drawing_seed("fixes mixture and potential, 0 to 2^31 - 1")
 
     title: ClassVar[str] = "A mixture under a random convex gradient, any dimension (known map)"
 

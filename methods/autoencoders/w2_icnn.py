@@ -192,20 +192,8 @@ class W2ICNN(AE):
         )
         return self.decode(noise.to(device))
 
-    def state(self) -> dict[str, Any]:
-        """Return the network, the shape of the images and the arrays of the map."""
-        kept = self.map_
-        del self.map_
-        try:
-            state = super().state()
-        finally:
-            self.map_ = kept
-        arrays = {f"map.{name}": torch.from_numpy(a) for name, a in kept.arrays().items()}
-        return state | arrays
-
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` returned."""
-        arrays = {n: v for n, v in state.items() if n.startswith("map.")}
-        super().restore({n: v for n, v in state.items() if n not in arrays})
-        plain = {n.removeprefix("map."): v.numpy(force=True) for n, v in arrays.items()}
-        self.map_ = self._map(arrays=plain)
+        super().restore(state)
+        saved: Any = self.map_
+        self.map_ = self._map(arrays={n: value.numpy(force=True) for n, value in saved.items()})

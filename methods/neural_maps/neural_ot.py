@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -74,8 +73,6 @@ class NeuralOT(StochasticMap):
         low=0,
         below=1,
     )
-
-    costs: ClassVar[tuple[str, ...]] = tuple(COSTS)
 
     def conflicts(self) -> Iterator[str]:
         """Yield which parameters do not go together."""

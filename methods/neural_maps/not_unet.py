@@ -182,7 +182,6 @@ class NOTUNet(NeuralOT):
     )
 
     runs_on: ClassVar[type] = ImagePair
-    costs: ClassVar[tuple[str, ...]] = (*COSTS, "perceptual")
     card: ClassVar[MethodCard] = MethodCard(
         title="Neural optimal transport between images, by a U-Net",
         source="Korotin, Selikhanovych & Burnaev 2022, Neural optimal transport, arXiv 2201.12220 "

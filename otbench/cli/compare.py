@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otbench.cli.results import read_results
 from otbench.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -75,17 +76,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _rows(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
     from otbench.results.statistics import latest
-    from otbench.results.tables import load_results
 
-    try:
-        results = latest(load_results(folder))
-    except FileNotFoundError as error:
-        raise UsageError(f"{error}; run something first, or name its folder with --out") from error
-    for name in ("dataset", "preset"):
-        wanted = getattr(options, name)
-        if wanted:
-            results = results[results[name] == wanted]
-    return results
+    return latest(read_results(folder, options.dataset, options.preset))
 
 
 def _of_method(results: pd.DataFrame, method: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from otbench.errors import UsageError
+from otbench.cli.results import read_results
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,18 +24,9 @@ def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     from otbench.report.terminal import print_tables
     from otbench.results.statistics import latest
-    from otbench.results.tables import leaderboard, load_results, write_tables
+    from otbench.results.tables import leaderboard, write_tables
 
-    try:
-        results = load_results(options.folder)
-    except FileNotFoundError as error:
-        raise UsageError(f"{error}; run something first, or name its folder") from error
-    for name in ("dataset", "preset"):
-        wanted = getattr(options, name)
-        if wanted:
-            results = results[results[name] == wanted]
-    if results.empty:
-        raise UsageError(f"no results of that kind in {options.folder}")
+    results = read_results(options.folder, options.dataset, options.preset)
     if options.json:
         sys.stdout.write(leaderboard(results).to_json(orient="records", indent=1) + "\n")
         return 0

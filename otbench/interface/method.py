@@ -105,7 +105,9 @@ class Method(Parametrised):
     def state(self) -> dict[str, Any]:
         """Return what ``fit`` learned: tensors and plain values by name.
 
-        Tensors of a module or dictionary ``net_`` are named ``net_.weight`` and so on.
+        Tensors of a module or dictionary ``net_``, or of an object whose ``arrays()`` returns
+        NumPy arrays by name, are called ``net_.weight`` and so on. Such an object comes back as the
+        dictionary of its tensors: ``restore`` has to make it anew.
 
         Raises
         ------
@@ -116,8 +118,8 @@ class Method(Parametrised):
         for name, value in vars(self).items():
             if not name.endswith("_"):
                 continue
-            if isinstance(value, nn.Module | dict):
-                parts = value.state_dict() if isinstance(value, nn.Module) else value
+            parts = _parts(value)
+            if parts is not None:
                 found |= {f"{name}.{key}": part for key, part in parts.items()}
             elif isinstance(value, Tensor) or is_plain(value):
                 found[name] = value
@@ -173,6 +175,15 @@ class Method(Parametrised):
         method = cls(**parameters)
         method.restore(state)
         return method
+
+
+def _parts(value: Any) -> dict[str, Tensor] | None:
+    """Return the tensors that a value is made of, by name; None where it is no such value."""
+    if isinstance(value, nn.Module):
+        return value.state_dict()
+    if hasattr(value, "arrays"):
+        return {name: torch.from_numpy(array) for name, array in value.arrays().items()}
+    return value if isinstance(value, dict) else None
 
 
 class Interpolator(Method):

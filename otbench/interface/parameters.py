@@ -14,6 +14,7 @@ from abc import ABCMeta
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -131,6 +132,18 @@ def declared(cls: type) -> dict[str, dataclasses.Field[Any]]:
     return {f.name: f for f in dataclasses.fields(cls) if f.init}
 
 
+@cache
+def type_hints(cls: type) -> dict[str, Any]:
+    """Return the types that a class annotates, by name."""
+    return typing.get_type_hints(cls)
+
+
+def members(hint: Any) -> tuple[Any, ...]:
+    """Return the types of a union, or the type alone."""
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if is_union else (hint,)
+
+
 def constraint_of(field: dataclasses.Field[Any]) -> Constraint:
     """Return the constraint that a field was declared with."""
     found: Constraint = field.metadata.get("constraint", Constraint())
@@ -181,7 +194,7 @@ def faults(instance: Any) -> Iterator[str]:
 
 def _faults_of(cls: type, values: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with some of the parameters of a class, one by one."""
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)
     for name, field in declared(cls).items():
         if name in values:
             fault = fault_of(name, values[name], hints[name], constraint_of(field))
@@ -218,8 +231,9 @@ def _is_of_type(value: Any, hint: Any) -> bool:
         return True
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return any(_is_of_type(value, kind) for kind in typing.get_args(hint))
+    kinds = members(hint)
+    if len(kinds) > 1:
+        return any(_is_of_type(value, kind) for kind in kinds)
     if typing.get_origin(hint) is tuple:
         return isinstance(value, tuple) and _are_of_types(value, typing.get_args(hint))
     if hint is float:
@@ -246,8 +260,9 @@ NAMES = {
 
 def type_name(hint: Any) -> str:
     """Name a type in plain words, such as ``a whole number`` or ``2 numbers``."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return " or ".join(type_name(kind) for kind in typing.get_args(hint))
+    kinds = members(hint)
+    if len(kinds) > 1:
+        return " or ".join(map(type_name, kinds))
     if typing.get_origin(hint) is typing.Literal:
         return str(Constraint(choices=typing.get_args(hint)))
     if typing.get_origin(hint) is tuple:

@@ -118,23 +118,37 @@ def _source(module: str, beside: Path | None) -> Path | None:
 
 def _imports(path: Path, module: str, beside: Path | None) -> Iterator[str]:
     parts = module.split(".")
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for level, base, names in _import_statements(path.read_bytes()):
+        if level:
+            up = level - 1 if path.name == "__init__.py" else level
+            base = ".".join([*parts[: len(parts) - up], *([base] if base else [])])
+        yield base
+        source = _source(base, beside) if base and names else None
+        if source is not None and source.name == "__init__.py":
+            yield from (f"{base}.{name}" for name in names)
+
+
+@cache
+def _import_statements(source: bytes) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
+    """Return level, module and imported names of each import; methods share most sources."""
+    found: list[tuple[int, str, tuple[str, ...]]] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                up = node.level - 1 if path.name == "__init__.py" else node.level
-                base = ".".join([*parts[: len(parts) - up], *([base] if base else [])])
-            yield base
-            source = _source(base, beside) if base else None
-            if source is not None and source.name == "__init__.py":
-                yield from (f"{base}.{alias.name}" for alias in node.names)
+            names = tuple(alias.name for alias in node.names)
+            found.append((node.level, node.module or "", names))
+    return tuple(found)
 
 
 def code_of(path: Path) -> str:
     """Return the code of a file in one form, without comments and prose."""
-    return ast.unparse(_WithoutProse().visit(ast.parse(path.read_bytes())))
+    return _code(path.read_bytes())
+
+
+@cache
+def _code(source: bytes) -> str:
+    return ast.unparse(_WithoutProse().visit(ast.parse(source)))
 
 
 class _WithoutProse(ast.NodeTransformer):

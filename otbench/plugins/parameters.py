@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import types
-import typing
 from typing import Any
 
 from otbench.errors import ParameterError, UsageError, unknown_name
-from otbench.interface.parameters import declared
+from otbench.interface.parameters import declared, members, type_hints
 from otbench.plugins.selection import FIRST, Spec
-
-UNIONS = (typing.Union, types.UnionType)
 
 
 def instantiate(cls: type, spec: Spec) -> Any:
@@ -28,7 +24,7 @@ def instantiate(cls: type, spec: Spec) -> Any:
 def resolve(cls: type, spec: Spec) -> dict[str, Any]:
     """Return the given parameters under their full names, each checked and cast to its type."""
     fields = declared(cls)
-    hints = typing.get_type_hints(cls)
+    hints = type_hints(cls)
     given: dict[str, Any] = {}
     for key, value in spec.parameters:
         name = key or next(iter(fields), FIRST)
@@ -59,7 +55,7 @@ def _construct(cls: type, spec: Spec, given: dict[str, Any]) -> Any:
 
 def _cast(value: Any, hint: Any) -> Any:
     """Bring a value that was read from text to its declared type, where that loses nothing."""
-    kinds = typing.get_args(hint) if typing.get_origin(hint) in UNIONS else (hint,)
+    kinds = members(hint)
     if value is None and type(None) not in kinds and str in kinds:
         return "none"  # a word like any other where the parameter is one
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):

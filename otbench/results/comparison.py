@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from otbench.results.statistics import interval
+
 LEVEL = 0.05
 """Two-sided error of each interval and of the whole family of tests, after Holm."""
 
@@ -78,7 +80,7 @@ def paired(a: Sequence[float], b: Sequence[float], direction: str = "neutral") -
     ValueError
         If the lengths differ or are 0.
     """
-    from scipy.stats import t, ttest_rel
+    from scipy.stats import ttest_rel
 
     first, second = np.asarray(a, float), np.asarray(b, float)
     n = len(first)
@@ -89,7 +91,7 @@ def paired(a: Sequence[float], b: Sequence[float], direction: str = "neutral") -
     low = high = p = effect = math.nan
     if n > 1:
         deviation = float(differences.std(ddof=1))
-        half = float(t.ppf(1 - LEVEL / 2, n - 1)) * deviation / math.sqrt(n)
+        half = interval(pd.Series(differences))
         low, high = mean - half, mean + half
         effect = mean / deviation if deviation else math.copysign(math.inf, mean) if mean else 0.0
         p = float(ttest_rel(second, first).pvalue) if deviation else float(mean == 0)

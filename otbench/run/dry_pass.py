@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -31,12 +30,6 @@ class _Pixels(Autoencoder):
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None: ...
 
-    def save(self, folder: Path) -> None: ...
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> _Pixels:
-        return cls()
-
     def encode(self, x: Tensor) -> Tensor:
         self.shape_ = x.shape[1:]
         return x.flatten(1)
@@ -52,12 +45,6 @@ class _Still(TransportMap):
     card = MethodCard("still", "none")
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None: ...
-
-    def save(self, folder: Path) -> None: ...
-
-    @classmethod
-    def load(cls, folder: Path, device: str | torch.device = "cpu") -> _Still:
-        return cls()
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         return x

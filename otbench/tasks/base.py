@@ -14,10 +14,21 @@ from otbench.interface.artefacts import (
 from otbench.interface.data import ImageDataset
 from otbench.interface.method import Autoencoder, Interpolator, Method
 from otbench.interface.scoring import ScoreContext, image_fault
-from otbench.interface.task import BadOutput
+from otbench.interface.task import BadOutput, Task
+
+INCEPTION_METRICS = ("fid[inception-2048]", "kid[inception-2048]")
+"""What presets with full scoring add where two sets of images are compared."""
 
 SAMPLE_SEED = 20_220_621
 """Fixes what a random decoder draws, whatever the seed of the training."""
+
+
+class CollectionTask(Task):
+    """A task of collections of images; scenes have tasks of their own."""
+
+    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
+        """Leave scenes out."""
+        return super().metrics_for(data, full) if data.scene is None else ()
 
 
 def _check_tensor(value: Any, dimensions: Sequence[int | None], call: str) -> None:

@@ -12,8 +12,7 @@ from otbench.interface.artefacts import Predictions
 from otbench.interface.data import ImageDataset
 from otbench.interface.method import Autoencoder, Method
 from otbench.interface.scoring import ScoreContext
-from otbench.interface.task import Task
-from otbench.tasks.base import latent_codes, missing_codes
+from otbench.tasks.base import CollectionTask, latent_codes, missing_codes
 
 ITERATIONS = 1000
 """Cap on the iterations of the solver; about a hundred are usual."""
@@ -81,7 +80,7 @@ def fit_logistic(x: Tensor, y: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     return rotation @ weight.detach(), bias.detach()
 
 
-class Classification(Task):
+class Classification(CollectionTask):
     """Predict the classes of test images from their codes by a single linear layer.
 
     Codes are standardised by the training codes; the layer is a logistic regression trained to
@@ -95,10 +94,6 @@ class Classification(Task):
         "probe-acc",
         "code-dim",
     )
-
-    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
-        """Leave scenes to the tasks of their own."""
-        return super().metrics_for(data, full) if data.scene is None else ()
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Need an autoencoder and labels."""

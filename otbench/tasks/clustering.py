@@ -8,11 +8,10 @@ from otbench.interface.artefacts import LatentCodes
 from otbench.interface.data import ImageDataset
 from otbench.interface.method import Autoencoder, Method
 from otbench.interface.scoring import ScoreContext
-from otbench.interface.task import Task
-from otbench.tasks.base import latent_codes, missing_codes
+from otbench.tasks.base import CollectionTask, latent_codes, missing_codes
 
 
-class Clustering(Task):
+class Clustering(CollectionTask):
     """Encode training and test images; the metrics say how the codes are grouped.
 
     The labels are used only to score the groups.
@@ -29,10 +28,6 @@ class Clustering(Task):
         "kmeans-nmi[raw]",
         "kmeans-ari[raw]",
     )
-
-    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
-        """Leave scenes to the tasks of their own."""
-        return super().metrics_for(data, full) if data.scene is None else ()
 
     def lacks(self, data: ImageDataset) -> str | None:
         """Need as many training images as there are classes."""

@@ -14,6 +14,23 @@ from otbench.interface.task import Task
 from otbench.ot.discrete.displacement import colours_apart, displacement_path
 from otbench.tasks.base import checked_images
 
+GEODESIC_METRICS = (
+    "geodesic-w2",
+    "geodesic-w2[max]",
+    "energy-gap",
+    "energy-gap[ends=data]",
+    "centroid-error",
+    "compactness",
+    "component-count",
+    "peak-ratio",
+    "mass-drift",
+    "endpoint-error",
+)
+"""How far paths are from the exact ones, and what carries mass wrongly."""
+
+EVENNESS_METRICS = ("max-step", "adjacent-ssim[std]", "adjacent-ssim[mean,ends=data]")
+"""How evenly paths move."""
+
 THRESHOLD = 1e-3
 """Pixels at most this bright carry no mass in an exact geodesic: below one 8-bit gray level."""
 

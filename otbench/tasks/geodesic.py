@@ -10,7 +10,13 @@ from otbench.interface.artefacts import KnownPaths
 from otbench.interface.data import ImageDataset
 from otbench.interface.method import Interpolator
 from otbench.interface.scoring import ScoreContext
-from otbench.tasks.drawing import PathTask, drawn_paths, scene_geodesics
+from otbench.tasks.drawing import (
+    EVENNESS_METRICS,
+    GEODESIC_METRICS,
+    PathTask,
+    drawn_paths,
+    scene_geodesics,
+)
 
 
 class Geodesic(PathTask):
@@ -25,22 +31,11 @@ class Geodesic(PathTask):
     title: ClassVar[str] = "Paths of a scene against the exact geodesic"
     order: ClassVar[int] = 60
     default_metrics: ClassVar[tuple[str, ...]] = (
-        "geodesic-w2",
-        "geodesic-w2[max]",
-        "energy-gap",
-        "energy-gap[ends=data]",
-        "centroid-error",
-        "compactness",
-        "component-count",
-        "peak-ratio",
-        "mass-drift",
-        "endpoint-error",
+        *GEODESIC_METRICS,
         "mass-leak[open]",
         "mass-leak[periodic]",
         "path-energy",
-        "max-step",
-        "adjacent-ssim[std]",
-        "adjacent-ssim[mean,ends=data]",
+        *EVENNESS_METRICS,
         "lpips-smoothness",
     )
 

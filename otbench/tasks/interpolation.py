@@ -10,8 +10,7 @@ from otbench.interface.artefacts import ComparedImages, Paths
 from otbench.interface.data import ImageDataset
 from otbench.interface.method import Interpolator, Method
 from otbench.interface.scoring import ScoreContext
-from otbench.interface.task import Task
-from otbench.tasks.base import scored_images
+from otbench.tasks.base import INCEPTION_METRICS, CollectionTask, scored_images
 from otbench.tasks.drawing import drawn_paths, missing_interpolation, random_pairs
 
 PAIR_SEED, MIDPOINT_SEED = 2024, 2025
@@ -21,7 +20,7 @@ FAMILY_FRAMES = 16
 """Frames of a path where the true family of images is known: ACAI's protocol for its lines."""
 
 
-class Interpolation(Task):
+class Interpolation(CollectionTask):
     """Draw paths between pairs of test images.
 
     The pairs are those of the data set where it brings some (the first `ScoreContext.pairs`), else
@@ -48,14 +47,7 @@ class Interpolation(Task):
         "line-distance[legacy]",
         "line-smoothness[legacy]",
     )
-    full_metrics: ClassVar[tuple[str, ...]] = (
-        "fid[inception-2048]",
-        "kid[inception-2048]",
-    )
-
-    def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
-        """Leave scenes to the tasks of their own."""
-        return super().metrics_for(data, full) if data.scene is None else ()
+    full_metrics: ClassVar[tuple[str, ...]] = INCEPTION_METRICS
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Need an interpolator and two test images."""

@@ -10,7 +10,13 @@ from otbench.interface.artefacts import KnownPaths
 from otbench.interface.data import ImageDataset
 from otbench.interface.method import Interpolator
 from otbench.interface.scoring import ScoreContext
-from otbench.tasks.drawing import PathTask, drawn_paths, exact_geodesics, random_pairs
+from otbench.tasks.drawing import (
+    GEODESIC_METRICS,
+    PathTask,
+    drawn_paths,
+    exact_geodesics,
+    random_pairs,
+)
 
 FEW = 200
 """Training images at most."""
@@ -32,16 +38,7 @@ class LimitedData(PathTask):
     title: ClassVar[str] = "Interpolation between the few training images"
     order: ClassVar[int] = 50
     default_metrics: ClassVar[tuple[str, ...]] = (
-        "geodesic-w2",
-        "geodesic-w2[max]",
-        "energy-gap",
-        "energy-gap[ends=data]",
-        "centroid-error",
-        "compactness",
-        "component-count",
-        "peak-ratio",
-        "mass-drift",
-        "endpoint-error",
+        *GEODESIC_METRICS,
         "max-step",
     )
 

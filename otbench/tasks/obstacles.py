@@ -10,7 +10,7 @@ from otbench.interface.artefacts import WalledPaths
 from otbench.interface.data import ImageDataset
 from otbench.interface.method import Interpolator
 from otbench.interface.scoring import ScoreContext
-from otbench.tasks.drawing import PathTask, drawn_paths
+from otbench.tasks.drawing import EVENNESS_METRICS, PathTask, drawn_paths
 
 
 class Obstacles(PathTask):
@@ -32,9 +32,7 @@ class Obstacles(PathTask):
         "mass-drift",
         "endpoint-error",
         "path-energy",
-        "max-step",
-        "adjacent-ssim[std]",
-        "adjacent-ssim[mean,ends=data]",
+        *EVENNESS_METRICS,
     )
 
     def lacks(self, data: ImageDataset) -> str | None:

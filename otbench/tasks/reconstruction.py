@@ -9,7 +9,14 @@ from otbench.interface.data import ImageDataset
 from otbench.interface.method import Autoencoder, Method
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import Task
-from otbench.tasks.base import decoded, decoded_samples, missing_codes, scored_codes, scored_images
+from otbench.tasks.base import (
+    INCEPTION_METRICS,
+    decoded,
+    decoded_samples,
+    missing_codes,
+    scored_codes,
+    scored_images,
+)
 
 SAMPLED, DRAWS = 512, 8
 """Test images that a random decoder draws several times, and how often."""
@@ -30,10 +37,7 @@ class Reconstruction(Task):
         "laplacian-ratio",
         "variance-ratio",
     )
-    full_metrics: ClassVar[tuple[str, ...]] = (
-        "fid[inception-2048]",
-        "kid[inception-2048]",
-    )
+    full_metrics: ClassVar[tuple[str, ...]] = INCEPTION_METRICS
 
     def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
         """Compare pixels only on a scene, whose few images say nothing of a distribution."""

@@ -12,6 +12,7 @@ from otbench.interface.data import ImagePair, MeasurePair
 from otbench.interface.method import StochasticMap, TransportMap
 from otbench.interface.scoring import TOLERANCE, ScoreContext
 from otbench.interface.task import BadOutput
+from otbench.tasks.base import INCEPTION_METRICS
 from otbench.tasks.transport import MapTask, carried
 
 IMAGES = 1000
@@ -51,10 +52,7 @@ class Translation(MapTask):
         "range-excess",
         "collapse",
     )
-    full_metrics: ClassVar[tuple[str, ...]] = (
-        "fid[inception-2048]",
-        "kid[inception-2048]",
-    )
+    full_metrics: ClassVar[tuple[str, ...]] = INCEPTION_METRICS
 
     def lacks(self, data: MeasurePair) -> str | None:
         """Need two collections of images."""

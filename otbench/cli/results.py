@@ -1,0 +1,33 @@
+"""Results folders as the verbs that only read them see them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from otbench.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_results(folder: Path, dataset: str | None, preset: str | None) -> pd.DataFrame:
+    """Return the long table of a folder, of one data set or preset where these are named.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder, or nothing of that kind in it.
+    """
+    from otbench.results.tables import load_results
+
+    try:
+        results = load_results(folder)
+    except FileNotFoundError as error:
+        raise UsageError(f"{error}; run something first, or name its folder") from error
+    for name, wanted in (("dataset", dataset), ("preset", preset)):
+        if wanted:
+            results = results[results[name] == wanted]
+    if results.empty:
+        raise UsageError(f"no results of that kind in {folder}")
+    return results
