@@ -66,15 +66,15 @@ def _list(chosen: list[Reproduction], out: Path) -> int:
 def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
     from otbench.report.live import Live
     from otbench.reproduce.index import write_index
-    from otbench.reproduce.measure import grids
+    from otbench.reproduce.measure import sweeps_of
     from otbench.reproduce.report import present, print_summary
     from otbench.run.request import Request
     from otbench.run.runner import run as run_request
 
     seeds = positive("--seeds", options.seeds)
-    plans = [grids(one, options.preset, seeds) for one in chosen]
+    planned = [sweeps_of(one, options.preset, seeds) for one in chosen]
     request = Request(
-        grids=[grid for plan in plans for grid in plan],
+        sweeps=[sweep for sweeps in planned for sweep in sweeps],
         metrics=[],
         preset=options.preset,
         device=options.device,
@@ -83,12 +83,12 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
     live = Live(quiet=options.quiet or options.json)
     outcome = run_request(request, settings, live)
     first, presented = 0, []
-    for one, plan in zip(chosen, plans, strict=True):
+    for one, sweeps in zip(chosen, planned, strict=True):
         result = present(one, outcome, first, settings.out, options.preset)
         presented.append(result)
         if not options.json:
             result.print()
-        first += len(plan)
+        first += len(sweeps)
     index = write_index(settings.out / "reproduce")
     if options.json:
         import json

@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
     steps = positive("--steps", options.steps)
     request = Request(
-        grids=[Sweep(options.methods, options.datasets, _seeds(options), steps)],
+        sweeps=[Sweep(options.methods, options.datasets, _seeds(options), steps)],
         metrics=options.metrics,
         preset=options.preset,
         seconds=options.fit_seconds,

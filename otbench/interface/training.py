@@ -41,13 +41,13 @@ class Budget:
 
 
 class TrainingMonitor(Protocol):
-    """Somebody who looks at a method while it trains; see `otbench.scoring.curve`."""
+    """Evaluates a method at some checkpoints of its training; see `otbench.scoring.curve`."""
 
     def due(self, step: int) -> bool:
-        """Tell whether to look after so many updates."""
+        """Whether to evaluate the method after ``step`` updates."""
 
-    def look(self, step: int, seconds: float, method: Any) -> None:
-        """Look at the method after so many updates and seconds of training."""
+    def evaluate(self, step: int, seconds: float, method: Any) -> None:
+        """Evaluate the method after ``step`` updates and ``seconds`` of training."""
 
 
 class FitContext:
@@ -60,8 +60,8 @@ class FitContext:
     device : str or torch.device
     on_progress : callable, optional
         Called with (step, steps, seconds so far, losses), at most about twice a second.
-    watch : TrainingMonitor, optional
-        Looks at the method at some of its checkpoints.
+    monitor : TrainingMonitor, optional
+        Evaluates the method at some of its checkpoints.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class FitContext:
         seed: int = 0,
         device: str | torch.device = "cpu",
         on_progress: ProgressCallback | None = None,
-        watch: TrainingMonitor | None = None,
+        monitor: TrainingMonitor | None = None,
     ) -> None:
         self.budget = budget
         self.seed = seed
         self.device = torch.device(device)
         self._on_progress = on_progress
-        self._watch = watch
+        self._monitor = monitor
         self._started = time.perf_counter()
         self._paused = 0.0
         self._last_report = -math.inf
@@ -146,13 +146,13 @@ class FitContext:
         method : Method
             Usually ``self``.
         """
-        if self._watch is None or not self._watch.due(step):
+        if self._monitor is None or not self._monitor.due(step):
             return
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         seconds = self.seconds
         with self.paused():
-            self._watch.look(step, seconds, method)
+            self._monitor.evaluate(step, seconds, method)
 
     def progress(self, step: int, **losses: Tensor | float) -> None:
         """Report where the training stands.

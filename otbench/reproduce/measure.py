@@ -84,8 +84,8 @@ class Measured:
         return content | {"mean": self.mean if self.values else None, "std": self.std} | seeds
 
 
-def grids(reproduction: Reproduction, preset_name: str, seeds: int | None) -> list[Sweep]:
-    """Return one grid for each method of each run, in order; see `asked_by`."""
+def sweeps_of(reproduction: Reproduction, preset_name: str, seeds: int | None) -> list[Sweep]:
+    """Return one sweep for each method of each run, in order; see `asked_by`."""
     metrics: dict[str, list[str]] = {}
     for quantity in reproduction.quantities:
         if quantity.task != OF_CELL:
@@ -99,7 +99,7 @@ def grids(reproduction: Reproduction, preset_name: str, seeds: int | None) -> li
 
 
 def asked_by(reproduction: Reproduction) -> list[tuple[Run, str]]:
-    """Return the run and the method's short name that each grid stands for."""
+    """Return the run and the method's short name that each sweep stands for."""
     return [(run, method) for run in reproduction.runs for method in run.methods]
 
 
@@ -122,12 +122,12 @@ def measured(reproduction: Reproduction, outcome: Outcome, first: int) -> list[M
     reproduction : Reproduction
     outcome : Outcome
     first : int
-        Number of its first grid in the request.
+        Number of its first sweep in the request.
     """
     found = []
     for number, (run, method) in enumerate(asked_by(reproduction), first):
         jobs = outcome.asked.get(number, [])
-        rejected = [r["reason"] for r in outcome.rejected if r.get("grid") == number]
+        rejected = [r["reason"] for r in outcome.rejected if r.get("sweep") == number]
         for quantity in reproduction.quantities:
             one = Measured(run.name, quantity.name, method, quantity.metric)
             for job in jobs:

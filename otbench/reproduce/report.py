@@ -91,7 +91,7 @@ def present(
     reproduction : Reproduction
     outcome : Outcome
     first : int
-        Number of the reproduction's first grid in the request.
+        Number of the reproduction's first sweep in the request.
     out : Path
         The results folder; files go to ``reproduce/`` below it.
     preset : str

@@ -2,7 +2,7 @@
 
 In a process of its own, so that neither a slow import nor a broken plugin touches the command:
 it reads a request from the standard input, imports the plugins, checks parameters, loads the data,
-and passes a few images through every task and metric once. It answers with the cells to run.
+and passes a few images through every task and metric once. The cells to run are its output.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from otbench.errors import DataError, OTBenchError, UsageError, describe
-from otbench.interface.data import Data, Dataset, ImageDataset, ImagePair, MeasurePair
+from otbench.interface.data import Data, Dataset
 from otbench.interface.method import Method, MethodCard, PaperSettings
 from otbench.interface.metric import Metric
 from otbench.interface.parameters import declared
@@ -28,15 +28,15 @@ from otbench.plugins.fingerprint import code_digest
 from otbench.plugins.parameters import instantiate, resolve
 from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import Spec, parse
-from otbench.presets import MAP_BATCH, Preset, get_preset
+from otbench.presets import Preset, get_preset
 from otbench.results.cell import Cell
 from otbench.run.dry_pass import dry_pass
 from otbench.run.request import IMPORTING, Plan, Request, Sweep
+from otbench.scoring.kinds import kind_of, mismatch
 from otbench.scoring.score import make_metrics
-from otbench.tasks.transport import check_pair
 
 
-def plan(request: Request, breadcrumb: Path) -> Plan:
+def make_plan(request: Request, breadcrumb: Path) -> Plan:
     """Check a request from end to end and lay out its cells.
 
     Parameters
@@ -50,24 +50,24 @@ def plan(request: Request, breadcrumb: Path) -> Plan:
     OTBenchError
         If the request is wrong, or its data cannot be had.
     """
-    answer = Plan()
+    plan = Plan()
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
-    answer.warnings += methods.problems + datasets.problems
-    answer.device, answer.gpus = _device(request.device)
+    plan.warnings += methods.problems + datasets.problems
+    plan.device, plan.gpus = _device(request.device)
     preset = get_preset(request.preset)
-    load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, answer))
+    load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan))
     digest = cache(code_digest)
     loaded: dict[str, Data] = {}
-    for number, grid in enumerate(request.grids):
-        chosen = list(_load_methods(request, number, methods, answer, breadcrumb))
-        for spec in parse(grid.datasets):
+    for number, sweep in enumerate(request.sweeps):
+        chosen = list(_load_methods(request, number, methods, plan, breadcrumb))
+        for spec in parse(sweep.datasets):
             dataset, data = load(spec)
             label = _label(spec.name, dataset)
             loaded[label] = data
             add_metrics(
-                answer.metrics.setdefault(label, {}),
-                _metrics(preset, grid, request.metrics, data, answer),
+                plan.metrics.setdefault(label, {}),
+                _metrics(preset, sweep, request.metrics, data, plan),
             )
             of_data = {
                 "dataset": label,
@@ -75,10 +75,10 @@ def plan(request: Request, breadcrumb: Path) -> Plan:
                 "dataset_plugin": datasets.get(spec.name),
             }
             for name, plugin, method, given in chosen:
-                if reason := _misfit(method, data):
-                    if "all" not in grid.methods:
+                if reason := mismatch(type(method), data):
+                    if "all" not in sweep.methods:
                         method_label = _label(name, method)
-                        answer.rejected.append(
+                        plan.rejected.append(
                             _rejection(request, number, method_label, label, "skipped", reason)
                         )
                     continue
@@ -93,37 +93,16 @@ def plan(request: Request, breadcrumb: Path) -> Plan:
                     "plugin": plugin,
                     "code_sha256": digest(plugin.module, plugin.file),
                 }
-                answer.cells += [
-                    {"cell": asdict(cell), "cost": method.card.relative_cost, "grid": number}
-                    for cell in _cells(request, preset, grid, native, data, labels)
+                plan.cells += [
+                    {"cell": asdict(cell), "cost": method.card.relative_cost, "sweep": number}
+                    for cell in _cells(request, preset, sweep, native, data, labels)
                 ]
     for label, data in loaded.items():
-        dry_pass(answer.metrics[label], data, answer)
-    return answer
+        dry_pass(plan.metrics[label], data, plan)
+    return plan
 
 
-def _misfit(method: Method, data: Data) -> str | None:
-    kind = getattr(type(method), "runs_on", None)
-    if kind is not None and isinstance(data, kind):
-        return None
-    name = type(method).__name__
-    if isinstance(data, ImageDataset):
-        return f"{name} is no Interpolator: it cannot run on images"
-    if kind is not None and issubclass(kind, ImagePair):
-        return f"{name} translates images: it needs a pair of image sets"
-    return f"{name} is no TransportMap: it cannot carry one distribution to another"
-
-
-def _budget(preset: Preset, data: Data) -> tuple[int, int]:
-    """Return updates, and images or points in one."""
-    if isinstance(data, ImageDataset):
-        return preset.budget_for(len(data.train), data.scene is not None)
-    if isinstance(data, ImagePair):
-        return preset.translation_steps, preset.batch_size
-    return preset.map_steps, MAP_BATCH
-
-
-def _default_metrics(preset: Preset, data: Data, answer: Plan) -> dict[str, tuple[str, ...]]:
+def _default_metrics(preset: Preset, data: Data, plan: Plan) -> dict[str, tuple[str, ...]]:
     """Ask every registered task that suits the data for its default metrics."""
     registry, made = Registry("tasks"), []
     for name in registry.names():
@@ -133,31 +112,32 @@ def _default_metrics(preset: Preset, data: Data, answer: Plan) -> dict[str, tupl
                 made.append((task.order, name, task.metrics_for(data, preset.full)))
         except Exception as error:  # noqa: BLE001 - a stranger's code
             problem = f"task {name} is left out: {describe(error)}"
-            if problem not in answer.warnings:
-                answer.warnings.append(problem)
+            if problem not in plan.warnings:
+                plan.warnings.append(problem)
     return {name: texts for _, name, texts in sorted(made) if texts}
 
 
 def _cells(
     request: Request,
     preset: Preset,
-    grid: Sweep,
+    sweep: Sweep,
     native: PaperSettings | None,
     data: Data,
     labels: dict[str, Any],
 ) -> Iterator[Cell]:
     """Yield the cell of each seed; the labels say which method and which data set it is of."""
-    steps, batch_size = _budget(preset, data)
-    if native and not (isinstance(data, ImageDataset) and data.scene):
+    kind = kind_of(data)
+    steps, batch_size = kind.budget(preset, data)
+    if native and kind.paper_budget:
         steps, batch_size = native.steps, native.batch_size
-    for seed in grid.seeds:
+    for seed in sweep.seeds:
         yield Cell(
             variant=data.variant,
             data_sha256=data.sha256,
             track="native" if native else "matched",
-            preset=f"{preset.name}-{grid.steps}" if grid.steps else preset.name,
+            preset=f"{preset.name}-{sweep.steps}" if sweep.steps else preset.name,
             seed=seed,
-            steps=grid.steps or steps,
+            steps=sweep.steps or steps,
             batch_size=batch_size,
             seconds=request.seconds,
             sizes=preset.sizes,
@@ -165,19 +145,18 @@ def _cells(
         )
 
 
-def _load_dataset(plugin: Plugin, spec: Spec, answer: Plan) -> tuple[Dataset, Data]:
+def _load_dataset(plugin: Plugin, spec: Spec, plan: Plan) -> tuple[Dataset, Data]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             dataset: Dataset = instantiate(plugin.load(), spec)
             data = dataset.load()
-            if isinstance(data, MeasurePair):
-                check_pair(data)
+            kind_of(data).check(data)
         except OTBenchError:
             raise
         except Exception as error:
             raise DataError(f"data set {spec.label}: {describe(error)}") from error
-    answer.warnings += [str(warning.message) for warning in caught]
+    plan.warnings += [str(warning.message) for warning in caught]
     return dataset, data
 
 
@@ -194,12 +173,12 @@ def _device(wanted: str) -> tuple[str, int]:
 
 
 def _load_methods(
-    request: Request, number: int, registry: Registry, answer: Plan, breadcrumb: Path
+    request: Request, number: int, registry: Registry, plan: Plan, breadcrumb: Path
 ) -> Iterator[tuple[str, Plugin, Method, frozenset[str]]]:
-    """Import and instantiate a grid's methods; those that cannot be imported become rejections."""
-    grid = request.grids[number]
-    every = [Spec(name) for name in registry.names()] if "all" in grid.methods else []
-    named = parse(text for text in grid.methods if text != "all")
+    """Import and instantiate a sweep's methods; those that cannot be imported become rejections."""
+    sweep = request.sweeps[number]
+    every = [Spec(name) for name in registry.names()] if "all" in sweep.methods else []
+    named = parse(text for text in sweep.methods if text != "all")
     for spec in dict.fromkeys([*every, *named]):
         plugin = registry.get(spec.name)
         reason = request.avoid.get(spec.name)
@@ -215,9 +194,9 @@ def _load_methods(
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
                 reason = describe(error)
         if reason is not None:
-            answer.rejected += [
+            plan.rejected += [
                 _rejection(request, number, spec.label, dataset, "not_installed", reason)
-                for dataset in (s.label for s in parse(grid.datasets))
+                for dataset in (s.label for s in parse(sweep.datasets))
             ]
             continue
         method: Method = instantiate(cls, spec)
@@ -227,7 +206,7 @@ def _load_methods(
 def _rejection(
     request: Request, number: int, method: str, dataset: str, status: str, reason: str
 ) -> dict[str, Any]:
-    known = {"method": method, "dataset": dataset, "preset": request.preset, "grid": number}
+    known = {"method": method, "dataset": dataset, "preset": request.preset, "sweep": number}
     return known | {"status": status, "reason": reason}
 
 
@@ -245,10 +224,10 @@ def _label(name: str, instance: Any, kept: Collection[str] = ()) -> str:
 
 
 def _metrics(
-    preset: Preset, grid: Sweep, extra: list[str], data: Data, answer: Plan
+    preset: Preset, sweep: Sweep, extra: list[str], data: Data, plan: Plan
 ) -> dict[str, list[str]]:
     """Choose the metrics for a data set."""
-    chosen: Mapping[str, Sequence[str]] = grid.metrics or _default_metrics(preset, data, answer)
+    chosen: Mapping[str, Sequence[str]] = sweep.metrics or _default_metrics(preset, data, plan)
     wanted = {task: list(texts) for task, texts in chosen.items()}
     registry, tasks = Registry("metrics"), Registry("tasks")
     for spec in parse(extra):
@@ -279,13 +258,13 @@ def add_metrics(known: dict[str, list[str]], more: Mapping[str, Sequence[str]]) 
 
 
 def main() -> int:
-    """Read a request from the standard input, write the answer to the file that is named."""
+    """Read a request from the standard input and write the plan to the file that is named."""
     request, path = Request.from_json(json.load(sys.stdin)), Path(sys.argv[1])
     try:
-        answer = plan(request, path.with_suffix(IMPORTING))
+        plan = make_plan(request, path.with_suffix(IMPORTING))
     except OTBenchError as error:
-        answer = Plan(error={"message": str(error), "exit_code": error.exit_code})
-    path.write_text(json.dumps(asdict(answer)))
+        plan = Plan(error={"message": str(error), "exit_code": error.exit_code})
+    path.write_text(json.dumps(asdict(plan)))
     return 0
 
 

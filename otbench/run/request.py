@@ -38,7 +38,7 @@ class Request:
 
     Attributes
     ----------
-    grids : list of Sweep
+    sweeps : list of Sweep
     metrics : list of str
         Metrics to score besides, as text, by whatever tasks they belong to.
     preset : str
@@ -52,7 +52,7 @@ class Request:
         Methods whose import is known to end the process, with the reason.
     """
 
-    grids: list[Sweep]
+    sweeps: list[Sweep]
     metrics: list[str]
     preset: str
     seconds: float | None = None
@@ -63,15 +63,16 @@ class Request:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Request:
         """Read back what ``dataclasses.asdict`` made of a request."""
-        return cls(**content | {"grids": [Sweep(**grid) for grid in content["grids"]]})
+        return cls(**content | {"sweeps": [Sweep(**sweep) for sweep in content["sweeps"]]})
 
     def selected(self, kind: str) -> list[str]:
         """Return all selections of ``methods``, ``datasets`` or ``metrics`` as text."""
         texts = list(self.metrics) if kind == "metrics" else []
-        for grid in self.grids:
-            texts += (
-                chain(*(grid.metrics or {}).values()) if kind == "metrics" else getattr(grid, kind)
-            )
+        for sweep in self.sweeps:
+            if kind == "metrics":
+                texts += chain(*(sweep.metrics or {}).values())
+            else:
+                texts += getattr(sweep, kind)
         return texts
 
 
@@ -82,13 +83,13 @@ class Plan:
     Attributes
     ----------
     cells : list of dict
-        Each with ``cell``, ``cost`` and the number of the ``grid`` that asks for it.
+        Each with ``cell``, ``cost`` and the number of the ``sweep`` that asks for it.
     metrics : dict of str to dict of str to list of str
         For each dataset label and task, the metrics as text.
     unavailable : dict of str to str
         Metrics that cannot be scored now, with the reason.
     rejected : list of dict
-        Methods that cannot run at all: ``method``, ``dataset``, ``status``, ``reason``, ``grid``.
+        Methods that cannot run at all: ``method``, ``dataset``, ``status``, ``reason``, ``sweep``.
     warnings : list of str
     device : str
     gpus : int

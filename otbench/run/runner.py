@@ -69,7 +69,7 @@ class Outcome:
     jobs : list of Job
         All cells of the request.
     asked : dict of int to list of Job
-        Those of each grid of the request.
+        Those of each sweep of the request.
     reused : int
         Cells whose records were there already.
     rejected : list of dict
@@ -125,7 +125,7 @@ def preflight(request: Request) -> Plan:
     command = [sys.executable, "-W", "ignore", "-m", "otbench.run.preflight"]
     while True:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "answer.json"
+            path = Path(folder) / "plan.json"
             # Its standard error is ours, so that downloads show their bars.
             process = subprocess.run(
                 [*command, str(path)],
@@ -134,7 +134,7 @@ def preflight(request: Request) -> Plan:
                 text=True,
             )
             if path.exists():
-                answer = Plan(**json.loads(path.read_text()))
+                plan = Plan(**json.loads(path.read_text()))
                 break
             breadcrumb = path.with_suffix(IMPORTING)
             culprit = breadcrumb.read_text() if breadcrumb.exists() else ""
@@ -143,31 +143,31 @@ def preflight(request: Request) -> Plan:
                 f"the checks before the run ended with exit code {process.returncode}; see above"
             )
         request.avoid[culprit] = f"importing it ends the process (exit {process.returncode})"
-    if answer.error is not None:
+    if plan.error is not None:
         kinds: dict[int, type[OTBenchError]] = {2: UsageError, 3: DataError}
-        raise kinds.get(answer.error["exit_code"], OTBenchError)(answer.error["message"])
-    return answer
+        raise kinds.get(plan.error["exit_code"], OTBenchError)(plan.error["message"])
+    return plan
 
 
-def prepare(answer: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
-    """Give every cell its folder; return all jobs, and those of each grid."""
+def prepare(plan: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
+    """Give every cell its folder; return all jobs, and those of each sweep."""
     jobs: dict[str, Job] = {}
     asked: dict[int, dict[str, Job]] = {}
-    for entry in answer.cells:
+    for entry in plan.cells:
         cell = Cell.from_json(entry["cell"])
         # Two selections may come to the same parameters.
         jobs[cell.key] = Job(
             cell=cell,
             folder=options.out / "cells" / slug(cell.dataset) / cell.folder_name,
-            metrics=answer.metrics[cell.dataset],
-            unavailable=answer.unavailable,
-            device=answer.device,
+            metrics=plan.metrics[cell.dataset],
+            unavailable=plan.unavailable,
+            device=plan.device,
             threads=options.threads or 1,
             cost=entry["cost"] * cell.steps,
             provenance=provenance(),
             fresh=options.strategy == "always",
         )
-        asked.setdefault(entry["grid"], {})[cell.key] = jobs[cell.key]
+        asked.setdefault(entry["sweep"], {})[cell.key] = jobs[cell.key]
     return list(jobs.values()), {number: list(own.values()) for number, own in asked.items()}
 
 
@@ -208,19 +208,19 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
     _check_writable(options.out)
     executor: Executor = Registry("executors").get(options.executor).load()()
     live.say("checking methods, data and metrics")
-    answer = preflight(request)
-    for text in answer.warnings:
+    plan = preflight(request)
+    for text in plan.warnings:
         live.warn(text)
-    jobs, asked = prepare(answer, options)
+    jobs, asked = prepare(plan, options)
     todo = [job for job in jobs if _is_due(job, options)]
-    at_once = slots(len(todo), answer.gpus, options)
+    at_once = slots(len(todo), plan.gpus, options)
     if options.threads is None:
         share = max(1, (os.cpu_count() or 1) // at_once)
         todo = [replace(job, threads=share) for job in todo]
     for job in todo:
         job.write()
-    outcome = Outcome(jobs, asked, len(jobs) - len(todo), answer.rejected)
-    settings = ExecutorOptions(at_once, options.timeout, answer.gpus)
+    outcome = Outcome(jobs, asked, len(jobs) - len(todo), plan.rejected)
+    settings = ExecutorOptions(at_once, options.timeout, plan.gpus)
     with live.watching(todo, outcome.reused, at_once):
         executor.run(todo, settings, live.observe)
     return outcome

@@ -33,8 +33,7 @@ from otbench.plugins.selection import Spec
 from otbench.results.cell import Job, write_json
 from otbench.results.records import is_finished, merge_rows, missing_metrics
 from otbench.run.executors.local import WATCH_PARENT
-from otbench.scoring.curve import curve_for
-from otbench.scoring.gallery import write_gallery
+from otbench.scoring.kinds import kind_of
 from otbench.scoring.score import score
 
 log = logging.getLogger("otbench.run.worker")
@@ -134,7 +133,7 @@ class _Worker:
             self._progress("fit", step=step, steps=steps, seconds=elapsed, losses=values)
 
         budget = Budget(cell.steps, cell.batch_size, cell.seconds)
-        curve = curve_for(data, scoring, cell.steps, self.content["curve"])
+        curve = kind_of(data).curve(data, scoring, cell.steps, self.content["curve"])
         ctx = FitContext(budget, cell.seed, self.job.device, on_progress, curve)
         self._progress("fit", step=0, steps=cell.steps, seconds=0.0, losses={})
         method.fit(data, ctx)
@@ -142,7 +141,7 @@ class _Worker:
         self.content["fit_seconds"] = round(seconds, 3)
         log.info("fit: %.2f s", seconds)
         if curve is not None:
-            curve.end(int(phase["step"]), seconds, method)
+            curve.finish(int(phase["step"]), seconds, method)
         temporary = self.model.with_name("model.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
@@ -163,7 +162,7 @@ class _Worker:
             self._end("failed", "; ".join(sorted(reasons)))
         else:
             self._progress("pictures")
-            write_gallery(job.folder / "gallery.npz", method, data, ctx)
+            kind_of(data).write_gallery(job.folder / "gallery.npz", method, data, ctx)
 
     def _progress(self, stage: str, **content: Any) -> None:
         write_json(self.job.folder / "progress.json", {"stage": stage, **content})

@@ -15,7 +15,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-from otbench.interface.data import Data, ImagePair, MeasurePair
+from otbench.interface.data import ImagePair, MeasurePair
 from otbench.interface.metric import Undefined
 from otbench.interface.scoring import ScoreContext
 
@@ -51,25 +51,25 @@ class Curve(ABC):
 
     def __init__(self, ctx: ScoreContext, steps: int, points: Points) -> None:
         self._ctx, self._steps = ctx, steps
-        self._looked_at: list[int] = []
+        self._evaluated: list[int] = []
         self.points = points
 
     def due(self, step: int) -> bool:
-        """Tell whether a checkpoint has been waited for long enough."""
-        # The end is looked at after the training, whatever the method does there.
-        return step < self._steps and self.waited(step)
+        """Tell whether a checkpoint is far enough from the last point, and before the end."""
+        # The end is evaluated after the training, whatever the method does there.
+        return step < self._steps and self._spaced(step)
 
     @abstractmethod
-    def waited(self, step: int) -> bool:
-        """Tell whether a step is far enough from the last one that was looked at."""
+    def _spaced(self, step: int) -> bool:
+        """Tell whether a step is far enough from the last point."""
 
     @abstractmethod
     def measure(self, method: Any) -> dict[str, float]:
         """Score the map as it is."""
 
-    def look(self, step: int, seconds: float, method: Any) -> None:
+    def evaluate(self, step: int, seconds: float, method: Any) -> None:
         """Add a point; a map that cannot be scored leaves the curve as it is."""
-        self._looked_at.append(step)
+        self._evaluated.append(step)
         try:
             values = self.measure(method)
         except Exception:
@@ -78,13 +78,13 @@ class Curve(ABC):
         if all(map(math.isfinite, values.values())):
             self.points.append({"step": step, "seconds": round(seconds, 3), **values})
 
-    def end(self, step: int, seconds: float, method: Any) -> None:
+    def finish(self, step: int, seconds: float, method: Any) -> None:
         """Add the trained map, to a curve that has been begun."""
-        if not self._looked_at:
+        if not self._evaluated:
             return
         if self.points and self.points[-1]["step"] >= step:
             step = self.points.pop()["step"]
-        self.look(step, seconds, method)
+        self.evaluate(step, seconds, method)
 
 
 class ErrorCurve(Curve):
@@ -102,11 +102,11 @@ class ErrorCurve(Curve):
         assert known.images is not None
         self._source, self._truth = known.source[:POINTS], known.images[:POINTS]
 
-    def waited(self, step: int) -> bool:
+    def _spaced(self, step: int) -> bool:
         """Compare with the last step on the scale of the logarithm."""
-        if not self._looked_at:
+        if not self._evaluated:
             return True
-        first, last = self._looked_at[0], self._looked_at[-1]
+        first, last = self._evaluated[0], self._evaluated[-1]
         ratio = max(self._steps / first, 1.0) ** (1 / (CHECKPOINTS - 1))
         return last * ratio <= step
 
@@ -134,9 +134,9 @@ class ImageCurve(Curve):
             for side in (data.source_images, data.target_images)
         )
 
-    def waited(self, step: int) -> bool:
+    def _spaced(self, step: int) -> bool:
         """Tell whether a tenth of the updates ends between the last step and this one."""
-        last = self._looked_at[-1] if self._looked_at else 0
+        last = self._evaluated[-1] if self._evaluated else 0
         tenths = [at * IMAGE_CHECKPOINTS // self._steps for at in (last, step)]
         return tenths[0] < tenths[1]
 
@@ -165,15 +165,8 @@ class ImageCurve(Curve):
         return values
 
 
-def curve_for(data: Data, ctx: ScoreContext, steps: int, points: Points) -> Curve | None:
-    """Return a curve where something can be told of a map while it trains, else None.
-
-    Between images that is whether it collapses; elsewhere its error, if the true map is known.
-    """
+def map_curve(data: MeasurePair, ctx: ScoreContext, steps: int, points: Points) -> Curve | None:
+    """Return the curve of a map's error where the true map is known, else None."""
     from otbench.metrics.maps import unknown_map
 
-    if isinstance(data, ImagePair):
-        return ImageCurve(data, ctx, steps, points)
-    if not isinstance(data, MeasurePair) or unknown_map(data):
-        return None
-    return ErrorCurve(data, ctx, steps, points)
+    return None if unknown_map(data) else ErrorCurve(data, ctx, steps, points)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.interface.data import Data, ImageDataset, ImagePair, MeasurePair
-from otbench.interface.method import Autoencoder, Interpolator, Method, StochasticMap, TransportMap
+from otbench.interface.data import ImageDataset, ImagePair, MeasurePair
+from otbench.interface.method import Autoencoder, Interpolator, StochasticMap, TransportMap
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
 from otbench.tasks import transport
@@ -37,16 +37,6 @@ SCENE_REFINEMENT = 2
 
 def _bytes(images: Tensor) -> np.ndarray:
     return (images.clamp(0, 1) * 255).round().byte().numpy(force=True)
-
-
-def write_gallery(path: Path, method: Method, data: Data, ctx: ScoreContext) -> None:
-    """Write what a person may want to look at, if the data are such; see the functions below."""
-    if isinstance(method, Interpolator) and isinstance(data, ImageDataset):
-        write_images(path, method, data, ctx)
-    elif isinstance(method, TransportMap) and isinstance(data, ImagePair):
-        write_translations(path, method, data, ctx)
-    elif isinstance(method, TransportMap) and isinstance(data, MeasurePair):
-        write_clouds(path, method, data, ctx)
 
 
 def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> None:
@@ -109,7 +99,7 @@ def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dic
     try:
         warped = transport.carried(method, points, ctx).view(grid.shape)
     except BadOutput:
-        # Where there are no points to carry, a map owes nothing: there is only no picture.
+        # The grid reaches where the source has no points: a map that fails there loses its picture.
         return {}
     arrays = {"grid": grid, "warped": warped}
     if transport.offers(method, "potential_value"):

@@ -20,7 +20,7 @@ from otbench.metrics.modes import Modes
 from otbench.metrics.prdc import PRDC
 from otbench.metrics.translation import PairwiseRatio
 from otbench.metrics.translation_training import Collapsed
-from otbench.scoring.curve import IMAGE_CHECKPOINTS, IMAGES, ImageCurve, curve_for
+from otbench.scoring.curve import IMAGE_CHECKPOINTS, IMAGES, ImageCurve
 
 Make = Callable[..., Translated]
 
@@ -102,9 +102,7 @@ class Answers:
 
 
 def followed(data: ImagePair, ctx: ScoreContext, steps: int = 1000) -> ImageCurve:
-    made = curve_for(data, ctx, steps, [])
-    assert isinstance(made, ImageCurve)
-    return made
+    return ImageCurve(data, ctx, steps, [])
 
 
 @pytest.mark.parametrize(("steps", "every"), [(1000, 1), (1000, 30), (137, 10), (6, 1)])
@@ -114,7 +112,7 @@ def test_checkpoints_of_images_are_spread_evenly(
     curve, at = followed(image_pair, pair_scoring, steps), []
     for step in range(every, steps + 1, every):
         if curve.due(step):
-            curve._looked_at.append(step)
+            curve._evaluated.append(step)
             at.append(step)
     assert len(at) == min(IMAGE_CHECKPOINTS, -(-steps // every)) - 1
     for number, step in enumerate(at, 1):
@@ -127,8 +125,8 @@ def test_a_training_that_keeps_fewer_and_fewer_modes_is_followed_and_found(
     train = image_pair.target_images.train
     curve = followed(image_pair, pair_scoring)
     for tenth, kept in enumerate((4, 4, 4, 3, 2, 1, 1, 1, 1), 1):
-        curve.look(100 * tenth, 1.0 * tenth, Answers(train.images[train.labels < kept]))
-    curve.end(1000, 10.0, Answers(train.images[train.labels < 1]))
+        curve.evaluate(100 * tenth, 1.0 * tenth, Answers(train.images[train.labels < kept]))
+    curve.finish(1000, 10.0, Answers(train.images[train.labels < 1]))
     points = curve.points
     assert [p["step"] for p in points] == list(range(100, 1001, 100))
     assert [p["modes"] for p in points] == [1, 1, 1, 0.75, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25]
@@ -151,8 +149,8 @@ def test_a_single_answer_is_a_collapse_and_a_perfect_map_is_none(
     for images, found in ((train[:1], Collapse(500, "pairwise")), (train, None)):
         curve = followed(image_pair, pair_scoring)
         for step in range(100, 1000, 100):
-            curve.look(step, 1.0, Answers(images))
-        curve.end(1000, 2.0, Answers(images))
+            curve.evaluate(step, 1.0, Answers(images))
+        curve.finish(1000, 2.0, Answers(images))
         assert collapse_in(curve.points) == found
 
 
@@ -161,7 +159,7 @@ def test_without_labels_a_curve_has_no_modes(
 ) -> None:
     ctx = ScoreContext(torch.device("cpu"), 0, bare_pair)
     curve = followed(bare_pair, ctx)
-    curve.look(100, 1.0, Answers(bare_pair.target_images.train.images))
+    curve.evaluate(100, 1.0, Answers(bare_pair.target_images.train.images))
     assert curve.points[0].keys() == {"step", "seconds", "coverage", "pairwise"}
     assert len(curve._source) == min(IMAGES, len(bare_pair.source_images.test))
 
@@ -170,14 +168,14 @@ def test_images_off_the_range_leave_a_gap(
     image_pair: ImagePair, pair_scoring: ScoreContext
 ) -> None:
     curve = followed(image_pair, pair_scoring)
-    curve.look(100, 1.0, Answers(image_pair.target_images.train.images * 4 - 2))
-    curve.look(200, 2.0, Answers(image_pair.target_images.train.images))
+    curve.evaluate(100, 1.0, Answers(image_pair.target_images.train.images * 4 - 2))
+    curve.evaluate(200, 2.0, Answers(image_pair.target_images.train.images))
     assert [point["step"] for point in curve.points] == [200]
 
 
 def test_looking_costs_no_training_time(image_pair: ImagePair, pair_scoring: ScoreContext) -> None:
     curve = followed(image_pair, pair_scoring, steps=20)
-    ctx = FitContext(Budget(steps=20), watch=curve)
+    ctx = FitContext(Budget(steps=20), monitor=curve)
     for step in ctx.steps():
         ctx.checkpoint(step + 1, Answers(image_pair.target_images.train.images))
     assert len(curve.points) == 9

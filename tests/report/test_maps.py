@@ -15,7 +15,7 @@ from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, FitContext
 from otbench.report.maps import CAP, KINDS, TIMES, curve_figure, curve_sheet, map_figure, map_sheet
 from otbench.report.pictures import pyplot
-from otbench.scoring.gallery import GRID, write_gallery
+from otbench.scoring.gallery import GRID, write_clouds
 from otbench_methods.sampled_maps.linear import Constant, Linear
 
 PAIR = TinyPair()
@@ -42,7 +42,7 @@ def galleries(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for method in (Linear(), Constant()):
         method.fit(PAIR, FitContext(Budget(1)))
         found[type(method).__name__] = folder / f"{type(method).__name__}.npz"
-        write_gallery(found[type(method).__name__], method, PAIR, ctx)
+        write_clouds(found[type(method).__name__], method, PAIR, ctx)
     return found
 
 
@@ -79,7 +79,7 @@ def test_a_map_that_knows_its_source_alone_has_no_grid(tmp_path: Path) -> None:
     for kind, wanted in ((Local, {"pushed"}), (Steep, {"pushed", "grid", "warped"})):
         method = kind()
         method.fit(NARROW, FitContext(Budget(1)))
-        write_gallery(tmp_path / "gallery.npz", method, NARROW, ctx)
+        write_clouds(tmp_path / "gallery.npz", method, NARROW, ctx)
         with np.load(tmp_path / "gallery.npz") as arrays:
             assert set(arrays) == {"source", "target"} | wanted
 

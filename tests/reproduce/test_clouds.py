@@ -13,7 +13,7 @@ from otbench.interface import FitContext, MeasurePair, MethodCard, StochasticMap
 from otbench.interface.scoring import ScoreContext
 from otbench.report.pictures import pyplot
 from otbench.reproduce.clouds import Panel, draw_clouds
-from otbench.scoring.gallery import ARROWS, CLOUD, write_gallery
+from otbench.scoring.gallery import ARROWS, CLOUD, write_clouds
 from otbench_datasets.point_pairs.mixture_1d import LineMixture
 from otbench_datasets.point_pairs.plane import Plane
 
@@ -44,7 +44,7 @@ class Halving(StochasticMap):
 def gallery(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     data = LineMixture(3) if request.param == 1 else Plane("white-moons").load()
     file = tmp_path / "gallery.npz"
-    write_gallery(file, Halving(), data, ScoreContext(torch.device("cpu"), 0, data))
+    write_clouds(file, Halving(), data, ScoreContext(torch.device("cpu"), 0, data))
     return file
 
 

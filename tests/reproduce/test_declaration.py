@@ -6,7 +6,7 @@ from otbench.errors import UsageError
 from otbench.plugins.registry import Registry
 from otbench.plugins.selection import parse
 from otbench.reproduce.declaration import parse_paper, reproductions, select
-from otbench.reproduce.measure import OF_CELL, asked_by, grids
+from otbench.reproduce.measure import OF_CELL, asked_by, sweeps_of
 from otbench.results.tables import published, published_number
 from otbench.scoring.score import make_metrics
 
@@ -39,29 +39,29 @@ def test_a_declaration_is_read(one):
     ]
 
 
-def test_one_grid_for_each_method_of_each_run(one):
-    made = grids(one, "quick", None)
+def test_one_sweep_for_each_method_of_each_run(one):
+    made = sweeps_of(one, "quick", None)
     assert [(run.name, method) for run, method in asked_by(one)] == [
         ("disc", "ours"),
         ("disc", "baseline"),
         ("short", "ours"),
     ]
-    assert [grid.methods for grid in made] == [
+    assert [sweep.methods for sweep in made] == [
         ["path-energy[balanced=true]"],
         ["ae"],
         ["path-energy[balanced=true]"],
     ]
-    assert [grid.steps for grid in made] == [None, None, 200]
-    assert [len(grid.seeds) for grid in made] == [3, 3, 1]
+    assert [sweep.steps for sweep in made] == [None, None, 200]
+    assert [len(sweep.seeds) for sweep in made] == [3, 3, 1]
     assert made[0].metrics == {"geodesic": ["geodesic-w2[mean]"]}
 
 
 def test_presets_scale_steps_and_seeds(one):
-    assert [grid.steps for grid in grids(one, "standard", None)] == [None, None, 1000]
-    assert [len(grid.seeds) for grid in grids(one, "standard", None)] == [3, 3, 3]
-    assert [len(grid.seeds) for grid in grids(one, "smoke", None)] == [1, 1, 1]
-    assert grids(one, "paper", None)[-1].steps == 7
-    assert [grid.seeds for grid in grids(one, "paper", 2)] == [[0, 1]] * 3
+    assert [sweep.steps for sweep in sweeps_of(one, "standard", None)] == [None, None, 1000]
+    assert [len(sweep.seeds) for sweep in sweeps_of(one, "standard", None)] == [3, 3, 3]
+    assert [len(sweep.seeds) for sweep in sweeps_of(one, "smoke", None)] == [1, 1, 1]
+    assert sweeps_of(one, "paper", None)[-1].steps == 7
+    assert [sweep.seeds for sweep in sweeps_of(one, "paper", 2)] == [[0, 1]] * 3
 
 
 @pytest.mark.parametrize(

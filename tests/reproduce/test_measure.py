@@ -71,7 +71,7 @@ def outcome(tmp_path):
         5: jobs("path-energy[alpha=2]", [0.90, 0.92, 0.97], 3.0),
         6: jobs("ae", [0.91, 0.90, 0.92], 4.0),
     }
-    rejected = [{"grid": 7, "reason": "importing it ends the process"}]
+    rejected = [{"sweep": 7, "reason": "importing it ends the process"}]
     return Outcome([*asked[5], *asked[6]], asked, 0, rejected)
 
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from otbench.plugins import registry
-from otbench.run.preflight import plan
+from otbench.run.preflight import make_plan
 from otbench.run.request import Plan, Request, Sweep
 from otbench.tasks.reconstruction import Reconstruction
 
@@ -41,37 +41,37 @@ def planned(
 
     monkeypatch.setattr(registry, "entry_points", listed)
     request = Request([Sweep(["linear", "crossfade"], [dataset], [0])], [], "smoke", device="cpu")
-    return plan(request, folder / "importing")
+    return make_plan(request, folder / "importing")
 
 
 def test_a_strangers_task_brings_its_default_metrics(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    answer = planned("digits", {"again": "Again"}, monkeypatch, tmp_path)
-    assert list(answer.metrics["digits"])[-1] == "again"
-    assert answer.metrics["digits"]["again"] == ["mse", "psnr"]
+    plan = planned("digits", {"again": "Again"}, monkeypatch, tmp_path)
+    assert list(plan.metrics["digits"])[-1] == "again"
+    assert plan.metrics["digits"]["again"] == ["mse", "psnr"]
     # The dry pass scores every metric once, and names those that fail.
-    assert not {"mse", "psnr"} & set(answer.unavailable)
+    assert not {"mse", "psnr"} & set(plan.unavailable)
 
 
 def test_a_strangers_task_is_left_out_on_other_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    answer = planned("plane", {"again": "Again"}, monkeypatch, tmp_path)
-    assert "again" not in answer.metrics["plane"]
+    plan = planned("plane", {"again": "Again"}, monkeypatch, tmp_path)
+    assert "again" not in plan.metrics["plane"]
 
 
 def test_a_broken_task_is_told_and_left_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    answer = planned("digits", {"broken": "Broken"}, monkeypatch, tmp_path)
-    assert list(answer.metrics["digits"]) == [
+    plan = planned("digits", {"broken": "Broken"}, monkeypatch, tmp_path)
+    assert list(plan.metrics["digits"]) == [
         "reconstruction",
         "interpolation",
         "classification",
         "clustering",
     ]
-    assert any("task broken is left out: " in text for text in answer.warnings)
+    assert any("task broken is left out: " in text for text in plan.warnings)
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_papers_settings_replace_no_value_that_was_given(
     method: str, label: str, alpha: float, tmp_path: Path
 ) -> None:
     sweep = Sweep([method], ["digits"], [0], metrics={"reconstruction": ["mse"]})
-    answer = plan(Request([sweep], [], "paper", device="cpu"), tmp_path / "importing")
-    (cell,) = (entry["cell"] for entry in answer.cells)
+    plan = make_plan(Request([sweep], [], "paper", device="cpu"), tmp_path / "importing")
+    (cell,) = (entry["cell"] for entry in plan.cells)
     assert cell["method"] == label
     assert cell["parameters"]["alpha"] == alpha
     assert cell["track"] == "native"

@@ -13,7 +13,7 @@ from torch import Tensor
 from otbench.interface import Autoencoder, ImageDataset, Interpolator, Scene, Split
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput, Task
-from otbench.scoring.gallery import write_gallery
+from otbench.scoring.gallery import write_images
 from otbench.tasks.barycenter import Barycenter, grid_weights
 from otbench.tasks.drawing import exact_geodesics
 from otbench.tasks.geodesic import Geodesic
@@ -224,7 +224,7 @@ def test_gallery_of_a_scene(
     scoring: ScoreContext,
 ) -> None:
     def gallery(method: Interpolator, data: ImageDataset) -> dict[str, np.ndarray]:
-        write_gallery(tmp_path / "gallery.npz", method, data, scoring)
+        write_images(tmp_path / "gallery.npz", method, data, scoring)
         with np.load(tmp_path / "gallery.npz") as arrays:
             return dict(arrays)
 

@@ -23,9 +23,10 @@ from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
 from otbench.presets import get_preset
 from otbench.report.pictures import stored, translation_sheet
-from otbench.run.preflight import _budget, _default_metrics, _misfit
+from otbench.run.preflight import _default_metrics
 from otbench.run.request import Plan
-from otbench.scoring.gallery import TRANSLATIONS, write_gallery
+from otbench.scoring.gallery import TRANSLATIONS, write_translations
+from otbench.scoring.kinds import kind_of, mismatch
 from otbench.tasks.translation import DRAWS, Translation, as_images
 from otbench.tasks.transport import Transportation
 from otbench.tasks.weak_transport import WeakTransportation
@@ -107,11 +108,12 @@ def test_who_runs_on_what() -> None:
     for task in (Transportation(), WeakTransportation()):
         assert "translation" in str(task.lacks(PAIR))
         assert task.lacks(points) is None
-    assert _misfit(NOTUNet(), PAIR) is None
-    assert "pair of image sets" in str(_misfit(NOTUNet(), points))
-    assert "cannot run on images" in str(_misfit(NOTUNet(), images))
+    assert mismatch(NOTUNet, PAIR) is None
+    for other, kind in ((points, "a pair of distributions"), (images, "a set of images")):
+        reason = f"needs a pair of image sets; {other.name} is {kind}"
+        assert mismatch(NOTUNet, other) == reason
     preset = get_preset("quick")
-    assert _budget(preset, PAIR) == (1500, 64)
+    assert kind_of(PAIR).budget(preset, PAIR) == (1500, 64)
     assert list(_default_metrics(preset, PAIR, Plan())) == ["translation"]
 
 
@@ -119,7 +121,7 @@ def test_pictures_show_source_translations_and_target(tmp_path: Path) -> None:
     files = {}
     for name, method in (("scaled", Scaled()), ("random", Random())):
         files[name] = tmp_path / f"{name}.npz"
-        write_gallery(files[name], method, PAIR, CTX)
+        write_translations(files[name], method, PAIR, CTX)
     images, translated = (stored(files["scaled"], n) for n in ("images", "translated"))
     assert images is not None
     assert translated is not None

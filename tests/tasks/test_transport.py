@@ -18,7 +18,7 @@ from otbench.interface.task import BadOutput
 from otbench.report.maps import map_sheet
 from otbench.run.dry_pass import dry_pass
 from otbench.run.request import Plan
-from otbench.scoring.gallery import CLOUD, write_gallery
+from otbench.scoring.gallery import CLOUD, write_clouds
 from otbench.scoring.score import score
 from otbench.tasks.transport import BATCH, POINTS, Transportation, check_pair
 from otbench.tasks.weak_transport import WeakTransportation
@@ -239,7 +239,7 @@ def test_clouds_are_written_and_drawn(tmp_path: Path) -> None:
     for dimension in (1, 5):
         file = tmp_path / f"{dimension}.npz"
         data = pair(dimension)
-        write_gallery(file, Forward(), data, context(data))
+        write_clouds(file, Forward(), data, context(data))
         with np.load(file) as arrays:
             assert set(arrays) == {"source", "target", "pushed"}
             for cloud in arrays.values():

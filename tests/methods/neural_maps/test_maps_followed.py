@@ -10,7 +10,7 @@ import torch
 from otbench.conformance import TinyPair
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, FitContext
-from otbench.scoring.curve import curve_for
+from otbench.scoring.curve import map_curve
 from otbench_methods.neural_maps.enot import ENOT
 
 PAIR = TinyPair()
@@ -21,13 +21,13 @@ def test_a_training_is_followed_and_the_potential_is_the_map_s() -> None:
     scoring = ScoreContext(torch.device("cpu"), 0, PAIR, sample=512)
     trained = []
     for watched in (False, True):
-        curve = curve_for(PAIR, scoring, 400, []) if watched else None
-        ctx = FitContext(Budget(400, 64), watch=curve)
+        curve = map_curve(PAIR, scoring, 400, []) if watched else None
+        ctx = FitContext(Budget(400, 64), monitor=curve)
         method = ENOT(hidden=(16, 16), batch=64, rate=1e-2)
         method.fit(PAIR, ctx)
         trained.append(method)
     assert curve is not None
-    curve.end(400, ctx.seconds, method)
+    curve.finish(400, ctx.seconds, method)
     points = curve.points
     assert [point["step"] for point in points] == [100, 200, 300, 400]
     assert all(a["seconds"] < b["seconds"] for a, b in itertools.pairwise(points))
