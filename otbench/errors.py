@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from otbench.extras import install_hint
+
 
 class OTBenchError(Exception):
     """An error whose message is meant for the user: printed without a traceback."""
@@ -41,8 +43,14 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Put an error into one line: our own by their message, others with their type."""
+    """Put an error into one line.
+
+    The suite's own errors by their message, a missing optional module by the command that installs
+    it, others with their type.
+    """
     if isinstance(error, OTBenchError):
         return str(error)
+    if hint := install_hint(error):
+        return hint
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

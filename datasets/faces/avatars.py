@@ -22,8 +22,8 @@ from otbench.assets import store
 from otbench.assets.kept import read_or_made, write_whole
 from otbench.assets.progress import SECONDS_BETWEEN_LINES, say
 from otbench.errors import UsageError
+from otbench.extras import missing_from
 from otbench.interface import ImageDataset, parameter
-from otbench.plugins.extras import missing_from
 from otbench_datasets.definitions import definition_digest
 from otbench_datasets.faces.avatar_styles import STYLES, Options, avatar_options
 from otbench_datasets.faces.base import FaceImages
@@ -45,7 +45,7 @@ DEFAULT_STYLE = "toon-head"
 
 def missing_extra() -> str | None:
     """Return why no avatar can be drawn, or None where it can."""
-    return missing_from("avatars", "dicebear", "dicebear_styles", "resvg_py")
+    return missing_from("avatars")
 
 
 def check_extra() -> None:

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from otbench.errors import UsageError
+from otbench.extras import missing_from
 from otbench.interface import Diverged, FitContext, MeasurePair, parameter
-from otbench.plugins.extras import missing_from
 from otbench_methods.neural_maps.base import JaxMap, batch_samplers
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class OutOfTime(Exception):
 
 def missing_extra() -> str | None:
     """Return why OTT-JAX's neural part cannot be imported, or None where it can."""
-    return missing_from("neural", "flax", "diffrax")
+    return missing_from("neural")
 
 
 def import_neural(module: str) -> Any:

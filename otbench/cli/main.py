@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from otbench._version import __version__
 from otbench.cli import check, compare, data, leaderboard, ls, reproduce, run, show, sysinfo
 from otbench.errors import OTBenchError
+from otbench.extras import install_hint
 
 DESCRIPTION = "A comparative benchmark suite for optimal-transport autoencoders."
 EPILOG = """\
@@ -55,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OTBenchError as error:
         sys.stderr.write(f"otbench: {error}\n")
         return error.exit_code
+    except ModuleNotFoundError as error:
+        hint = install_hint(error)
+        if hint is None:
+            raise
+        sys.stderr.write(f"otbench: {hint}\n")
+        return 3
     except KeyboardInterrupt:
         sys.stderr.write("otbench: interrupted; finished cells are kept\n")
         return 130

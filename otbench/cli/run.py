@@ -117,7 +117,7 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
     from otbench.results.cell import slug
     from otbench.results.tables import table, write_tables
 
-    written = write_tables(out, outcome.rejected)
+    written = write_tables(out, outcome.rejected, outcome.records)
     results = table([*outcome.records, *outcome.rejected])
     for dataset in dict.fromkeys(results["dataset"]):
         galleries = {
@@ -128,7 +128,7 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
         ordered = dict(reversed(galleries.items()))
         records: dict[str, list[dict[str, Any]]] = {}
         for job in outcome.jobs:
-            if job.cell.dataset == dataset and (record := job.record()):
+            if job.cell.dataset == dataset and (record := outcome.record(job)):
                 records.setdefault(job.cell.method, []).append(record)
         name = slug(dataset)
         sheets = [interpolation_sheet(ordered, out / f"interpolation-{name}.png")]

@@ -131,15 +131,14 @@ def measured(reproduction: Reproduction, outcome: Outcome, first: int) -> list[M
         for quantity in reproduction.quantities:
             one = Measured(run.name, quantity.name, method, quantity.metric)
             for job in jobs:
-                _add(one, quantity, job)
+                _add(one, quantity, job, outcome.record(job))
             if not one.values and one.reason is None:
                 one.reason = rejected[0] if rejected else "it was not measured"
             found.append(one)
     return found
 
 
-def _add(one: Measured, quantity: Quantity, job: Job) -> None:
-    record = job.record()
+def _add(one: Measured, quantity: Quantity, job: Job, record: dict[str, Any] | None) -> None:
     if record is None:
         one.reason = "the cell left no record"
         return
@@ -163,7 +162,9 @@ def _add(one: Measured, quantity: Quantity, job: Job) -> None:
     one.metric, one.direction = row.get("metric", one.metric), row["direction"]
     one.stderr = row.get("stderr") if one.stderr is None else one.stderr
     cell = job.cell
-    printed = published_number(cell.dataset, cell.method, quantity.task, one.metric)
+    printed = published_number(
+        cell.dataset, cell.method, cell.parameters, quantity.task, one.metric
+    )
     if printed:
         one.published, one.published_spread = printed.value, printed.spread
         one.source = printed.source

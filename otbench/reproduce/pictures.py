@@ -101,7 +101,7 @@ def _galleries(
     records: Records = {}
     for grid, (run, method) in enumerate(asked_by(reproduction), first):
         jobs = outcome.asked.get(grid, [])
-        records[run.name, method] = [record for job in jobs if (record := job.record())]
+        records[run.name, method] = [record for job in jobs if (record := outcome.record(job))]
         for job in jobs[:1]:
             if (job.folder / "gallery.npz").exists():
                 found[run.name, method] = job.folder / "gallery.npz"

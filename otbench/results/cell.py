@@ -111,6 +111,8 @@ class Job:
         Commit, dirty flag and versions, stored with the record.
     fresh : bool
         Train and score anew, whatever lies in the folder.
+    rescore : bool
+        Score all that is wanted anew; what has been scored stays until then.
     """
 
     cell: Cell
@@ -122,6 +124,7 @@ class Job:
     cost: float
     provenance: dict[str, Any]
     fresh: bool = False
+    rescore: bool = False
 
     def write(self) -> None:
         """Put ``cell.json`` into the folder."""
@@ -147,15 +150,17 @@ class Job:
         """Return the record to build on: empty where there is none or a fresh one is wanted."""
         return {} if self.fresh else self.record() or {}
 
-    def write_record(self, **content: Any) -> None:
-        """Put ``record.json`` into the folder: the cell, then the content."""
+    def write_record(self, **content: Any) -> dict[str, Any]:
+        """Put ``record.json`` into the folder, the cell and then the content; return it."""
         record = {
             "key": self.cell.key,
             "cell": dataclasses.asdict(self.cell),
             "device": self.device,
             "provenance": self.provenance,
         }
-        write_json(self.folder / "record.json", record | content)
+        record |= content
+        write_json(self.folder / "record.json", record)
+        return record
 
 
 def canonical(content: Any) -> str:

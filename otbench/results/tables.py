@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,8 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from otbench.interface.parameters import declared
-from otbench.plugins.registry import Registry
+from otbench.interface.parameters import with_tuples
 from otbench.plugins.selection import parse_one
 from otbench.results.cell import read_json, slug
 from otbench.results.statistics import (
@@ -102,12 +101,14 @@ def load_results(path: str | Path = "results") -> pd.DataFrame:
     return table(_read_records(Path(path)))
 
 
-def _read_records(folder: Path) -> Iterator[dict[str, Any]]:
+def _read_records(folder: Path, known: Iterable[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
+    """Yield the records below a folder; those that are known are not read again."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no results folder at {folder}")
+    read = {record["key"]: record for record in known}
     for file in sorted(folder.glob("cells/*/*/record.json")):
         try:
-            yield read_json(file)
+            yield read.get(file.parent.name.rpartition("-")[2]) or read_json(file)
         except ValueError:
             warnings.warn(f"{file} is no readable record; it is left out", stacklevel=2)
 
@@ -158,34 +159,33 @@ def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], Printed]]]:
     return found
 
 
-@cache
-def _defaults(method: str) -> dict[str, Any]:
-    """Return the parameters that a method has where nothing is said; none of an unknown one."""
-    registry = Registry("methods")
-    if method not in registry.names():
-        return {}
-    return {name: field.default for name, field in declared(registry.get(method).load()).items()}
+def _readings(value: Any) -> tuple[Any, ...]:
+    """Return what a value in a selection may stand for: `none` is a word or nothing."""
+    return (None, "none") if value is None else (value,)
 
 
-def published_number(dataset: str, method: str, task: str, metric: str) -> Printed | None:
-    """Return the number that a paper prints for a cell's labels, if any does.
+def published_number(
+    dataset: str, method: str, parameters: Mapping[str, Any], task: str, metric: str
+) -> Printed | None:
+    """Return the number that a paper prints for a cell, if any does.
 
     Parameters
     ----------
     dataset, method : str
-        Labels. Printed under a name alone, a number stands for all parameters; under a name with
-        parameters, for the methods that have these, be it by default. The one with the most
-        parameters counts.
+        Labels.
+    parameters : mapping
+        All parameters of the method with their values. A number printed under a name alone stands
+        for all parameters; one under a name with parameters for the methods that have these. The
+        one with the most parameters counts.
     task, metric : str
     """
-    printed = _printed()
-    name = method.partition("[")[0]
-    if (dataset, name, task, metric) not in printed:
-        return None
-    (spec,) = parse_one(method)
-    given = set((_defaults(name) | dict(spec.parameters)).items())
-    rows = printed[dataset, name, task, metric]
-    fitting = [(len(asked), number) for asked, number in rows if asked <= given]
+    rows = _printed().get((dataset, method.partition("[")[0], task, metric), [])
+    values = with_tuples(dict(parameters))
+    fitting = [
+        (len(wanted), number)
+        for wanted, number in rows
+        if all(values.get(name, MISSING) in _readings(value) for name, value in wanted)
+    ]
     return max(fitting, key=lambda one: one[0])[1] if fitting else None
 
 
@@ -206,6 +206,7 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     grouped = results.groupby(head, sort=False, dropna=False)
     board = grouped.agg(
         seeds=("seed", "nunique"),
+        params=("params", "first"),
         fit_seconds=("fit_seconds", "mean"),
         score_seconds=("score_seconds", "mean"),
         peak_rss_mb=("peak_rss_mb", "max"),
@@ -229,14 +230,22 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
         known = _published(board, str(task), str(metric))
         if known.notna().any():
             columns[f"{name} published"] = known
-    return pd.concat([board, pd.DataFrame(columns)], axis=1)
+    return pd.concat([board.drop(columns="params"), pd.DataFrame(columns)], axis=1)
 
 
 def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:
-    labels = zip(board["dataset"], board["method"], strict=True)
-    found = [published_number(*pair, task, metric) for pair in labels]
+    cells = zip(board["dataset"], board["method"], board["params"], strict=True)
+    found = [
+        published_number(dataset, method, _read(params), task, metric)
+        for dataset, method, params in cells
+    ]
     numbers = [one.value if one else None for one in found]
     return pd.Series(numbers, index=board.index, dtype="float64")
+
+
+def _read(params: Any) -> dict[str, Any]:
+    """Read the column ``params``, which is missing for what could not run."""
+    return json.loads(params) if isinstance(params, str) else {}
 
 
 def _outcome(rows: pd.DataFrame) -> tuple[str, str]:
@@ -247,7 +256,9 @@ def _outcome(rows: pd.DataFrame) -> tuple[str, str]:
     return worst, "; ".join(dict.fromkeys(told["reason"].dropna()))
 
 
-def write_tables(out: Path, rejected: Iterable[dict[str, Any]] = ()) -> list[Path]:
+def write_tables(
+    out: Path, rejected: Iterable[dict[str, Any]] = (), known: Iterable[dict[str, Any]] = ()
+) -> list[Path]:
     """Write the long table and the leaderboard of each data set below a results folder.
 
     Smoke runs are kept apart: their numbers mean nothing.
@@ -257,13 +268,15 @@ def write_tables(out: Path, rejected: Iterable[dict[str, Any]] = ()) -> list[Pat
     out : Path
     rejected : iterable of dict
         Rows of methods that could not run at all.
+    known : iterable of dict
+        Records that have been read already.
 
     Returns
     -------
     list of Path
         The leaderboards.
     """
-    results = table([*_read_records(out), *rejected])
+    results = table([*_read_records(out, known), *rejected])
     smoke = results["preset"].str.startswith("smoke")
     written = []
     for suffix, part in (("", results[~smoke]), ("-smoke", results[smoke])):

@@ -11,19 +11,20 @@ from otbench.errors import DataError
 from otbench.interface.data import Data
 from otbench.interface.metric import Metric
 from otbench.interface.scoring import ScoreContext
-from otbench.plugins.registry import Registry
 from otbench.presets import Sizes
 from otbench.run.request import Plan
 from otbench.scoring.excerpt import IMAGES
 from otbench.scoring.kinds import kind_of
-from otbench.scoring.score import make_metrics, score
+from otbench.scoring.score import MetricFactory, score
 
 FRAMES = 4
 
 
-def dry_pass(wanted: dict[str, list[str]], data: Data, plan: Plan) -> None:
+def dry_pass(
+    wanted: dict[str, list[str]], data: Data, plan: Plan, make_metrics: MetricFactory
+) -> None:
     """Pass a few images or points through each metric once."""
-    for text, metric in make_metrics(chain(*wanted.values()), Registry("metrics")).items():
+    for text, metric in make_metrics(chain(*wanted.values())).items():
         if text in plan.unavailable:
             continue
         for asset in metric.assets if isinstance(metric, Metric) else ():
@@ -36,7 +37,7 @@ def dry_pass(wanted: dict[str, list[str]], data: Data, plan: Plan) -> None:
     few, method = kind.excerpt(data), kind.stand_in()
     sizes = Sizes(IMAGES, IMAGES, pairs=2, midpoints=IMAGES, frames=FRAMES)
     ctx = ScoreContext(torch.device(plan.device), 0, few, **asdict(sizes))
-    for row in score(method, few, ctx, wanted, plan.unavailable):
+    for row in score(method, few, ctx, wanted, plan.unavailable, make_metrics=make_metrics):
         if row["status"] == "failed":
             plan.unavailable[row["text"]] = f"failed before training: {row['reason']}"
             plan.warnings.append(f"{row['metric']} will not be scored: {row['reason']}")

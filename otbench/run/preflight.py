@@ -33,7 +33,7 @@ from otbench.results.cell import Cell
 from otbench.run.dry_pass import dry_pass
 from otbench.run.request import IMPORTING, Plan, Request, Sweep
 from otbench.scoring.kinds import kind_of, mismatch
-from otbench.scoring.score import make_metrics
+from otbench.scoring.score import MetricFactory
 
 
 def make_plan(request: Request, breadcrumb: Path) -> Plan:
@@ -57,7 +57,7 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
     plan.device, plan.gpus = _device(request.device)
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan))
-    digest = cache(code_digest)
+    digest, make_metrics = cache(code_digest), MetricFactory()
     loaded: dict[str, Data] = {}
     for number, sweep in enumerate(request.sweeps):
         chosen = list(_load_methods(request, number, methods, plan, breadcrumb))
@@ -67,7 +67,7 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
             loaded[label] = data
             add_metrics(
                 plan.metrics.setdefault(label, {}),
-                _metrics(preset, sweep, request.metrics, data, plan),
+                _metrics(preset, sweep, request.metrics, data, plan, make_metrics),
             )
             of_data = {
                 "dataset": label,
@@ -98,7 +98,7 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
                     for cell in _cells(request, preset, sweep, native, data, labels)
                 ]
     for label, data in loaded.items():
-        dry_pass(plan.metrics[label], data, plan)
+        dry_pass(plan.metrics[label], data, plan, make_metrics)
     return plan
 
 
@@ -224,15 +224,20 @@ def _label(name: str, instance: Any, kept: Collection[str] = ()) -> str:
 
 
 def _metrics(
-    preset: Preset, sweep: Sweep, extra: list[str], data: Data, plan: Plan
+    preset: Preset,
+    sweep: Sweep,
+    extra: list[str],
+    data: Data,
+    plan: Plan,
+    make_metrics: MetricFactory,
 ) -> dict[str, list[str]]:
     """Choose the metrics for a data set."""
     chosen: Mapping[str, Sequence[str]] = sweep.metrics or _default_metrics(preset, data, plan)
     wanted = {task: list(texts) for task, texts in chosen.items()}
-    registry, tasks = Registry("metrics"), Registry("tasks")
+    tasks = Registry("tasks")
     for spec in parse(extra):
-        registry.get(spec.name)
-        metric = make_metrics([spec.label], registry)[spec.label]
+        make_metrics.registry.get(spec.name)
+        metric = make_metrics([spec.label])[spec.label]
         if isinstance(metric, str):
             raise UsageError(f"metric {spec.label}: {metric}")
         add_metrics(wanted, {task: [spec.label] for task in metric.tasks})
@@ -243,7 +248,7 @@ def _metrics(
         if isinstance(data, made[name].on) and not made[name].lacks(data)
     }
     for texts in wanted.values():
-        for text, metric in make_metrics(texts, registry).items():
+        for text, metric in make_metrics(texts).items():
             # A metric that means nothing on this data would fill a column with the same reason.
             if isinstance(metric, Metric) and metric.missing(data):
                 texts.remove(text)

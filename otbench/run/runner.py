@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otbench.errors import DataError, OTBenchError, UsageError
+from otbench.extras import missing_from
 from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import parse
 from otbench.presets import get_preset
@@ -74,17 +75,24 @@ class Outcome:
         Cells whose records were there already.
     rejected : list of dict
         Methods that could not run at all, with status and reason.
+    found : dict of str to dict
+        The records, by the key of their cell.
     """
 
     jobs: list[Job]
     asked: dict[int, list[Job]]
     reused: int
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def record(self, job: Job) -> dict[str, Any] | None:
+        """Return the record of a cell; None where there is none."""
+        return self.found.get(job.cell.key)
 
     @property
     def records(self) -> list[dict[str, Any]]:
         """The records of all cells that have one."""
-        return [record for job in self.jobs if (record := job.record())]
+        return [record for job in self.jobs if (record := self.record(job))]
 
     @property
     def exit_code(self) -> int:
@@ -122,6 +130,8 @@ def preflight(request: Request) -> Plan:
     OTBenchError
         If the request cannot run.
     """
+    if hint := missing_from("train"):
+        raise DataError(hint)
     command = [sys.executable, "-W", "ignore", "-m", "otbench.run.preflight"]
     while True:
         with tempfile.TemporaryDirectory() as folder:
@@ -166,6 +176,7 @@ def prepare(plan: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job
             cost=entry["cost"] * cell.steps,
             provenance=provenance(),
             fresh=options.strategy == "always",
+            rescore=options.rescore,
         )
         asked.setdefault(entry["sweep"], {})[cell.key] = jobs[cell.key]
     return list(jobs.values()), {number: list(own.values()) for number, own in asked.items()}
@@ -212,26 +223,30 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
     for text in plan.warnings:
         live.warn(text)
     jobs, asked = prepare(plan, options)
-    todo = [job for job in jobs if _is_due(job, options)]
+    found = {job.cell.key: record for job in jobs if (record := job.record())}
+    todo = [job for job in jobs if _is_due(job, found.get(job.cell.key), options)]
     at_once = slots(len(todo), plan.gpus, options)
     if options.threads is None:
         share = max(1, (os.cpu_count() or 1) // at_once)
         todo = [replace(job, threads=share) for job in todo]
     for job in todo:
         job.write()
-    outcome = Outcome(jobs, asked, len(jobs) - len(todo), plan.rejected)
+    outcome = Outcome(jobs, asked, len(jobs) - len(todo), plan.rejected, found)
+    for job in todo:
+        found.pop(job.cell.key, None)
+
+    def observe(job: Job, event: str, content: dict[str, Any]) -> None:
+        if event == "ended" and content:
+            found[job.cell.key] = content
+        live.observe(job, event, content)
+
     settings = ExecutorOptions(at_once, options.timeout, plan.gpus)
     with live.watching(todo, outcome.reused, at_once):
-        executor.run(todo, settings, live.observe)
+        executor.run(todo, settings, observe)
     return outcome
 
 
-def _is_due(job: Job, options: Options) -> bool:
-    record = job.record()
-    if record is None or options.strategy == "always":
-        return True
-    if options.rescore and record["fit_seconds"] is not None:
-        record["rows"] = []
-        job.write_record(**{k: v for k, v in record.items() if k not in ("key", "cell")})
+def _is_due(job: Job, record: dict[str, Any] | None, options: Options) -> bool:
+    if record is None or options.strategy == "always" or options.rescore:
         return True
     return options.strategy == "only-missing" and not is_finished(job, record)

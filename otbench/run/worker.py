@@ -73,7 +73,7 @@ class _Worker:
         }
 
     def run(self) -> None:
-        if is_finished(self.job, self.previous):
+        if not self.job.rescore and is_finished(self.job, self.previous):
             log.info("a finished record lies here already")
             return
         try:
@@ -153,7 +153,8 @@ class _Worker:
     def _score(self, method: Method, data: Data, ctx: ScoreContext) -> None:
         job, started = self.job, time.perf_counter()
         kept = self.content["rows"]
-        wanted = missing_metrics(job, self.previous) if kept else job.metrics
+        everything = job.rescore or not kept
+        wanted = job.metrics if everything else missing_metrics(job, self.previous)
         rows = list(score(method, data, ctx, wanted, job.unavailable, on_stage=self._progress))
         self.content["rows"] = merge_rows(kept, rows)
         self.content["score_seconds"] = round(time.perf_counter() - started, 3)

@@ -24,22 +24,25 @@ log = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-def make_metric(text: str, registry: Registry) -> Metric:
-    """Make a metric from its text, such as ``fid[lenet]``."""
-    (spec,) = parse_one(text)
-    metric: Metric = instantiate(registry.get(spec.name).load(), spec)
-    return metric
+class MetricFactory:
+    """Makes metrics from their text, such as ``fid[lenet]``, each one once."""
 
+    def __init__(self) -> None:
+        self.registry = Registry("metrics")
+        self._made: dict[str, Metric | str] = {}
 
-def make_metrics(texts: Iterable[str], registry: Registry) -> dict[str, Metric | str]:
-    """Make each metric, or keep the reason why it could not be made."""
-    made: dict[str, Metric | str] = {}
-    for text in texts:
-        try:
-            made[text] = make_metric(text, registry)
-        except Exception as error:  # noqa: BLE001 - a stranger's code, reported as a row
-            made[text] = describe(error)
-    return made
+    def __call__(self, texts: Iterable[str]) -> dict[str, Metric | str]:
+        """Return each metric, or the reason why it could not be made."""
+        return {text: self._one(text) for text in texts}
+
+    def _one(self, text: str) -> Metric | str:
+        if text not in self._made:
+            try:
+                (spec,) = parse_one(text)
+                self._made[text] = instantiate(self.registry.get(spec.name).load(), spec)
+            except Exception as error:  # noqa: BLE001 - a stranger's code, reported as a row
+                self._made[text] = describe(error)
+        return self._made[text]
 
 
 def row(task: str, text: str, metric: Metric | str, **content: Any) -> Row:
@@ -71,6 +74,7 @@ def score(
     wanted: dict[str, list[str]],
     unavailable: dict[str, str] | None = None,
     on_stage: Any = None,
+    make_metrics: MetricFactory | None = None,
 ) -> Iterator[Row]:
     """Run tasks and metrics; every wanted metric yields exactly one row.
 
@@ -86,11 +90,13 @@ def score(
         Metrics that cannot be computed here, with the reason (missing weights).
     on_stage : callable, optional
         Called with the name of each task as it starts.
+    make_metrics : MetricFactory, optional
+        Where metrics have been made already.
     """
-    tasks, registry = Registry("tasks"), Registry("metrics")
+    tasks, make_metrics = Registry("tasks"), make_metrics or MetricFactory()
     for task_name, texts in wanted.items():
         task: Task = tasks.get(task_name).load()()
-        metrics = make_metrics(texts, registry)
+        metrics = make_metrics(texts)
         artefact, common = None, _status(task.missing(method, data), "skipped")
         if not common:
             if on_stage is not None:

@@ -44,7 +44,7 @@ def test_methods_for_images_and_tasks_for_points_say_so(otbench: Command, tmp_pa
         "--out", tmp_path,
     )  # fmt: skip
     assert done.code == 3
-    assert "it needs a pair of image sets" in done.out + done.err
+    assert "not-unet: skipped: needs a pair of image sets" in done.out
 
 
 def test_wrong_folders_are_named(otbench: Command, tmp_path: Path) -> None:

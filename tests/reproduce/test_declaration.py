@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 
 from otbench.errors import UsageError
+from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Registry
 from otbench.plugins.selection import parse
 from otbench.reproduce.declaration import parse_paper, reproductions, select
 from otbench.reproduce.measure import OF_CELL, asked_by, sweeps_of
-from otbench.results.tables import published, published_number
-from otbench.scoring.score import make_metrics
+from otbench.results.tables import Printed, published, published_number
+from otbench.scoring.score import MetricFactory
 
 TEXT = """
 paper = "Somebody 2020"
@@ -107,7 +108,7 @@ def test_what_is_declared_exists(one):
             Registry("datasets").get(spec.name)
     for quantity in one.quantities:
         if quantity.task != OF_CELL:
-            made = make_metrics([quantity.metric], Registry("metrics"))[quantity.metric]
+            made = MetricFactory()([quantity.metric])[quantity.metric]
             assert not isinstance(made, str), made
             assert quantity.task in made.tasks
 
@@ -115,6 +116,12 @@ def test_what_is_declared_exists(one):
 def test_published_numbers_name_their_source():
     assert published()["source"].notna().all()
     assert not published().duplicated(["dataset", "method", "task", "metric"]).any()
+
+
+def printed(dataset: str, method: str, task: str, metric: str) -> Printed | None:
+    (spec,) = parse([method])
+    made = instantiate(Registry("methods").get(spec.name).load(), spec)
+    return published_number(dataset, method, made.parameters(), task, metric)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +136,13 @@ def test_published_numbers_name_their_source():
     ],
 )
 def test_published_numbers_of_one_method_under_several_parameters(method, value):
-    found = published_number("cartoon-faces", method, "reconstruction", "lpips[alex]")
+    found = printed("cartoon-faces", method, "reconstruction", "lpips[alex]")
     assert (found.value if found else None) == value
 
 
 def test_a_number_under_a_name_alone_is_for_all_parameters():
     of = ("mnist", "path-energy[alpha=2]", "classification", "probe_acc[logistic]")
-    found = published_number(*of)
+    found = printed(*of)
     assert found is not None
     assert found.value == 0.97
 
@@ -143,14 +150,14 @@ def test_a_number_under_a_name_alone_is_for_all_parameters():
 def test_tables_with_a_spread_and_with_numbers_that_are_only_large():
     row = "w2-amortized[potential={},amortization={},conjugate={}]"
     uvp = ("transport", "uvp[forward]")
-    fine = published_number("w2-hd[dim=16]", row.format("mlp", "regression", "lbfgs"), *uvp)
+    fine = printed("w2-hd[dim=16]", row.format("mlp", "regression", "lbfgs"), *uvp)
     assert (fine.value, fine.spread) == (0.77, 0.10)
-    large = published_number("w2-hd", row.format("mlp", "objective", "none"), *uvp)
+    large = printed("w2-hd", row.format("mlp", "objective", "none"), *uvp)
     assert large.value == float("inf")
     assert large.spread is None
     # as tables print it, without what is the default
-    assert published_number("w2-hd[dim=16]", "w2-amortized", *uvp) == fine
-    assert published_number("w2-hd[dim=16]", "w2-amortized[potential=quadratic]", *uvp) is None
+    assert printed("w2-hd[dim=16]", "w2-amortized", *uvp) == fine
+    assert printed("w2-hd[dim=16]", "w2-amortized[potential=quadratic]", *uvp) is None
 
 
 def test_runs_of_another_preset_are_left_out():

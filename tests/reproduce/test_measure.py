@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,15 @@ check = "more.accuracy.ours > 0"
 """
 
 
+NUMBERS = count()
+
+
 class FakeCell:
-    dataset = "mnist"
+    dataset, parameters = "mnist", {}
 
     def __init__(self, method, seed):
         self.method, self.seed = method, seed
+        self.key = f"cell {next(NUMBERS)}"
 
 
 class FakeJob:
@@ -52,9 +57,6 @@ class FakeJob:
         row = {"task": "classification", "text": "probe-acc", "metric": "probe_acc[logistic]"}
         row |= {"direction": "higher", "value": value, "stderr": 0.01, "reason": None}
         self.content = {"rows": [row], "fit_seconds": seconds, "reason": None}
-
-    def record(self):
-        return self.content
 
 
 @pytest.fixture
@@ -72,7 +74,8 @@ def outcome(tmp_path):
         6: jobs("ae", [0.91, 0.90, 0.92], 4.0),
     }
     rejected = [{"sweep": 7, "reason": "importing it ends the process"}]
-    return Outcome([*asked[5], *asked[6]], asked, 0, rejected)
+    jobs = [*asked[5], *asked[6]]
+    return Outcome(jobs, asked, 0, rejected, {job.cell.key: job.content for job in jobs})
 
 
 def find(numbers, *address):
@@ -246,7 +249,8 @@ check = "pair.off.shaky > 0.5 and pair.off.steady <= 0"
         1: [job(0, "ok", 2.0), job(1, "ok", 3.0)],
         2: [job(0, "timeout")],
     }
-    numbers = measured(one, Outcome([], asked, 0), 0)
+    found = {job.cell.key: job.content for jobs in asked.values() for job in jobs}
+    numbers = measured(one, Outcome([], asked, 0, found=found), 0)
     assert find(numbers, "pair", "off", "shaky").values == {0: 1.0, 1: 1.0}
     assert find(numbers, "pair", "off", "steady").values == {0: 0.0, 1: 0.0}
     assert find(numbers, "pair", "off", "late").reason == "timeout"

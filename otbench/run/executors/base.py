@@ -10,7 +10,10 @@ from typing import Any
 from otbench.results.cell import Job
 
 Observer = Callable[[Job, str, dict[str, Any]], None]
-"""Called with a job, an event (``started``, ``progress`` or ``ended``) and its content."""
+"""Called with a job, an event (``started``, ``progress`` or ``ended``) and its content.
+
+That of ``ended`` is the job's record.
+"""
 
 
 @dataclass(frozen=True)

@@ -45,17 +45,18 @@ class LocalExecutor(Executor):
                     observe(running[-1].job, "started", {})
                 time.sleep(POLL_SECONDS)
                 for entry in list(running):
-                    if _has_ended(entry, options.timeout):
-                        running.remove(entry)
-                        free.append(entry.slot)
-                        observe(entry.job, "ended", entry.job.record() or {})
-                    else:
+                    record = _end(entry, options.timeout)
+                    if record is None:
                         observe(entry.job, "progress", _progress(entry.job))
+                        continue
+                    running.remove(entry)
+                    free.append(entry.slot)
+                    observe(entry.job, "ended", record)
         except BaseException:
             for entry in running:
                 _kill(entry)
-                _record(entry, "interrupted", "the run was stopped")
-                observe(entry.job, "ended", entry.job.record() or {})
+                record = _write_record(entry, "interrupted", "the run was stopped")
+                observe(entry.job, "ended", record)
             raise
 
 
@@ -90,20 +91,22 @@ def _visible_device(index: int) -> str:
     return listed.split(",")[index] if listed else str(index)
 
 
-def _has_ended(entry: _Running, timeout: float | None) -> bool:
+def _end(entry: _Running, timeout: float | None) -> dict[str, Any] | None:
+    """Return the record of a cell whose process has ended or is out of time; else None."""
     code = entry.process.poll()
     if code is None:
         if timeout is None or time.monotonic() - entry.started < timeout:
-            return False
+            return None
         _kill(entry)
-        _record(entry, "timeout", f"killed after {timeout:g} s")
-        return True
+        return _write_record(entry, "timeout", f"killed after {timeout:g} s")
     _close(entry)
     if code != 0:
-        _record(entry, *_explain(code))
-    elif entry.job.record() is None:
-        _record(entry, "failed", "the process ended without a record; see cell.log")
-    return True
+        return _write_record(entry, *_explain(code))
+    record = entry.job.record()
+    if record is None:
+        reason = "the process ended without a record; see cell.log"
+        return _write_record(entry, "failed", reason)
+    return record
 
 
 def _explain(code: int) -> tuple[str, str]:
@@ -128,13 +131,13 @@ def _close(entry: _Running) -> None:
         entry.process.stdin.close()
 
 
-def _record(entry: _Running, status: str, reason: str) -> None:
+def _write_record(entry: _Running, status: str, reason: str) -> dict[str, Any]:
     """Write a record for a process that could not write its own, keeping what was there."""
     blank: dict[str, Any] = {"started_at": entry.started_at, "peak_rss_mb": None}
     blank |= {"fit_seconds": None, "score_seconds": None, "rows": []}
     blank |= {"losses": {}, "curve": []}
     kept = {name: value for name, value in entry.job.previous().items() if name in blank}
-    entry.job.write_record(**blank | kept, status=status, reason=reason)
+    return entry.job.write_record(**blank | kept, status=status, reason=reason)
 
 
 def _progress(job: Job) -> dict[str, Any]:
