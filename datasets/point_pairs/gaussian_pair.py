@@ -69,14 +69,17 @@ class Gaussians(MeasurePair):
         return self._jax_sampler(0), self._jax_sampler(1)
 
     def _jax_sampler(self, side: int) -> JaxSampler:
+        from jax.tree_util import Partial
+
         factor, mean = (np.float32(a) for a in (self._factors[side], self.means[side]))
+        sampler: JaxSampler = Partial(_normal, factor, mean)
+        return sampler
 
-        def sample(key: Any, n: int) -> Any:
-            import jax
 
-            return jax.random.normal(key, (n, self.dimension)) @ factor.T + mean
+def _normal(factor: Any, mean: Any, key: Any, n: int) -> Any:
+    import jax
 
-        return sample
+    return jax.random.normal(key, (n, len(mean))) @ factor.T + mean
 
 
 def random_gaussian(dimension: int, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -79,22 +79,25 @@ class LineMixture(MeasurePair):
 
     def jax_samplers(self) -> tuple[JaxSampler, JaxSampler]:
         """Return samplers of the two laws."""
-        means, spread = np.float32(self.means), np.float32(self.spread)
+        from jax.tree_util import Partial
 
-        def source(key: Any, n: int) -> Any:
-            import jax
+        target: JaxSampler = Partial(_mixture, np.float32(self.means), np.float32(self.spread))
+        return _normal, target
 
-            return jax.random.normal(key, (n, 1))
 
-        def target(key: Any, n: int) -> Any:
-            import jax
+def _normal(key: Any, n: int) -> Any:
+    import jax
 
-            first, second = jax.random.split(key)
-            chosen = jax.random.randint(first, (n,), 0, len(means))
-            places = jax.numpy.asarray(means)[chosen]
-            return (places + spread * jax.random.normal(second, (n,)))[:, None]
+    return jax.random.normal(key, (n, 1))
 
-        return source, target
+
+def _mixture(means: Any, spread: Any, key: Any, n: int) -> Any:
+    import jax
+
+    first, second = jax.random.split(key)
+    chosen = jax.random.randint(first, (n,), 0, len(means))
+    places = jax.numpy.asarray(means)[chosen]
+    return (places + spread * jax.random.normal(second, (n,)))[:, None]
 
 
 @dataclass

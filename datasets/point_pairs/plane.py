@@ -51,7 +51,7 @@ class PlanarPair(MeasurePair):
     def jax_samplers(self) -> tuple[JaxSampler, JaxSampler]:
         """Return samplers of the two laws."""
         source, target = self._laws
-        return _jax_sampler(source), _jax_sampler(target)
+        return LawSampler(source), LawSampler(target)
 
 
 def _drawn(law: Law, n: int, generator: torch.Generator) -> Tensor:
@@ -60,15 +60,19 @@ def _drawn(law: Law, n: int, generator: torch.Generator) -> Tensor:
     return torch.from_numpy(np.asarray(law(np, u, e), np.float32))
 
 
-def _jax_sampler(law: Law) -> JaxSampler:
-    def sample(key: Any, n: int) -> Any:
+@dataclass(frozen=True)
+class LawSampler:
+    """Draws points of a law in JAX; equal where the law is, so that nothing is compiled twice."""
+
+    law: Law
+
+    def __call__(self, key: Any, n: int) -> Any:
+        """Draw n points, (n, 2), from a JAX key."""
         import jax
 
         first, second = jax.random.split(key)
         u = jax.random.uniform(first, (n, UNIFORMS))
-        return law(jax.numpy, u, jax.random.normal(second, (n, NORMALS)))
-
-    return sample
+        return self.law(jax.numpy, u, jax.random.normal(second, (n, NORMALS)))
 
 
 @dataclass

@@ -15,7 +15,7 @@ from otbench_datasets.splits import tensor_digest
 def scene_side() -> int:
     """Declare the side of a scene's images.
 
-    A multiple of 8, as networks with three halvings need, from 16 pixels, below which the shapes
+    A multiple of 8, as networks with three milestones need, from 16 pixels, below which the shapes
     are lost.
     """
     side: int = parameter(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from otbench.ot.w2.potentials import elu
+from otbench.ot.w2.network import elu
 from otbench_datasets.w2_benchmark.checkpoints import Arrays, Digest, check_tensors, read_tensors
 
 STRONG_CONVEXITY = 1e-2

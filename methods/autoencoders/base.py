@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 from otbench.interface import Autoencoder, FitContext, ImageDataset, parameter
 from otbench.nn.backbone import Backbone, initialise
-from otbench.nn.training import PEAK_RATE, Optimiser
+from otbench.nn.training import PEAK_LR, Optimiser
 
 
 @dataclass
 class BackboneAutoencoder(Autoencoder):
     """An autoencoder on the matched backbone whose code is the encoder's output."""
 
-    rate: float = parameter(
-        PEAK_RATE,
+    lr: float = parameter(
+        PEAK_LR,
         "Adam's rate: the peak of the cycle, or the constant",
         "swept at 500 steps",
         above=0,
@@ -77,7 +77,7 @@ class BackboneAutoencoder(Autoencoder):
 
     def optimiser(self, parameters: Iterable[nn.Parameter], ctx: FitContext) -> Optimiser:
         """Make the optimiser that the parameters ask for."""
-        return Optimiser(parameters, ctx.budget, self.rate, self.schedule)
+        return Optimiser(parameters, ctx.budget, self.lr, self.schedule)
 
     @abstractmethod
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
@@ -108,7 +108,7 @@ class MatchedAutoencoder(BackboneAutoencoder):
         return Backbone(image_shape, self.likelihood)
 
 
-ACAI_RELEASE = {"likelihood": "gaussian", "rate": 1e-4, "schedule": "constant", "gain": 1.0}
+ACAI_RELEASE = {"likelihood": "gaussian", "lr": 1e-4, "schedule": "constant", "gain": 1.0}
 """Settings of ACAI's release that hold for all its models (lib/train.py, lib/layers.py)."""
 
 ACAI_STEPS = 262_144

@@ -10,10 +10,17 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
+from otbench.interface import (
+    Diverged,
+    FitContext,
+    ImageDataset,
+    MethodCard,
+    PaperSettings,
+    parameter,
+)
 from otbench.nn.perceptual import SMALLEST
-from otbench.nn.semidual import check_potential, risen
 from otbench.nn.training import Optimiser
+from otbench.ot.neural.rules import annealed_gamma, blow_up
 from otbench_methods.autoencoders.not_ae_costs import COSTS, QUADRATIC, Cost, mean_variance
 from otbench_methods.autoencoders.not_ae_decoding import RandomAutoencoder
 from otbench_methods.autoencoders.not_ae_network import TransportBackbone
@@ -77,9 +84,9 @@ class NOTAE(RandomAutoencoder):
         paper=PaperSettings(
             {
                 "squash": False,
-                "rate": 1e-4,
+                "lr": 1e-4,
                 "schedule": "constant",
-                "potential_rate": 1e-4,
+                "potential_lr": 1e-4,
                 "inner_steps": 10,
                 "cost": "l2",
                 "latent": 4,
@@ -98,7 +105,7 @@ class NOTAE(RandomAutoencoder):
         choices=COSTS,
     )
     inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1", SWEEP, low=1)
-    potential_rate: float = parameter(
+    potential_lr: float = parameter(
         3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP, above=0
     )
     squash: bool = parameter(
@@ -206,7 +213,7 @@ class NOTAE(RandomAutoencoder):
 
     def gamma_at(self, outer: int, total: int) -> float:
         """Return gamma after ``outer`` of ``total`` steps of the potential: up from 0, linearly."""
-        return risen(self.gamma, outer, self.warmup * total)
+        return annealed_gamma(self.gamma, outer, self.warmup * total)
 
     def potential_optimiser(self, ctx: FitContext) -> Optimiser:
         """Make the potential's optimiser, its schedule stretched over its own fewer steps."""
@@ -214,7 +221,7 @@ class NOTAE(RandomAutoencoder):
         return Optimiser(
             self.network_.scorer.parameters(),
             replace(ctx.budget, steps=steps),
-            self.potential_rate,
+            self.potential_lr,
             self.schedule,
             clip=self.clip or None,
         )
@@ -231,7 +238,7 @@ class NOTAE(RandomAutoencoder):
         Raises
         ------
         Diverged
-            If L_f has blown up (`otbench.nn.semidual.check_potential`).
+            If L_f has blown up (`otbench.ot.neural.rules.blow_up`).
         """
         scorer = self.network_.scorer.requires_grad_(True)
         x = next(source)
@@ -239,7 +246,8 @@ class NOTAE(RandomAutoencoder):
         loss = self.potential_loss(x, next(target), noise)
         optimiser.step(loss)
         scorer.requires_grad_(False)
-        check_potential(loss)
+        if reason := blow_up(float(loss.detach())):
+            raise Diverged(reason)
         return loss
 
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
@@ -250,7 +258,7 @@ class NOTAE(RandomAutoencoder):
         optimiser = Optimiser(
             network.autoencoder_parameters(),
             ctx.budget,
-            self.rate,
+            self.lr,
             self.schedule,
             self.clip or None,
         )

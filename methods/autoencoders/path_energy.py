@@ -26,7 +26,7 @@ SWEEP = (
 
 RELEASE = {
     "likelihood": "bernoulli",
-    "rate": 1e-3,
+    "lr": 1e-3,
     "schedule": "constant",
     "gain": 1.04 / 3,
     "stem": 3,

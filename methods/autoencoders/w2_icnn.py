@@ -53,13 +53,13 @@ class W2ICNN(AE):
         "small batches won at n <= 64",
         low=1,
     )
-    map_rate: float = parameter(
+    map_lr: float = parameter(
         1e-2,
         "Adam's rate of vectors at the start of the cosine, a tenth of it for matrices",
         "0.002 to 0.03 tried on MNIST codes at 500 steps; one rate for both, or Muon, is worse",
         above=0,
     )
-    averaging: float = parameter(
+    ema_decay: float = parameter(
         0.98,
         "decay of the running average of the weights, which is the map",
         "chosen here",
@@ -128,10 +128,10 @@ class W2ICNN(AE):
         cap = ctx.budget.seconds
         if cap is not None and ctx.seconds > cap:
             return
-        from otbench.ot.w2.train import Schedule
+        from otbench.ot.training import Schedule
 
         schedule = Schedule(
-            ctx.budget.steps, self.map_rate, averaging=self.averaging, matrices=MATRICES
+            ctx.budget.steps, self.map_lr, ema_decay=self.ema_decay, matrices=MATRICES
         )
         updates = self.map_.train(codes, ctx.seed_for("map-batches"), schedule, self.map_batch)
         try:

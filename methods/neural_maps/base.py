@@ -55,18 +55,12 @@ def batch_samplers(
     data: MeasurePair, batch: int, ctx: FitContext
 ) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """Return samplers of batches, key to (batch, d), of source and target."""
+    from otbench.ot.torch_bridge import to_jax
+    from otbench.ot.training import batches_from, batches_of
+
     compiled = data.jax_samplers()
     if compiled is not None:
         source, target = compiled
-        return lambda key: source(key, batch), lambda key: target(key, batch)
-
-    import jax
-
-    from otbench.ot.torch_bridge import to_jax
-
-    pools = [to_jax(points.to(ctx.device)) for points in draw_both(data, POOL, ctx)]
-
-    def drawing(pool: Any) -> Callable[[Any], Any]:
-        return lambda key: pool[jax.random.randint(key, (batch,), 0, len(pool))]
-
-    return drawing(pools[0]), drawing(pools[1])
+        return batches_of(source, batch), batches_of(target, batch)
+    first, second = (to_jax(points.to(ctx.device)) for points in draw_both(data, POOL, ctx))
+    return batches_from(first, batch), batches_from(second, batch)

@@ -12,8 +12,8 @@ from otbench.interface import MethodCard, PaperSettings, parameter
 from otbench_methods.neural_maps.potential_map import PotentialMap
 
 if TYPE_CHECKING:
-    from otbench.ot.w2.learned_map import View
-    from otbench.ot.w2.potentials import Network
+    from otbench.ot.w2.brenier_map import View
+    from otbench.ot.w2.network import Network
 
 
 @dataclass
@@ -60,9 +60,9 @@ class ENOT(PotentialMap):
                 "hidden": (512, 512, 512),
                 "batch": 0,
                 "optimiser": "adam",
-                "rate": 5e-4,
+                "lr": 5e-4,
                 "warm_up": 0.0,
-                "averaging": 0.0,
+                "ema_decay": 0.0,
             },
             steps=300_001,
             batch_size=1024,
@@ -76,7 +76,7 @@ class ENOT(PotentialMap):
         return ExpectileLoss(potential(), potential(), self.tau, self.weight)
 
     def _view(self, loss: Any) -> View[Any]:
-        from otbench.ot.w2.learned_map import pair_view
+        from otbench.ot.w2.brenier_map import pair_view
 
         return pair_view(loss)
 

@@ -19,8 +19,8 @@ from otbench_methods.neural_maps.ott_neural import (
 )
 
 if TYPE_CHECKING:
-    from otbench.ot.w2.learned_map import View
-    from otbench.ot.w2.potentials import Network
+    from otbench.ot.w2.brenier_map import View
+    from otbench.ot.w2.network import Network
 
 
 class MapParameters(NamedTuple):
@@ -62,10 +62,10 @@ class MongeGap(OTTNeuralMap):
         return (potentials.PotentialMLP(self.hidden, is_potential=False, **self._activation()),)
 
     def _view(self, networks: tuple[Network, ...]) -> View[Any]:
-        from otbench.ot.w2.learned_map import View
+        from otbench.ot.w2.brenier_map import View
 
         # The network is no potential: of the view only the prediction is asked for, the map.
-        return View(MapParameters, networks, lambda p, x: networks[0].apply(p.map, x))
+        return View(MapParameters, networks, _carry)
 
     def _train(
         self,
@@ -118,3 +118,7 @@ class MongeGap(OTTNeuralMap):
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Carry source points by the network, (n, d) to (n, d), on their device."""
         return self.map_.predict(x)
+
+
+def _carry(networks: Any, parameters: MapParameters, x: Any) -> Any:
+    return networks[0].apply(parameters.map, x)

@@ -12,9 +12,6 @@ from torch import Tensor
 from otbench.interface import StochasticMap, parameter
 from otbench.ot.neural.costs import COSTS, WEAK, check_cost
 
-COLLAPSED = 0.5
-"""Spread of the pushed points over the target's, below which a map has collapsed."""
-
 UNGUIDED_SEED = 20_220_112
 """Of the noise where no generator is given."""
 
@@ -55,9 +52,9 @@ class NeuralOT(StochasticMap):
         high=1,
     )
     batch: int = parameter(64, "points of each side in one update; 0: the budget's", PAPER, low=0)
-    rate: float = parameter(1e-4, "Adam's for T, > 0", PAPER, above=0)
-    potential_rate: float = parameter(1e-4, "Adam's for f, > 0", PAPER, above=0)
-    halvings: tuple[float, ...] = parameter(
+    lr: float = parameter(1e-4, "Adam's for T, > 0", PAPER, above=0)
+    potential_lr: float = parameter(1e-4, "Adam's for f, > 0", PAPER, above=0)
+    milestones: tuple[float, ...] = parameter(
         (0.5, 0.75),
         "shares of the training, (0, 1), at which both rates are halved",
         above=0,
@@ -67,7 +64,7 @@ class NeuralOT(StochasticMap):
     r1: float = parameter(
         0.0, "weight of E|grad f(y)|^2 / 2 in the potential's loss, >= 0", PAPER, low=0
     )
-    averaging: float = parameter(
+    ema_decay: float = parameter(
         0.99,
         "decay, per step, of the running average of T's weights, which is the map; 0: last",
         low=0,

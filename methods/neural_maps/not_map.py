@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,22 +18,17 @@ from otbench.interface import (
     parameter,
 )
 from otbench_methods.neural_maps.base import START_SAMPLE, JaxMap, batch_samplers
-from otbench_methods.neural_maps.neural_ot import COLLAPSED, PAPER, NeuralOT
+from otbench_methods.neural_maps.neural_ot import PAPER, NeuralOT
 from otbench_methods.sampled_maps.base import draw_both
 
 if TYPE_CHECKING:
-    from otbench.ot.neural.train import Problem, Schedule
+    from otbench.ot.neural.problem import Problem
+    from otbench.ot.neural.train import Settings
 
 REPORT_EVERY = 50
 """Steps in one compiled run, after which progress is told and the clock looked at."""
 
-SWEEP = (
-    "plane:white-moons, 1500 steps, averaging 0.999, seed 0; (rate, potential_rate): squared W2 to "
-    "the target, UVP in percent: (1e-4, 1e-4): 0.131, 1.4; (3e-4, 3e-4): 0.088, 1.4; "
-    "(1e-3, 3e-4): 0.075, 1.9; (1e-3, 1e-3): 0.077, 1.9; 4500 steps of the second: 0.055, 1.0. "
-    "The authors: 1e-4 both"
-)
-"""Origin of the rates."""
+SWEEP = "results/sweeps/not-unet.md"
 
 
 @dataclass
@@ -56,14 +50,12 @@ class NOT(JaxMap, NeuralOT):
         "train in units in which the target has mean 0 and mean variance 1: one shift and one "
         "scale for both laws, with which the problem stays the same",
     )
-    rate: float = parameter(3e-4, "Adam's for T, > 0", SWEEP, above=0)
-    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", SWEEP, above=0)
-    averaging: float = parameter(
+    lr: float = parameter(3e-4, "Adam's for T, > 0", SWEEP, above=0)
+    potential_lr: float = parameter(3e-4, "Adam's for f, > 0", SWEEP, above=0)
+    ema_decay: float = parameter(
         0.99,
         "decay, per step, of the running average of T's weights, which is the map; 0: last",
-        "plane:white-moons, 1500 steps, seed 0; UVP in percent, conditional variance over the "
-        "plan's: 0.99: 0.8, 1.12; 0.999: 1.4, 0.76, as means of maps that use the noise in "
-        "different ways use it less",
+        SWEEP,
         low=0,
         below=1,
     )
@@ -83,7 +75,7 @@ class NOT(JaxMap, NeuralOT):
         ),
         deviations=(
             "sums over coordinates, where the images notebooks take means: f is d / 2 times theirs",
-            "defaults add a residual T, averaged weights, two halvings and noise of scale 1; the "
+            "defaults add a residual T, averaged weights, two milestones and noise of scale 1; the "
             "preset paper leaves them out",
             "no weight decay (the authors': 1e-10)",
             "a run whose |L_f| passes 1e4 ends as diverged; one whose pushed points have less than "
@@ -91,13 +83,13 @@ class NOT(JaxMap, NeuralOT):
         ),
         paper=PaperSettings(
             {
-                "rate": 1e-4,
-                "potential_rate": 1e-4,
+                "lr": 1e-4,
+                "potential_lr": 1e-4,
                 "noise_scale": 0.1,
                 "residual": False,
                 "normalise": False,
-                "halvings": (),
-                "averaging": 0.0,
+                "milestones": (),
+                "ema_decay": 0.0,
             },
             steps=10_001,
             batch_size=64,
@@ -111,12 +103,12 @@ class NOT(JaxMap, NeuralOT):
         return self.bound > 0
 
     def _problem(self, dimension: int) -> Problem:
-        from otbench.ot.neural.networks import noisy_map, potential
-        from otbench.ot.neural.train import Problem
+        from otbench.ot.neural.networks import map_network, potential
+        from otbench.ot.neural.problem import Problem
 
         noise = (self.noise_size or dimension) if self.noisy else 0
         return Problem(
-            noisy_map(dimension, noise, self.hidden, self.residual, self.bound),
+            map_network(dimension, noise, self.hidden, self.residual, self.bound),
             potential(dimension, self.hidden),
             self.cost,
             self.gamma if self.noisy else 0.0,
@@ -126,20 +118,21 @@ class NOT(JaxMap, NeuralOT):
             self.bounded,
         )
 
-    def _schedule(self, steps: int) -> Schedule:
-        from otbench.ot.neural.train import Schedule
+    def _settings(self, steps: int) -> Settings:
+        from otbench.ot.neural.train import Settings
+        from otbench.ot.training import Schedule
 
-        return Schedule(
+        potential = Schedule(
             steps,
-            self.inner_steps,
-            self.rate,
-            self.potential_rate,
-            halvings=self.halvings,
+            self.potential_lr,
+            final_lr=1.0,
+            warm_up=0.0,
+            milestones=self.milestones,
+            betas=(0.9, 0.999),
             clip=self.clip,
-            averaging=self.averaging,
-            r1=self.r1,
-            annealing=self.annealing,
+            ema_decay=self.ema_decay,
         )
+        return Settings(potential, self.lr, self.inner_steps, self.r1, self.annealing)
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
         """Train within the budget; where its seconds run out, what is there by then is the map.
@@ -150,8 +143,10 @@ class NOT(JaxMap, NeuralOT):
             If the potential's loss is not finite or beyond 1e4.
         """
         import jax
+        from jax.tree_util import Partial
 
-        from otbench.ot.neural.learned_map import LearnedMap
+        from otbench.ot.neural.noisy_map import NoisyMap
+        from otbench.ot.neural.rules import COLLAPSED
         from otbench.ot.neural.train import train
         from otbench.ot.torch_bridge import SEEDS
 
@@ -160,14 +155,14 @@ class NOT(JaxMap, NeuralOT):
         init_key, train_key = jax.random.split(jax.random.key(ctx.seed_for("map") % SEEDS))
         start = problem.init(init_key)
         samplers = [
-            _scaled(sampler, shift, scale)
+            Partial(_scaled, sampler, shift, scale)
             for sampler in batch_samplers(data, self.batch or ctx.budget.batch_size, ctx)
         ]
-        self.map_ = LearnedMap(problem, start, shift, scale)
+        self.map_ = NoisyMap(problem, start, shift, scale)
         losses: list[np.ndarray] = []
-        schedule = self._schedule(ctx.budget.steps)
+        settings = self._settings(ctx.budget.steps)
         try:
-            for report in train(problem, start, *samplers, schedule, train_key, REPORT_EVERY):
+            for report in train(problem, start, *samplers, settings, train_key, REPORT_EVERY):
                 losses.append(report.potential_losses)
                 self.map_.parameters = report.parameters._replace(map=report.averaged)
                 self.map_.losses = np.concatenate(losses)
@@ -201,10 +196,10 @@ class NOT(JaxMap, NeuralOT):
 
     def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
         """Return the map from its saved arrays; see `JaxMap.read`."""
-        from otbench.ot.neural.learned_map import LearnedMap
+        from otbench.ot.neural.noisy_map import NoisyMap
 
-        return LearnedMap.of_arrays(arrays, self._problem(dimension))
+        return NoisyMap.of_arrays(arrays, self._problem(dimension))
 
 
-def _scaled(sampler: Callable[[Any], Any], shift: np.ndarray, scale: float) -> Callable[[Any], Any]:
-    return lambda key: (sampler(key) - shift) / scale
+def _scaled(sampler: Any, shift: np.ndarray, scale: float, key: Any) -> Any:
+    return (sampler(key) - shift) / scale

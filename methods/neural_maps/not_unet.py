@@ -5,98 +5,39 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from otbench.assets import store
-from otbench.interface import Budget, FitContext, ImagePair, MethodCard, PaperSettings, parameter
+from otbench.interface import (
+    Budget,
+    Diverged,
+    FitContext,
+    ImagePair,
+    MethodCard,
+    PaperSettings,
+    parameter,
+)
 from otbench.nn.backbone import initialise
 from otbench.nn.perceptual import ASSET, SMALLEST, load_taps
-from otbench.nn.semidual import check_potential, risen
 from otbench.nn.training import Optimiser
 from otbench.nn.translation import ResidualPotential, UNet
 from otbench.ot.neural.costs import COSTS, conditional_variance
-from otbench_methods.neural_maps.neural_ot import COLLAPSED, NeuralOT
+from otbench.ot.neural.rules import COLLAPSED, annealed_gamma, blow_up, spread
+from otbench_methods.neural_maps.neural_ot import NeuralOT
+from otbench_methods.neural_maps.not_unet_networks import Networks
 
 CHECK_EVERY = 10
 """Steps after which the method offers itself to whoever follows its error."""
 
 PAPER = "Korotin et al. 2022, images notebooks of the release"
-FACES = (
-    "shaded-to-cartoon, 5000 training images, seed 0; Fréchet distance in the classifier's "
-    "features (source as it is: 1922 at 32x32, 494 at 16x16), coverage: "
-)
-"""What the sweeps were measured on."""
-
-RATES = FACES + (
-    "32x32, 800 steps, potential_rate 1e-3: 455, 0.27; 3e-4: 387, 0.38. 16x16, from 5e-4 to 2e-3: "
-    "58 to 62. coloured-digits, weak, 1500 steps, 1e-3: 9.4, 0.93, and noise is used; "
-    "3e-4: 10.8, 0.89, and it is not"
-)
-LENGTH = FACES + (
-    "32x32, 1500 steps, halvings at 0.5, 0.7, 0.85 and 0.99: 339 after 600, 663 at the end; as "
-    "here: 387 after 900, 469 after 1200; with 10,000 images 367 after 600"
-)
-SQUARES = FACES + (
-    "32x32, 600 steps: squares 667, 0.25; pixels 1886, 0.11, stripes. 16x16, 1000 steps: squares "
-    "54, 0.59; pixels 103, 0.23"
-)
-SCALED = FACES + "32x32, 600 steps: scaled 667, 0.25; as it is 845, 0.22"
-STARTED = FACES + "16x16, 500 steps, with another potential: true 107, 0.38; false 450, 0.03"
-
-NOISE = (
-    "coloured-digits, weak, 1000 steps: mean distance between two draws over that between two "
-    "images of the target: 0.15 with one number a map; 0.001 with a field, which convolutions "
-    "average out"
-)
-"""Origin of noise without a place."""
-
-BALANCE = (
-    "Fréchet distance, coverage; shaded-to-cartoon at 16x16, 1000 steps: K_T = 2: 54, 0.59, 103 s; "
-    "4: 67, 0.58, 169 s. coloured-digits, with another potential: 1500 steps with 2: 20, 0.78; 500 "
-    "with 5: 27, 0.63. The authors: 10"
-)
-"""Origin of K_T."""
+SWEEP = "results/sweeps/not-unet.md"
 
 Draw = Callable[[int, torch.Generator], Tensor]
 """From a number n to flat images (n, d) in [0, 1]."""
-
-
-class Networks(nn.Module):
-    """The map as it is trained, its running average, which is the map, and the potential.
-
-    Parameters
-    ----------
-    image_shape : tuple of int
-    method : NOTUNet
-    """
-
-    def __init__(self, image_shape: tuple[int, int, int], method: NOTUNet) -> None:
-        super().__init__()
-        noise = method.noise_channels if method.noisy else 0
-
-        def unet() -> UNet:
-            return UNet(
-                image_shape[0], noise, method.width, method.scales, method.residual, method.bounded
-            )
-
-        self.map, self.average = unet(), unet().requires_grad_(False)
-        self.potential = ResidualPotential(
-            image_shape,
-            method.potential_width,
-            method.potential_widest,
-            method.potential_blocks,
-            method.potential_patch,
-            method.potential_scaled,
-        )
-
-    def follow(self, decay: float) -> None:
-        """Move the average towards the map."""
-        own, target = list(self.average.parameters()), list(self.map.parameters())
-        with torch.no_grad():
-            torch._foreach_lerp_(own, target, 1 - decay)
 
 
 @dataclass
@@ -119,9 +60,9 @@ class NOTUNet(NeuralOT):
         False,
         "noise differs from pixel to pixel (the paper); false: each map has one number, as in "
         "kernel NOT, whose noise comes in without a place",
-        NOISE,
+        SWEEP,
     )
-    inner_steps: int = parameter(2, "updates of T before each of f, >= 1", BALANCE, low=1)
+    inner_steps: int = parameter(2, "updates of T before each of f, >= 1", SWEEP, low=1)
     annealing: float = parameter(
         0.25,
         "share of the training, [0, 1], in which gamma rises linearly from 0",
@@ -130,7 +71,7 @@ class NOTUNet(NeuralOT):
         high=1,
     )
     width: int = parameter(16, "channels of the U-Net at full size, >= 1; 48 in the paper", low=1)
-    scales: int = parameter(2, "halvings in the U-Net, >= 1; 4 in the paper", low=1)
+    scales: int = parameter(2, "milestones in the U-Net, >= 1; 4 in the paper", low=1)
     potential_width: int = parameter(
         32, "channels of the potential at full size; 64 in the paper", low=1
     )
@@ -143,22 +84,22 @@ class NOTUNet(NeuralOT):
     potential_patch: int = parameter(
         2,
         "squares of so many pixels a side are one place to the potential, >= 1; 1 in the paper",
-        SQUARES,
+        SWEEP,
         low=1,
     )
     potential_scaled: bool = parameter(
-        True, "divide the potential by the root of the number of inputs; false in the paper", SCALED
+        True, "divide the potential by the root of the number of inputs; false in the paper", SWEEP
     )
     residual: bool = parameter(
-        True, "T = x + network, started near x; false (the paper): network alone", STARTED
+        True, "T = x + network, started near x; false (the paper): network alone", SWEEP
     )
     squash: bool = parameter(
         False, "bound T by 1.7159 tanh; false: only what is returned is cut to [0, 1]"
     )
     batch: int = parameter(32, "images of each side in one update; 0: the budget's", low=0)
-    rate: float = parameter(1e-3, "Adam's for T, > 0", RATES, above=0)
-    potential_rate: float = parameter(3e-4, "Adam's for f, > 0", RATES, above=0)
-    first_decay: float = parameter(
+    lr: float = parameter(1e-3, "Adam's for T, > 0", SWEEP, above=0)
+    potential_lr: float = parameter(3e-4, "Adam's for f, > 0", SWEEP, above=0)
+    beta1: float = parameter(
         0.5,
         "Adam's first decay, of both, in [0, 1)",
         "0 does as well in 800 steps at 16x16",
@@ -166,17 +107,17 @@ class NOTUNet(NeuralOT):
         below=1,
     )
     clip: float = parameter(10.0, "largest norm of each gradient; 0: any", low=0)
-    halvings: tuple[float, ...] = parameter(
+    milestones: tuple[float, ...] = parameter(
         (0.25, 0.4, 0.55, 0.7, 0.85),
         "shares of the training, (0, 1), at which both rates are halved",
-        LENGTH,
+        SWEEP,
         above=0,
         below=1,
     )
-    averaging: float = parameter(
+    ema_decay: float = parameter(
         0.995,
         "decay, per step, of the running average of T's weights, which is the map; 0: last",
-        LENGTH,
+        SWEEP,
         low=0,
         below=1,
     )
@@ -199,7 +140,7 @@ class NOTUNet(NeuralOT):
             "defaults are small: 65 thousand weights in T, 154 and 449 thousand in f at 16x16 and "
             "32x32; the preset paper has the release's sizes: 9.7 million in T, 22.9 in f at 64x64",
             "defaults add a residual T, a scaled f that reads squares of pixels, noise without a "
-            "place, averaged weights, five halvings and clipped gradients",
+            "place, averaged weights, five milestones and clipped gradients",
             "f halves by means of 2x2, where the release has means of 3x3, which overlap",
             "no weight decay (the authors': 1e-10)",
             "a run whose |L_f| passes 1e3 ends as diverged",
@@ -214,18 +155,18 @@ class NOTUNet(NeuralOT):
                 "potential_patch": 1,
                 "potential_scaled": False,
                 "inner_steps": 10,
-                "rate": 1e-4,
-                "potential_rate": 1e-4,
-                "first_decay": 0.9,
+                "lr": 1e-4,
+                "potential_lr": 1e-4,
+                "beta1": 0.9,
                 "noise_scale": 0.1,
                 "noise_channels": 1,
                 "noise_field": True,
                 "noise_count": 8,
                 "batch": 64,
                 "residual": False,
-                "halvings": (),
+                "milestones": (),
                 "clip": 0.0,
-                "averaging": 0.0,
+                "ema_decay": 0.0,
             },
             steps=100_001,
             batch_size=64,
@@ -331,7 +272,7 @@ class NOTUNet(NeuralOT):
         self.build()
         initialise(self.network_.map, ctx.generator("init"))
         initialise(self.network_.potential, ctx.generator("potential-init"))
-        self.network_.map.damp()
+        self.network_.map.start_near_identity()
         self.network_.average.load_state_dict(self.network_.map.state_dict())
         self.network_.to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.cost == "perceptual":
@@ -346,25 +287,25 @@ class NOTUNet(NeuralOT):
         while True:
             yield 2 * draw(size, generator).to(ctx.device, non_blocking=True) - 1
 
-    def _optimiser(self, module: nn.Module, rate: float, updates: int) -> Optimiser:
+    def _optimiser(self, module: nn.Module, lr: float, updates: int) -> Optimiser:
         return Optimiser(
             module.parameters(),
             Budget(updates),
-            rate,
+            lr,
             "constant",
             self.clip or None,
-            (self.first_decay, 0.999),
-            self.halvings,
+            (self.beta1, 0.999),
+            self.milestones,
         )
 
     def _train(self, source: Iterator[Tensor], target: Iterator[Tensor], ctx: FitContext) -> None:
         network, steps = self.network_, ctx.budget.steps
-        optimiser = self._optimiser(network.map, self.rate, steps * self.inner_steps)
-        other = self._optimiser(network.potential, self.potential_rate, steps)
+        optimiser = self._optimiser(network.map, self.lr, steps * self.inner_steps)
+        other = self._optimiser(network.potential, self.potential_lr, steps)
         noise = ctx.generator("noise", ctx.device)
         losses: list[Tensor] = []
         for step in ctx.steps():
-            gamma = risen(self.gamma, step, self.annealing * steps)
+            gamma = annealed_gamma(self.gamma, step, self.annealing * steps)
             network.potential.requires_grad_(False)
             for _ in range(self.inner_steps):
                 x = next(source)
@@ -376,12 +317,13 @@ class NOTUNet(NeuralOT):
                 moved = self._moved(network.map, x, self._noise(len(x), noise))
             plain, whole = self.potential_loss(moved, y)
             other.step(whole)
-            network.follow(min(self.averaging, step / (step + 1)))
+            network.update_ema(min(self.ema_decay, step / (step + 1)))
             losses.append(plain.detach())
-            spread = _mean_distance(moved) / _mean_distance(y.detach())
-            self.status_ = "collapsed" if spread < COLLAPSED else "ok"
-            check_potential(plain)
-            ctx.progress(step, **parts, potential=plain, spread=spread)
+            share = spread(_mean_distance(moved), _mean_distance(y.detach()))
+            self.status_ = "collapsed" if share < COLLAPSED else "ok"
+            if reason := blow_up(float(plain.detach())):
+                raise Diverged(reason)
+            ctx.progress(step, **parts, potential=plain, spread=share)
             if (step + 1) % CHECK_EVERY == 0:
                 ctx.checkpoint(step + 1, self)
         self.losses_ = torch.stack(losses) if losses else self.losses_
@@ -392,7 +334,25 @@ class NOTUNet(NeuralOT):
 
     def build(self) -> None:
         """Make the networks, not yet started."""
-        self.network_ = Networks(self.image_shape_, self)
+        noise = self.noise_channels if self.noisy else 0
+        make_map = partial(
+            UNet,
+            self.image_shape_[0],
+            noise,
+            self.width,
+            self.scales,
+            self.residual,
+            self.bounded,
+        )
+        potential = ResidualPotential(
+            self.image_shape_,
+            self.potential_width,
+            self.potential_widest,
+            self.potential_blocks,
+            self.potential_patch,
+            self.potential_scaled,
+        )
+        self.network_ = Networks(make_map, potential)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take back what ``state`` returned, channels last as in training."""
@@ -401,4 +361,4 @@ class NOTUNet(NeuralOT):
 
 
 def _mean_distance(points: Tensor) -> float:
-    return float((points - points.roll(1, 0)).norm(dim=1).mean()) or 1.0
+    return float((points - points.roll(1, 0)).norm(dim=1).mean())

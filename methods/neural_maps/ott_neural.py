@@ -23,8 +23,8 @@ from otbench.interface import Diverged, FitContext, MeasurePair, parameter
 from otbench_methods.neural_maps.base import JaxMap, batch_samplers
 
 if TYPE_CHECKING:
-    from otbench.ot.w2.learned_map import View
-    from otbench.ot.w2.potentials import Network, Parameters
+    from otbench.ot.w2.brenier_map import View
+    from otbench.ot.w2.network import Network, Parameters
 
 ACTIVATIONS = ("own", "elu", "softplus")
 
@@ -73,7 +73,7 @@ def as_network(module: Any, dimension: int) -> Network:
     import jax.numpy as jnp
     from flax.traverse_util import unflatten_dict
 
-    from otbench.ot.w2.potentials import Network
+    from otbench.ot.w2.network import Network
 
     def init(key: Any, sample: Any) -> Parameters:
         return flat(module.init(key, jnp.ones((1, dimension)))["params"])
@@ -152,13 +152,13 @@ class OTTNeuralMap(JaxMap):
         "one takes many times as long as one of w2-amortized; presets stay in minutes",
         low=0,
     )
-    rate: float = parameter(
+    lr: float = parameter(
         3e-3, "highest learning rate, > 0", "good at n = 4 in 400 updates", above=0
     )
-    last_rate: float = parameter(
+    final_lr: float = parameter(
         0.01, "rate at the end of the cosine, a share of the highest", low=0, high=1
     )
-    decays: tuple[float, float] = parameter((0.9, 0.99), "Adam's decays", low=0, below=1)
+    betas: tuple[float, float] = parameter((0.9, 0.99), "Adam's betas", low=0, below=1)
 
     def skip(self, data: MeasurePair) -> str | None:
         """Ask for the optional dependencies."""
@@ -189,8 +189,8 @@ class OTTNeuralMap(JaxMap):
     def _optimiser(self, steps: int) -> Any:
         import optax
 
-        schedule = optax.cosine_decay_schedule(self.rate, steps, self.last_rate)
-        return optax.adam(schedule, *self.decays)
+        schedule = optax.cosine_decay_schedule(self.lr, steps, self.final_lr)
+        return optax.adam(schedule, *self.betas)
 
     def _activation(self) -> dict[str, Any]:
         """Return the modules' argument, empty where OTT's own default serves."""
@@ -225,15 +225,15 @@ class OTTNeuralMap(JaxMap):
     def _read(
         self, modules: tuple[Any, ...], dimension: int, parameters: Callable[[View[Any]], Any]
     ) -> Any:
+        from otbench.ot.w2.brenier_map import BrenierMap
         from otbench.ot.w2.lbfgs import LBFGS
-        from otbench.ot.w2.learned_map import LearnedMap
 
         view = self._view(tuple(as_network(module, dimension) for module in modules))
-        return LearnedMap(view, parameters(view), LBFGS(TOLERANCE, ITERATIONS))
+        return BrenierMap(view, parameters(view), LBFGS(TOLERANCE, ITERATIONS))
 
     def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
         """Return the map from its saved arrays; see `JaxMap.read`."""
-        from otbench.ot.w2.learned_map import checked
+        from otbench.ot.w2.brenier_map import checked
 
         modules = self._modules(dimension)
         return self._read(modules, dimension, lambda view: checked(arrays, view))

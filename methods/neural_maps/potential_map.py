@@ -21,9 +21,9 @@ from otbench_methods.neural_maps.base import (
 from otbench_methods.sampled_maps.base import draw_both
 
 if TYPE_CHECKING:
+    from otbench.ot.w2.brenier_map import View
     from otbench.ot.w2.conjugate import Solver
-    from otbench.ot.w2.learned_map import View
-    from otbench.ot.w2.potentials import Network
+    from otbench.ot.w2.network import Network
 
 NORMALISING_SAMPLE = 1024
 """Points that the units of a convex potential are normalised over."""
@@ -83,7 +83,7 @@ class PotentialMap(JaxMap):
         "at n = 16 muon is in 40 s where adam is in 180 s",
         choices=OPTIMISERS,
     )
-    rate: float = parameter(
+    lr: float = parameter(
         0.0,
         "highest learning rate; 0: 0.01 of muon, and of adam 0.005, times 16 / n above 16 "
         "dimensions; for conv 1e-4",
@@ -91,19 +91,19 @@ class PotentialMap(JaxMap):
         "at n = 64 0.0015 is stable, 0.003 is not; conv as in the release",
         low=0,
     )
-    last_rate: float = parameter(
+    final_lr: float = parameter(
         0.01, "rate at the end of the cosine, a share of the highest", low=0, high=1
     )
     warm_up: float = parameter(
         0.01, "share of the updates in which the rate rises from 0, [0, 1)", low=0, below=1
     )
-    decays: tuple[float, float] = parameter(
-        (0.9, 0.99), "Adam's decays", "better than 0.5, 0.5 at n = 16 in 20 s", low=0, below=1
+    betas: tuple[float, float] = parameter(
+        (0.9, 0.99), "Adam's betas", "better than 0.5, 0.5 at n = 16 in 20 s", low=0, below=1
     )
     weight_decay: float = parameter(
         0.0, "AdamW's; 0 is Adam", "the paper's 1e-4 not needed here", low=0
     )
-    averaging: float = parameter(
+    ema_decay: float = parameter(
         0.99,
         "decay of the running average of the weights, which is the map; 0: the last weights",
         "at or below the last weights' error in almost all runs",
@@ -117,7 +117,7 @@ class PotentialMap(JaxMap):
         "needed by mlp, icnn and conv in the paper's setting only",
         low=0,
     )
-    pretraining_rate: float = parameter(
+    pretraining_lr: float = parameter(
         1e-3, "learning rate of those updates, > 0", "Amos 2023, release (1e-4 for images)", above=0
     )
     bound: float = parameter(
@@ -158,8 +158,8 @@ class PotentialMap(JaxMap):
     def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
         """Return the loss, given what makes a potential."""
 
-    def _potential(self, dimension: int, start: Any) -> Network:
-        from otbench.ot.w2 import potentials
+    def _potential(self, dimension: int) -> Network:
+        from otbench.ot.w2 import icnn, mlp
 
         hidden = self.hidden or None
         if self.potential == "conv":
@@ -168,18 +168,19 @@ class PotentialMap(JaxMap):
             assert self.image_shape_ is not None
             return conv(self.image_shape_, hidden, zero_start=not self.pretraining)
         if self.potential == "icnn":
-            return potentials.icnn(dimension, hidden, start)
+            make = icnn.icnn if self.start == "plain" else icnn.quadratic_icnn
+            return make(dimension, hidden)
         if self.potential == "mlp":
-            return potentials.mlp(dimension, hidden)
-        return potentials.quadratic_mlp(dimension, hidden or fast_widths(dimension))
+            return mlp.mlp(dimension, hidden)
+        return mlp.quadratic_mlp(dimension, hidden or fast_widths(dimension))
 
     def _solver(self) -> Solver:
         from otbench.ot.w2.lbfgs import LBFGS
 
         return LBFGS(self.tolerance, self.iterations)
 
-    def _build(self, dimension: int, start: Any = None) -> tuple[Any, View[Any]]:
-        loss = self._loss(dimension, lambda: self._potential(dimension, start))
+    def _build(self, dimension: int) -> tuple[Any, View[Any]]:
+        loss = self._loss(dimension, lambda: self._potential(dimension))
         return loss, self._view(loss)
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
@@ -202,16 +203,16 @@ class PotentialMap(JaxMap):
         import jax
 
         from otbench.ot.torch_bridge import SEEDS
-        from otbench.ot.w2.learned_map import LearnedMap
+        from otbench.ot.w2.brenier_map import BrenierMap
 
-        start = self._gaussian_start(data, ctx)
-        loss, view = self._build(data.dimension, start)
+        loss, view = self._build(data.dimension)
         key = jax.random.key(ctx.seed_for("map") % SEEDS)
         init_key, sample_key, *keys = jax.random.split(key, 4)
         batch = self.batch or ctx.budget.batch_size
         samplers = batch_samplers(data, batch, ctx)
-        parameters = loss.init(init_key, self._first_points(data, samplers[0], sample_key))
-        self.map_ = LearnedMap(view, parameters, self._solver())
+        first = self._first_points(data, samplers[0], sample_key)
+        parameters = self._started(loss.init(init_key, first), data, ctx)
+        self.map_ = BrenierMap(view, parameters, self._solver())
         try:
             for progress in self._training(loss, view, samplers, keys, batch, ctx):
                 self.map_.parameters = progress
@@ -224,8 +225,9 @@ class PotentialMap(JaxMap):
         self, loss: Any, view: Any, samplers: Any, keys: list[Any], batch: int, ctx: FitContext
     ) -> Iterator[Any]:
         """Yield the parameters as they get better."""
+        from otbench.ot.training import Schedule
         from otbench.ot.w2.pretraining import pretrain
-        from otbench.ot.w2.train import Schedule, train
+        from otbench.ot.w2.train import train
 
         steps = ctx.budget.steps
         parameters = self.map_.parameters
@@ -238,7 +240,7 @@ class PotentialMap(JaxMap):
                 self.pretraining,
                 batch,
                 self.bound,
-                self.pretraining_rate,
+                self.pretraining_lr,
             ):
                 parameters = report.parameters
                 share = report.done / self.pretraining
@@ -246,37 +248,40 @@ class PotentialMap(JaxMap):
                 yield parameters
         schedule = Schedule(
             steps,
-            self.rate or self._usual_rate(),
-            self.last_rate,
+            self.lr or self._usual_lr(),
+            self.final_lr,
             self.warm_up,
-            self.decays,
-            self.weight_decay,
-            self.averaging,
-            self.optimiser,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+            kind=self.optimiser,
+            ema_decay=self.ema_decay,
         )
         for report in train(loss, parameters, *samplers, schedule, keys[1], REPORT_EVERY):
             ctx.progress(report.done - 1, **report.parts)
             yield report.averaged
             ctx.checkpoint(report.done, self)
 
-    def _usual_rate(self) -> float:
+    def _usual_lr(self) -> float:
         if self.potential == "conv":
             return 1e-4
         return 1e-2 if self.optimiser == "muon" else 5e-3 * min(1.0, 16 / self.map_.dimension)
 
-    def _gaussian_start(self, data: MeasurePair, ctx: FitContext) -> Any:
+    def _started(self, parameters: Any, data: MeasurePair, ctx: FitContext) -> Any:
+        """Return the parameters with every convex potential at its Gaussian start, if so asked."""
         if self.start == "plain":
-            return None
-        from otbench.ot.w2.potentials import GaussianStart
+            return parameters
+        from otbench.ot.w2.icnn import GaussianStart, started_at
 
-        return GaussianStart.of(*(x.numpy() for x in draw_both(data, START_SAMPLE, ctx)))
+        start = GaussianStart.of(*(x.numpy() for x in draw_both(data, START_SAMPLE, ctx)))
+        made = (started_at(own, start) if "root" in own else own for own in parameters)
+        return type(parameters)(*made)
 
     def _first_points(self, data: MeasurePair, source: Callable[[Any], Any], key: Any) -> Any:
         """Return what a convex potential normalises its units over: what it first learns on."""
         import jax
 
         if not self.pretraining:
-            return jax.jit(source)(key)
+            return source(key)
         shape = (NORMALISING_SAMPLE, data.dimension)
         return jax.random.uniform(key, shape, minval=-self.bound, maxval=self.bound)
 
@@ -294,12 +299,7 @@ class PotentialMap(JaxMap):
 
     def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
         """Return the map from its saved arrays; see `JaxMap.read`."""
-        from otbench.ot.w2.learned_map import LearnedMap, checked
-        from otbench.ot.w2.potentials import GaussianStart
+        from otbench.ot.w2.brenier_map import BrenierMap, checked
 
-        # The start's values are among the arrays; here it only says that the form has them.
-        start = None
-        if self.start != "plain":
-            start = GaussianStart(np.eye(dimension), np.zeros(dimension))
-        _, view = self._build(dimension, start)
-        return LearnedMap(view, checked(arrays, view), self._solver())
+        _, view = self._build(dimension)
+        return BrenierMap(view, checked(arrays, view), self._solver())

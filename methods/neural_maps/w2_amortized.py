@@ -12,8 +12,8 @@ from otbench.interface import MeasurePair, MethodCard, PaperSettings, parameter
 from otbench_methods.neural_maps.potential_map import POTENTIALS, PotentialMap, fast_widths
 
 if TYPE_CHECKING:
-    from otbench.ot.w2.learned_map import View
-    from otbench.ot.w2.potentials import Network
+    from otbench.ot.w2.brenier_map import View
+    from otbench.ot.w2.network import Network
 
 AMORTIZATIONS = ("regression", "objective", "cycle", "none")
 CONJUGATES = ("lbfgs", "lbfgs-high-precision", "adam", "none")
@@ -23,12 +23,12 @@ PAPER = PaperSettings(
         "potential": "mlp",
         "batch": 0,
         "optimiser": "adam",
-        "rate": 5e-4,
-        "last_rate": 1e-4,
+        "lr": 5e-4,
+        "final_lr": 1e-4,
         "warm_up": 0.0,
-        "decays": (0.5, 0.5),
+        "betas": (0.5, 0.5),
         "weight_decay": 1e-4,
-        "averaging": 0.0,
+        "ema_decay": 0.0,
         "pretraining": 10_001,
         "conjugate_iterations": 100,
     },
@@ -41,8 +41,8 @@ PAPER_IMAGES = PaperSettings(
     PAPER.parameters
     | {
         "potential": "conv",
-        "rate": 1e-4,
-        "pretraining_rate": 1e-4,
+        "lr": 1e-4,
+        "pretraining_lr": 1e-4,
         "bound": 1.0,
         "cycle_weight": 1e4,
     },
@@ -163,14 +163,14 @@ class W2Amortized(PotentialMap):
             from otbench.ot.w2.conv import gradient_map
 
             return gradient_map(potential())
-        from otbench.ot.w2.potentials import residual_map
+        from otbench.ot.w2.mlp import residual_map
 
         fast = fast_widths(dimension) if self.potential == "quadratic" else None
         hidden = self.amortizer_hidden or fast
         return residual_map(dimension, hidden, zero_start=not self.pretraining)
 
     def _view(self, loss: Any) -> View[Any]:
-        from otbench.ot.w2.learned_map import dual_view
+        from otbench.ot.w2.brenier_map import dual_view
 
         return dual_view(loss)
 

@@ -20,8 +20,8 @@ from otbench_methods.neural_maps.ott_neural import (
 from otbench_methods.sampled_maps.base import draw_both
 
 if TYPE_CHECKING:
-    from otbench.ot.w2.learned_map import View
-    from otbench.ot.w2.potentials import Network
+    from otbench.ot.w2.brenier_map import View
+    from otbench.ot.w2.network import Network
 
 INITIAL_SPREAD = 0.01
 """Standard deviation of the first kernels of an ICNN."""
@@ -127,16 +127,10 @@ class W2OTT(OTTNeuralMap):
         return self._module(dimension), self._module(dimension)
 
     def _view(self, networks: tuple[Network, ...]) -> View[Any]:
-        from functools import partial
-
-        from otbench.ot.gradients import gradient_of
-        from otbench.ot.w2.learned_map import View
+        from otbench.ot.w2.brenier_map import View, by_gradient
         from otbench.ot.w2.losses import DualParameters
 
-        def predict(parameters: Any, y: Any) -> Any:
-            return gradient_of(partial(networks[1].apply, parameters.amortizer))(y)
-
-        return View(DualParameters, networks, predict)
+        return View(DualParameters, networks, by_gradient)
 
     def _train(
         self,

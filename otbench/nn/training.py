@@ -11,8 +11,9 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
 from otbench.interface.training import Budget
 
-PEAK_RATE = 4e-3
-"""Peak of the one-cycle rate: the highest that was stable over all methods and seeds tried."""
+PEAK_LR = 4e-3
+"""Peak of the one-cycle learning rate: the highest that was stable over
+all methods and seeds tried."""
 
 
 class Optimiser:
@@ -23,37 +24,37 @@ class Optimiser:
     parameters : iterable of nn.Parameter
     budget : Budget
         The cycle ends with its last step.
-    rate : float
-        The constant rate, or the peak of the cycle.
+    lr : float
+        The constant learning rate, or the peak of the cycle.
     schedule : {"one-cycle", "constant"}
         One-cycle (Smith & Topin 2018): from a twenty-fifth of the peak up, then down to a
-        ten-thousandth of the start. Constant: but for the halvings.
+        ten-thousandth of the start. Constant: but for the milestones.
     clip : float or None
         Largest norm of the whole gradient; None for no clipping.
-    decays : tuple of float
+    betas : tuple of float
         Adam's two.
-    halvings : tuple of float
-        Shares of the budget, in (0, 1), at which a constant rate is halved.
+    milestones : tuple of float
+        Shares of the budget, in (0, 1), at which a constant learning rate is halved.
     """
 
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
         budget: Budget,
-        rate: float = PEAK_RATE,
+        lr: float = PEAK_LR,
         schedule: str = "one-cycle",
         clip: float | None = None,
-        decays: tuple[float, float] = (0.9, 0.999),
-        halvings: tuple[float, ...] = (),
+        betas: tuple[float, float] = (0.9, 0.999),
+        milestones: tuple[float, ...] = (),
     ) -> None:
-        self.adam = Adam(parameters, lr=rate, betas=decays, fused=True)
+        self.adam = Adam(parameters, lr=lr, betas=betas, fused=True)
         self.clip = clip
         self.schedule: LRScheduler
         if schedule == "one-cycle":
-            self.schedule = OneCycleLR(self.adam, max_lr=rate, total_steps=max(budget.steps, 2))
+            self.schedule = OneCycleLR(self.adam, max_lr=lr, total_steps=max(budget.steps, 2))
         elif schedule == "constant":
-            milestones = sorted(round(share * budget.steps) for share in halvings)
-            self.schedule = MultiStepLR(self.adam, milestones, 0.5)
+            updates = sorted(round(share * budget.steps) for share in milestones)
+            self.schedule = MultiStepLR(self.adam, updates, 0.5)
         else:
             raise ValueError(f"schedule must be one-cycle or constant, got {schedule!r}")
 

@@ -87,7 +87,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(up)
         self.last = nn.Conv2d(below, channels, 1)
 
-    def damp(self) -> None:
+    def start_near_identity(self) -> None:
         """Put the last layer to a tenth, where the network is added to the image."""
         if self.residual:
             with torch.no_grad():

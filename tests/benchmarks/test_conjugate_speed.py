@@ -24,8 +24,8 @@ import pytest
 
 from otbench.ot.gradients import gradient_of
 from otbench.ot.w2.conjugate import euclidean
+from otbench.ot.w2.icnn import icnn
 from otbench.ot.w2.lbfgs import LBFGS
-from otbench.ot.w2.potentials import icnn
 
 POINTS = 1024
 CASES = [(16, 0.1), (16, 1e-2), (64, 0.1), (64, 1e-2)]

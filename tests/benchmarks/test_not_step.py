@@ -14,7 +14,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from otbench.ot.neural.train import Pair, outer_step
+from otbench.ot.neural.problem import Pair
+from otbench.ot.neural.train import run_steps
+from otbench.ot.training import batches_of
 from otbench_datasets.point_pairs.plane import PlanarPair
 from otbench_methods.neural_maps.not_map import NOT
 
@@ -26,16 +28,15 @@ def test_fifty_steps(benchmark: Any, settings: str) -> None:
     paper = NOT.card.paper
     assert paper is not None
     method = NOT(**(paper.parameters if settings == "paper" else {}))
-    problem, schedule = method._problem(2), method._schedule(paper.steps)
+    problem, chosen = method._problem(2), method._settings(paper.steps)
     samplers = [
-        lambda key, sampler=sampler: sampler(key, method.batch)
-        for sampler in PlanarPair("white-moons").jax_samplers()
+        batches_of(sampler, method.batch) for sampler in PlanarPair("white-moons").jax_samplers()
     ]
-    start, optimisers = problem.init(jax.random.key(0)), schedule.optimisers()
+    start, optimisers = problem.init(jax.random.key(0)), chosen.optimisers()
     states = Pair(optimisers.map.init(start.map), optimisers.potential.init(start.potential))
     carry = (start, states, start.map, jnp.zeros(()))
-    run = jax.jit(partial(jax.lax.scan, outer_step(problem, schedule, *samplers)))
+    run = partial(run_steps, problem, chosen, *samplers)
     keys = jax.random.split(jax.random.key(1), STEPS)
     jax.block_until_ready(run(carry, keys))
-    (_, told) = benchmark(lambda: jax.block_until_ready(run(carry, keys)))
-    assert bool(jnp.isfinite(told["potential"]).all())
+    (_, measured) = benchmark(lambda: jax.block_until_ready(run(carry, keys)))
+    assert bool(jnp.isfinite(measured["potential"]).all())

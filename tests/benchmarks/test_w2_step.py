@@ -25,12 +25,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.tree_util import Partial
 
+from otbench.ot.training import Schedule
 from otbench.ot.w2.conjugate import euclidean, largest_entry
+from otbench.ot.w2.icnn import icnn
 from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.losses import DualLoss
-from otbench.ot.w2.potentials import Network, icnn, quadratic_mlp, residual_map
-from otbench.ot.w2.train import Schedule, train, update_step
+from otbench.ot.w2.mlp import quadratic_mlp, residual_map
+from otbench.ot.w2.network import Network
+from otbench.ot.w2.train import run_updates, train
 
 BATCH = 1024
 TRAINED = 60
@@ -128,16 +132,16 @@ def grouped(benchmark, name: str, dimension: int, state: str):
 @pytest.mark.parametrize("size", [largest_entry, euclidean], ids=["largest_entry", "euclidean"])
 def test_step(benchmark, name, dimension, state, size):
     loss, parameters, source, target = grouped(benchmark, name, dimension, state)
-    loss = replace(loss, solver=LBFGS(size=size))
-    optimiser = optax.adam(1e-4)
-    step = jax.jit(update_step(loss, optimiser, source, target, 0.999))
-    carry = (parameters, optimiser.init(parameters), parameters, jnp.zeros(()))
-    key = jax.random.key(3)
-    parts = step(carry, key)[1]
-    benchmark.extra_info["iterations"] = f"{float(parts['iterations']):.1f}"
-    benchmark.extra_info["residual"] = f"{float(parts['residual_max']):.2g}"
+    loss = replace(loss, solver=LBFGS(size=Partial(size)))
+    schedule = Schedule(1, 1e-4, final_lr=1.0, warm_up=0.0, betas=(0.9, 0.999))
+    carry = (parameters, schedule.optimiser().init(parameters), parameters, jnp.zeros(()))
+    keys = jax.random.split(jax.random.key(3), 1)
+    step = partial(run_updates, loss, schedule, Partial(source), Partial(target))
+    parts = step(carry, keys)[1]
+    benchmark.extra_info["iterations"] = f"{float(parts['iterations'][0]):.1f}"
+    benchmark.extra_info["residual"] = f"{float(parts['residual_max'][0]):.2g}"
     benchmark.pedantic(
-        lambda: jax.block_until_ready(step(carry, key)), rounds=10, iterations=1, warmup_rounds=1
+        lambda: jax.block_until_ready(step(carry, keys)), rounds=10, iterations=1, warmup_rounds=1
     )
 
 

@@ -20,7 +20,7 @@ class Everything(TransportMap):
     """Keeps one thing of each kind that is saved."""
 
     sizes: tuple[int, ...] = parameter((3, 4), "sizes")
-    rate: float = parameter(0.5, "a rate")
+    lr: float = parameter(0.5, "a rate")
 
     card: ClassVar[MethodCard] = MethodCard("everything", "none")
 
@@ -41,14 +41,14 @@ class Everything(TransportMap):
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    method = Everything(sizes=(5,), rate=0.25)
+    method = Everything(sizes=(5,), lr=0.25)
     method.fit(None, None)
     method.save(tmp_path / "new" / "folder")
     return tmp_path / "new" / "folder"
 
 
 def test_all_comes_back(saved: Path) -> None:
-    first = Everything(sizes=(5,), rate=0.25)
+    first = Everything(sizes=(5,), lr=0.25)
     with torch.random.fork_rng():
         first.fit(None, None)
     again = Everything.load(saved)

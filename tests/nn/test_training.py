@@ -14,7 +14,7 @@ from otbench.nn.training import Optimiser
 
 def rates(schedule: str, steps: int) -> list[float]:
     weight = nn.Parameter(torch.zeros(1))
-    optimiser = Optimiser([weight], Budget(steps), rate=0.1, schedule=schedule)
+    optimiser = Optimiser([weight], Budget(steps), lr=0.1, schedule=schedule)
     seen = []
     for _ in range(steps):
         seen.append(optimiser.adam.param_groups[0]["lr"])
@@ -86,7 +86,7 @@ def test_freed_memory_is_kept_where_the_c_library_allows_it():
 
 def test_a_constant_rate_may_be_halved():
     weight = torch.nn.Parameter(torch.ones(1))
-    optimiser = Optimiser([weight], Budget(8), 0.1, "constant", halvings=(0.75, 0.5))
+    optimiser = Optimiser([weight], Budget(8), 0.1, "constant", milestones=(0.75, 0.5))
     seen = []
     for _ in range(8):
         seen.append(optimiser.adam.param_groups[0]["lr"])

@@ -1,20 +1,22 @@
 """The networks of neural optimal transport: ReLU layers, started as in the authors' toy notebooks.
 
-Networks are `otbench.ot.w2.potentials.Network`, pure functions on a flat dictionary of arrays.
+Networks are `otbench.ot.w2.network.Network`, pure functions on a flat dictionary of arrays.
 """
 
 from __future__ import annotations
 
 import itertools
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from otbench.ot.w2.potentials import Network, Parameters
+from otbench.ot.w2.network import Network, Parameters
 
 
+@cache
 def relu_mlp(inputs: int, hidden: tuple[int, ...], outputs: int) -> Network:
     """Make a network of ReLU layers and a linear last one, points (m, inputs) to (m, outputs).
 
@@ -55,6 +57,7 @@ def relu_mlp(inputs: int, hidden: tuple[int, ...], outputs: int) -> Network:
     return Network(inputs, init, apply)
 
 
+@cache
 def potential(dimension: int, hidden: tuple[int, ...]) -> Network:
     """Make the potential f, points (m, dimension) to values (m,)."""
     network = relu_mlp(dimension, hidden, 1)
@@ -65,7 +68,8 @@ def potential(dimension: int, hidden: tuple[int, ...]) -> Network:
     return Network(dimension, network.init, apply)
 
 
-def noisy_map(
+@cache
+def map_network(
     dimension: int, noise: int, hidden: tuple[int, ...], residual: bool, bound: float
 ) -> Network:
     """Make the map T(x, z), rows [x, z] of dimension + noise numbers to points (m, dimension).

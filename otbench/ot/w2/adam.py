@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -12,6 +14,11 @@ from otbench.ot.w2.cascade import Advance, Rows, unfinished, where_rows
 from otbench.ot.w2.conjugate import Solver
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["size"],
+    meta_fields=["tolerance", "max_iterations", "lr", "last_lr"],
+)
 @dataclass(frozen=True)
 class Adam(Solver):
     """Adam with betas 0.9 and 0.999 and one learning rate for all points.

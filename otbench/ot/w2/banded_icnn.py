@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from otbench.ot.w2.potentials import (
+from otbench.ot.w2.network import (
     LEAST_SPREAD,
     Network,
     Parameters,
@@ -32,6 +32,7 @@ SOFTPLUS_OF_ONE = float(np.log(np.expm1(1.0)))
 """The free weight whose softplus is 1."""
 
 
+@cache
 def banded_icnn(dimension: int, hidden: tuple[int, ...]) -> Network:
     r"""Return a potential that is strongly convex with modulus `FLOOR` and starts at |x|^2 / 2.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 from jax import Array
+from jax.tree_util import Partial
 
 from otbench.ot.gradients import Potential, dot, value_and_gradient
 from otbench.ot.w2.cascade import Advance, Conjugate, Rows, cascade
@@ -41,12 +42,12 @@ class Solver(ABC):
     max_iterations : int
         Steps at most.
     size : callable
-        Size (n,) of residuals (n, d).
+        A `jax.tree_util.Partial`: size (n,) of residuals (n, d).
     """
 
     tolerance: float = 0.1
     max_iterations: int = 100
-    size: Callable[[Array], Array] = field(default=largest_entry, kw_only=True)
+    size: Callable[[Array], Array] = field(default=Partial(largest_entry), kw_only=True)
 
     def __post_init__(self) -> None:
         if not self.tolerance > 0:

@@ -8,21 +8,14 @@ parameters here.
 from __future__ import annotations
 
 import itertools
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import gradient_of
-from otbench.ot.w2.potentials import (
-    Network,
-    Parameters,
-    check_points,
-    draw_kernels,
-    elu,
-    half_square,
-)
+from otbench.ot.w2.network import Network, Parameters, check_points, draw_kernels, elu, half_square
 
 ImageShape = tuple[int, int, int]
 """Channels, height and width."""
@@ -89,6 +82,7 @@ def covering(x: Array, kernel: Array) -> Array:
     return x.reshape(len(x), -1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
+@cache
 def conv(
     shape: ImageShape, channels: tuple[int, ...] | None = None, zero_start: bool = False
 ) -> Network:
@@ -155,6 +149,7 @@ def conv(
     return Network(dimension, init, apply)
 
 
+@cache
 def gradient_map(potential: Network) -> Network:
     """Return the amortizer of the release's images: points to points by a potential's gradient."""
 

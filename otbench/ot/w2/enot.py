@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import gradient_of
-from otbench.ot.w2.losses import Parts
-from otbench.ot.w2.potentials import Network, Parameters
+from otbench.ot.training import Parts
+from otbench.ot.w2.network import Network, Parameters
 
 
 class PairParameters(NamedTuple):
@@ -69,6 +69,11 @@ def direction_loss(
     return jnp.mean(gain) + dual + weight * jnp.mean(first + second)
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=[],
+    meta_fields=["f", "g", "tau", "weight"],
+)
 @dataclass(frozen=True)
 class ExpectileLoss:
     """The loss of one step that updates both potentials, both directions at once.

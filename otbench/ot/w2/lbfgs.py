@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -183,6 +184,11 @@ def _shorten(
     return _in_parts(try_all, at, trial, unresolved, len(lengths))[0]
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["size"],
+    meta_fields=["tolerance", "max_iterations", "memory", "candidates"],
+)
 @dataclass(frozen=True)
 class LBFGS(Solver):
     """L-BFGS with a parallel Armijo search.

@@ -21,12 +21,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from otbench.ot.gradients import gradient_of
+from otbench.ot.training import Parts
 from otbench.ot.w2.conjugate import Conjugate, Solver
 from otbench.ot.w2.lbfgs import LBFGS
-from otbench.ot.w2.potentials import Network, Parameters
+from otbench.ot.w2.network import Network, Parameters
 
 Amortization = Literal["objective", "regression", "cycle", "none"]
-Parts = dict[str, Array]
 
 
 class DualParameters(NamedTuple):
@@ -64,6 +64,11 @@ def cycle_loss(potential: Network, parameters: Parameters, y: Array, predicted: 
     return jnp.mean((gradient_of(partial(potential.apply, parameters))(predicted) - y) ** 2)
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["solver"],
+    meta_fields=["potential", "amortizer", "amortization", "cycle_weight", "shared_start"],
+)
 @dataclass(frozen=True)
 class DualLoss:
     """The loss of one joint step of potential and amortizer.

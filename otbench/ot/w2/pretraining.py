@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.tree_util import Partial
 
 from otbench.ot.gradients import gradient_of
-from otbench.ot.w2.losses import DualParameters, Parts
-from otbench.ot.w2.potentials import Network
-from otbench.ot.w2.train import Loss, Progress, Schedule, train
+from otbench.ot.training import Parts, Schedule, batches_of
+from otbench.ot.w2.losses import DualParameters
+from otbench.ot.w2.network import Network
+from otbench.ot.w2.train import Loss, Progress, train
 
 Tree = TypeVar("Tree")
 
@@ -23,10 +27,12 @@ GOOD_ENOUGH = 1e-6
 AT_LEAST = 1000
 
 
+@partial(jax.tree_util.register_dataclass, data_fields=["loss"], meta_fields=["networks"])
+@dataclass(frozen=True)
 class IdentityLoss(Generic[Tree]):
     """How far maps are from the identity: squared errors, means over batch and coordinates.
 
-    Parameters
+    Attributes
     ----------
     loss : Loss
         Whose networks are trained; it keeps the parameters feasible.
@@ -34,8 +40,8 @@ class IdentityLoss(Generic[Tree]):
         In the order of the parameters' fields.
     """
 
-    def __init__(self, loss: Loss[Tree], networks: tuple[Network | None, ...]) -> None:
-        self.loss, self.networks = loss, networks
+    loss: Loss[Tree]
+    networks: tuple[Network | None, ...]
 
     def project(self, parameters: Tree) -> Tree:
         """Bring parameters back to the feasible ones."""
@@ -64,7 +70,7 @@ def pretrain(
     steps: int,
     batch: int,
     bound: float,
-    rate: float = 1e-3,
+    lr: float = 1e-3,
 ) -> Iterator[Progress[Tree]]:
     """Train to the identity on points uniform in [-bound, bound]^n, by Adam at a constant rate.
 
@@ -73,13 +79,16 @@ def pretrain(
     """
     dimension = next(n.dimension for n in networks if n is not None)
 
-    def uniform(key: Array) -> Array:
-        return jax.random.uniform(key, (batch, dimension), minval=-bound, maxval=bound)
-
-    schedule = Schedule(steps, rate, last=1.0, warm_up=0.0, decays=(0.9, 0.999), averaging=0.0)
+    cube = Partial(_uniform, np.full(dimension, bound, np.float32))
+    uniform = batches_of(cube, batch)
+    schedule = Schedule(steps, lr, final_lr=1.0, warm_up=0.0, betas=(0.9, 0.999), ema_decay=0.0)
     for progress in train(
         IdentityLoss(loss, networks), parameters, uniform, uniform, schedule, key
     ):
         yield progress
         if progress.done >= AT_LEAST and progress.parts["identity"] < GOOD_ENOUGH:
             return
+
+
+def _uniform(bounds: Array, key: Array, n: int) -> Array:
+    return bounds * jax.random.uniform(key, (n, len(bounds)), minval=-1.0)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import jax.numpy as jnp
 import numpy as np
 
-from otbench.ot.w2.potentials import Network, Parameters, check_parameters
+from otbench.ot.w2.network import Network, Parameters, check_parameters
 
 Tree = TypeVar("Tree")
 

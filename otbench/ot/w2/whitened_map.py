@@ -16,22 +16,33 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 from jax import Array
+from jax.tree_util import Partial
 from torch import Tensor
 
 from otbench.ot.gaussian import WhitenedCoordinates
 from otbench.ot.torch_bridge import SEEDS, check_batch, to_jax
+from otbench.ot.training import Schedule, batches_from, batches_of
 from otbench.ot.w2.banded_icnn import banded_icnn
+from otbench.ot.w2.brenier_map import BrenierMap, dual_view
 from otbench.ot.w2.conjugate import Conjugate, Solver, largest_entry
-from otbench.ot.w2.learned_map import LearnedMap, dual_view
 from otbench.ot.w2.losses import DualLoss, DualParameters
-from otbench.ot.w2.potentials import residual_map
+from otbench.ot.w2.mlp import residual_map
 from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
-from otbench.ot.w2.train import Schedule, train
+from otbench.ot.w2.train import train
 
 STATISTICS_SAMPLE = 2048
 """Points that the units of the potential are normalised over at the start."""
 
 COORDINATES = ("mean", "axes", "spread")
+
+
+def _own_size(spread: Array, axes: Array, residual: Array) -> Array:
+    """Size of residuals in the target's own coordinates."""
+    return largest_entry(residual / spread @ axes.T)
+
+
+def _spread_normal(spread: Array, key: Array, n: int) -> Array:
+    return jax.random.normal(key, (n, len(spread))) * spread
 
 
 class WhitenedMap:
@@ -62,9 +73,7 @@ class WhitenedMap:
         ]
         axes, spread = (jnp.asarray(a, jnp.float32) for a in (coordinates.axes, coordinates.spread))
 
-        def size(residual: Array) -> Array:
-            return largest_entry(residual / spread @ axes.T)
-
+        size = Partial(_own_size, spread, axes)
         n = len(spread)
         self.loss = DualLoss(
             banded_icnn(n, hidden),
@@ -72,7 +81,7 @@ class WhitenedMap:
             "regression",
             replace(training, size=size),
         )
-        self.map = LearnedMap(
+        self.map = BrenierMap(
             dual_view(self.loss),
             DualParameters({}, {}),
             replace(inverse, size=size),
@@ -121,17 +130,11 @@ class WhitenedMap:
         data = to_jax(self._whitened(points))
         spread = jnp.asarray(self.coordinates.spread, jnp.float32)
 
-        def source(key: Array) -> Array:
-            return data[jax.random.randint(key, (batch,), 0, len(data))]
-
-        def target(key: Array) -> Array:
-            return jax.random.normal(key, (batch, len(spread))) * spread
-
         for report in train(
             self.loss,
             self.map.parameters,
-            source,
-            target,
+            batches_from(data, batch),
+            batches_of(Partial(_spread_normal, spread), batch),
             schedule,
             jax.random.key(seed % SEEDS),
             report_every,

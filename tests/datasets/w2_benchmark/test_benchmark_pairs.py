@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from otbench.ot.w2.potentials import GaussianStart
+from otbench.ot.w2.icnn import GaussianStart
 from otbench.ot.w2.scores import total_variance, uvp
 from otbench_datasets.w2_benchmark.benchmark_pairs import (
     NOISE,

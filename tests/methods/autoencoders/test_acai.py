@@ -88,7 +88,7 @@ def test_mixing_coefficients_are_uniform_up_to_a_half():
 
 
 def test_both_networks_train_and_the_critic_beats_a_constant(blobs):
-    method = ACAI(rate=1e-3, schedule="constant")
+    method = ACAI(lr=1e-3, schedule="constant")
     method.fit(blobs, FitContext(Budget(0)))
     start = {name: p.clone() for name, p in method.network_.named_parameters()}
     seen = {}

@@ -56,7 +56,7 @@ def test_one_seed_gives_one_result_and_two_seeds_give_two(method, blobs):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_saving_and_loading_change_nothing(method, blobs, tmp_path):
-    trained = fitted(method(rate=1e-3), blobs, steps=2)
+    trained = fitted(method(lr=1e-3), blobs, steps=2)
     trained.save(tmp_path)
     restored = method.load(tmp_path)
     assert restored.parameters() == trained.parameters()
@@ -105,7 +105,7 @@ def test_cards_name_their_source_and_settings_that_exist(method):
     assert card.deviations
     assert card.paper is not None
     native = method(**card.paper.parameters)
-    assert native.rate == 1e-4
+    assert native.lr == 1e-4
     assert native.schedule == "constant"
     for field in dataclasses.fields(method):
         assert field.metadata["doc"]

@@ -7,7 +7,7 @@ import torch
 
 from otbench.errors import UsageError
 from otbench.interface import Budget, Diverged, FitContext
-from otbench.nn.semidual import BLOW_UP
+from otbench.ot.neural.rules import LARGEST_LOSS
 from otbench_methods.autoencoders.not_ae import NOTAE
 from otbench_methods.autoencoders.not_ae_costs import transport_cost
 
@@ -129,9 +129,9 @@ def test_the_two_laws_come_from_independent_batches(blobs):
 def test_a_potential_that_blows_up_is_reported(blobs):
     method = started(blobs)
     score = method.network_.score
-    method.network_.score = lambda y: 1e6 * BLOW_UP * score(y)
+    method.network_.score = lambda y: 1e6 * LARGEST_LOSS * score(y)
     stream = context(1).stream(blobs.train.images)
-    with pytest.raises(Diverged, match="lower potential_rate"):
+    with pytest.raises(Diverged, match="lower potential_lr"):
         method.potential_step(method.potential_optimiser(context(1)), stream, stream)
 
 
@@ -180,7 +180,7 @@ def test_without_potential_it_is_the_autoencoder_of_its_cost(blobs, cost):
     plain = NOTAE(cost=cost)
     plain.network_ = plain.bare_network(blobs.image_shape)
     plain.place(plain.network_, ctx, "init")
-    adam = torch.optim.Adam(plain.network_.autoencoder_parameters(), lr=plain.rate)
+    adam = torch.optim.Adam(plain.network_.autoencoder_parameters(), lr=plain.lr)
     for x, _ in zip(ctx.stream(blobs.train.images), range(4), strict=False):
         gap = plain.transport(x) - (2 * x - 1)
         adam.zero_grad()

@@ -35,7 +35,7 @@ def fitted(data, steps: int, **parameters) -> NOTAE:
 
 @pytest.fixture(scope="module")
 def trained(blobs) -> NOTAE:
-    return fitted(blobs, 6, inner_steps=2, potential_rate=3e-3)
+    return fitted(blobs, 6, inner_steps=2, potential_lr=3e-3)
 
 
 @pytest.fixture

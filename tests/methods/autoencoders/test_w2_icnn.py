@@ -103,7 +103,7 @@ def test_no_seconds_left_keeps_the_closed_form_map(blobs):
 
 
 def test_a_diverging_map_says_so(blobs):
-    fitted = W2ICNN(**SMALL, map_rate=1e30)
+    fitted = W2ICNN(**SMALL, map_lr=1e30)
     with pytest.raises(Diverged):
         fitted.fit(blobs, FitContext(Budget(steps=4, batch_size=16), seed=0))
 

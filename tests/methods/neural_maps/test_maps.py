@@ -16,8 +16,8 @@ from otbench.conformance import TinyPair
 from otbench.errors import DataError, UsageError
 from otbench.interface.saving import SETTINGS, WEIGHTS
 from otbench.interface.training import Budget, Diverged, FitContext
-from otbench.ot.w2.learned_map import LearnedMap
-from otbench.ot.w2.potentials import count
+from otbench.ot.w2.brenier_map import BrenierMap
+from otbench.ot.w2.network import count
 from otbench.ot.w2.scores import uvp
 from otbench_methods.neural_maps.enot import ENOT
 from otbench_methods.neural_maps.w2_amortized import W2Amortized
@@ -30,7 +30,7 @@ X = PAIR.source(2000, torch.Generator().manual_seed(5))
 Y = PAIR.true_map(X)
 SMALL = {"hidden": (16, 16), "batch": 64, "potential": "quadratic"}
 BURES = {"potential": "icnn", "start": "bures"}
-STILL = SMALL | {"rate": 1e-12}
+STILL = SMALL | {"lr": 1e-12}
 """Hardly trains: what comes out is where the networks start."""
 
 
@@ -84,15 +84,15 @@ def test_identity_and_constant():
 @pytest.mark.parametrize(
     "method",
     [
-        ENOT(**SMALL, rate=1e-2),
-        W2Amortized(**SMALL, rate=1e-2, amortization="cycle", conjugate="none"),
-        pytest.param(W2Amortized(**SMALL, rate=1e-2), marks=pytest.mark.slow),
+        ENOT(**SMALL, lr=1e-2),
+        W2Amortized(**SMALL, lr=1e-2, amortization="cycle", conjugate="none"),
+        pytest.param(W2Amortized(**SMALL, lr=1e-2), marks=pytest.mark.slow),
         pytest.param(
-            W2Amortized(**SMALL, rate=1e-2, amortization="objective", conjugate="adam"),
+            W2Amortized(**SMALL, lr=1e-2, amortization="objective", conjugate="adam"),
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            W2Amortized(**SMALL | BURES, rate=1e-2, amortization="none"),
+            W2Amortized(**SMALL | BURES, lr=1e-2, amortization="none"),
             marks=pytest.mark.slow,
         ),
     ],
@@ -128,7 +128,7 @@ def test_solving_inverts_what_pushing_does(bures):
 def test_pretraining_teaches_the_identity():
     method = ENOT(**STILL | {"potential": "mlp"}, pretraining=400, bound=3.0)
     loss, view = method._build(2)
-    start = LearnedMap(view, loss.init(jax.random.key(0), jnp.zeros((2, 2))), method._solver())
+    start = BrenierMap(view, loss.init(jax.random.key(0), jnp.zeros((2, 2))), method._solver())
     assert error_of(start.push(X), X) > 10
     fitted(method, data=CompiledPair())
     assert error_of(method.push(X), X) < 2
@@ -154,7 +154,7 @@ def test_the_budgets_seconds_end_training():
 
 def test_divergence_is_named():
     with pytest.raises(Diverged, match=r"not finite at step 8|became"):
-        fitted(ENOT(**SMALL | {"rate": 1e30}), 8)
+        fitted(ENOT(**SMALL | {"lr": 1e30}), 8)
 
 
 def broken(side, values):

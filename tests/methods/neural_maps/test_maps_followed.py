@@ -23,7 +23,7 @@ def test_a_training_is_followed_and_the_potential_is_the_map_s() -> None:
     for watched in (False, True):
         curve = map_curve(PAIR, scoring, 400, []) if watched else None
         ctx = FitContext(Budget(400, 64), monitor=curve)
-        method = ENOT(hidden=(16, 16), batch=64, rate=1e-2)
+        method = ENOT(hidden=(16, 16), batch=64, lr=1e-2)
         method.fit(PAIR, ctx)
         trained.append(method)
     assert curve is not None

@@ -15,7 +15,7 @@ from otbench.errors import UsageError
 from otbench.interface import MeasurePair, StochasticMap
 from otbench.interface.saving import SETTINGS, WEIGHTS
 from otbench.interface.training import Budget, Diverged, FitContext
-from otbench.ot.w2.potentials import count
+from otbench.ot.w2.network import count
 from otbench_datasets.point_pairs.weak_gaussian import WeakGaussian
 from otbench_methods.neural_maps.not_map import NOT
 from otbench_methods.sampled_maps.weak_discrete import WeakDiscrete
@@ -130,7 +130,7 @@ def test_collapse_is_flagged(tmp_path: Path, weak: NOT) -> None:
             return torch.randn(n, 2, generator=generator)
 
     reports: list[dict[str, float]] = []
-    still = NOT(**SMALL, cost="l2", gamma=0.0, rate=1e-9)  # type: ignore[arg-type]
+    still = NOT(**SMALL, cost="l2", gamma=0.0, lr=1e-9)  # type: ignore[arg-type]
     fitted(still, data=Point(), reports=reports)
     assert reports[-1]["collapsed"] == 1.0
     assert still.status_ == "collapsed"
@@ -139,7 +139,7 @@ def test_collapse_is_flagged(tmp_path: Path, weak: NOT) -> None:
 
 
 def test_divergence_ends_training() -> None:
-    method = NOT(**SMALL | {"rate": 0.1, "potential_rate": 0.1}, gamma=2.0, bound=1e6)  # type: ignore[arg-type]
+    method = NOT(**SMALL | {"lr": 0.1, "potential_lr": 0.1}, gamma=2.0, bound=1e6)  # type: ignore[arg-type]
     with pytest.raises(Diverged, match="potential's loss became"):
         fitted(method, 300)
 
@@ -154,8 +154,8 @@ def test_divergence_ends_training() -> None:
         ({"inner_steps": 0}, "at least 1"),
         ({"hidden": ()}, "hidden must name at least one value"),
         ({"noise_scale": 0.0}, "noise_scale must be above 0"),
-        ({"halvings": (0.5, 1.5)}, "every item of halvings must be above 0 and below 1"),
-        ({"averaging": 1.0}, "averaging must be at least 0 and below 1"),
+        ({"milestones": (0.5, 1.5)}, "every item of milestones must be above 0 and below 1"),
+        ({"ema_decay": 1.0}, "ema_decay must be at least 0 and below 1"),
         ({"r1": -1.0}, "r1 must be at least 0"),
     ],
 )
@@ -175,8 +175,8 @@ def test_the_papers_settings_are_the_papers() -> None:
     made = jax.eval_shape(problem.init, jax.random.key(0))
     assert (count(made.map), count(made.potential)) == (20_902, 20_601)
     assert (problem.noise, problem.noise_scale, problem.draws) == (2, 0.1, 4)
-    schedule = method._schedule(paper.steps)
-    assert (schedule.map_rate, schedule.potential_rate, schedule.inner_steps) == (1e-4, 1e-4, 10)
+    settings = method._settings(paper.steps)
+    assert (settings.map.lr, settings.potential.lr, settings.inner_steps) == (1e-4, 1e-4, 10)
     assert (paper.steps, paper.batch_size) == (10_001, 64)
     assert jnp.ones(1).dtype == jnp.float32
 

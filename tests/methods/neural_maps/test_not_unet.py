@@ -61,10 +61,10 @@ def shifted_pair(shift: float) -> ImagePair:
 def test_it_learns_the_shift_that_is_optimal() -> None:
     pair = shifted_pair(0.4)
     wider = {"batch": 16, "width": 8, "potential_width": 8, "potential_widest": 8}
-    brief = {"rate": 1e-3, "potential_rate": 1e-3, "averaging": 0.98, "halvings": (0.5, 0.75)}
+    brief = {"lr": 1e-3, "potential_lr": 1e-3, "ema_decay": 0.98, "milestones": (0.5, 0.75)}
     method = NOTUNet(**SMALL | wider | brief, r1=0.1)
     x = pair.source_images.test.images.flatten(1)
-    before = fitted(NOTUNet(**SMALL, rate=1e-9), 1, pair).push(x)
+    before = fitted(NOTUNet(**SMALL, lr=1e-9), 1, pair).push(x)
     moved = fitted(method, 300, pair).push(x)
     variance = float(x.var(0).sum())
 
@@ -78,7 +78,7 @@ def test_it_learns_the_shift_that_is_optimal() -> None:
 
 def test_a_step_moves_both_networks_and_each_only_in_its_turn() -> None:
     method = fitted(NOTUNet(**SMALL), 1)
-    starts = fitted(NOTUNet(**SMALL, rate=1e-12, potential_rate=1e-12), 1)
+    starts = fitted(NOTUNet(**SMALL, lr=1e-12, potential_lr=1e-12), 1)
     for part in ("map", "potential"):
         own, other = (getattr(m.network_, part).state_dict() for m in (method, starts))
         assert any((own[n] - other[n]).abs().max() > 1e-6 for n in own), part
@@ -166,10 +166,10 @@ def test_noise_comes_with_or_without_a_place(weak: NOTUNet) -> None:
 
 
 def test_the_average_follows_the_map() -> None:
-    last = fitted(NOTUNet(**SMALL, averaging=0.0), 3).network_
+    last = fitted(NOTUNet(**SMALL, ema_decay=0.0), 3).network_
     for own, mean in zip(last.map.parameters(), last.average.parameters(), strict=True):
         assert torch.equal(own, mean)
-    slow = fitted(NOTUNet(**SMALL, averaging=0.9), 3).network_
+    slow = fitted(NOTUNet(**SMALL, ema_decay=0.9), 3).network_
     assert not torch.equal(slow.map.last.weight, slow.average.last.weight)
 
 
@@ -208,8 +208,8 @@ def test_seconds_end_training_with_a_map() -> None:
 
 
 def test_divergence_is_named() -> None:
-    with pytest.raises(Diverged, match=r"potential's loss became .* lower potential_rate"):
-        fitted(NOTUNet(**SMALL, potential_rate=1e4, clip=0.0), 20)
+    with pytest.raises(Diverged, match=r"potential's loss became .* lower potential_lr"):
+        fitted(NOTUNet(**SMALL, potential_lr=1e4, clip=0.0), 20)
 
 
 def test_collapse_is_flagged() -> None:
@@ -217,7 +217,7 @@ def test_collapse_is_flagged() -> None:
     still = Split(torch.full((8, 1, 16, 16), 0.5))
     one = ImageDataset("one", "v", still, still, still, "2" * 64)
     pair = ImagePair("one-to-many", "v", one, PAIR.target_images)
-    assert fitted(NOTUNet(**SMALL, rate=1e-9), 1, pair).status_ == "collapsed"
+    assert fitted(NOTUNet(**SMALL, lr=1e-9), 1, pair).status_ == "collapsed"
 
 
 def test_what_it_cannot_run_on() -> None:
@@ -238,8 +238,8 @@ def test_what_it_cannot_run_on() -> None:
         ({"cost": "weak", "gamma": 1.5}, "bound the map's values"),
         ({"width": 0}, "width must be at least 1"),
         ({"scales": 0}, "scales must be at least 1"),
-        ({"first_decay": 1.0}, "first_decay"),
-        ({"rate": 0.0}, "rate must be above 0"),
+        ({"beta1": 1.0}, "beta1"),
+        ({"lr": 0.0}, "lr must be above 0"),
     ],
 )
 def test_bad_parameters_are_refused(parameters: dict, message: str) -> None:

@@ -68,9 +68,9 @@ def error_of(points, truth):
     ("method", "steps", "parts"),
     [
         pytest.param(
-            W2OTT(**SMALL, rate=1e-2), 150, {"dual", "amortization"}, marks=pytest.mark.slow
+            W2OTT(**SMALL, lr=1e-2), 150, {"dual", "amortization"}, marks=pytest.mark.slow
         ),
-        (MongeGap(**SMALL, rate=1e-2), 100, {"divergence", "gap"}),
+        (MongeGap(**SMALL, lr=1e-2), 100, {"divergence", "gap"}),
     ],
     ids=["w2-ott", "monge-gap"],
 )
@@ -112,7 +112,7 @@ def test_what_is_saved_comes_back_and_is_checked(tmp_path: Path):
 @pytest.mark.slow
 def test_a_gaussian_start_is_the_closed_form_map():
     """Up to the quadratic terms in OTT's hidden layers, which are there from the start."""
-    method = fitted(W2OTT(**SMALL, **UNSOLVED, potential="icnn", start="bures", rate=1e-12))
+    method = fitted(W2OTT(**SMALL, **UNSOLVED, potential="icnn", start="bures", lr=1e-12))
     assert error_of(X, Y) > 50
     assert error_of(method.push(X), Y) < 1
     assert error_of(method.pull(Y), X) < 10
@@ -130,7 +130,7 @@ def test_the_budgets_seconds_end_training_with_a_map():
 @needs_flax
 def test_divergence_is_named():
     with pytest.raises(Diverged, match=r"not finite|became"):
-        fitted(W2OTT(**SMALL, **UNSOLVED, rate=1e30), 8)
+        fitted(W2OTT(**SMALL, **UNSOLVED, lr=1e30), 8)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_divergence_is_named():
         (lambda: W2OTT(conjugate_tolerance=0.0), "conjugate_tolerance must be above 0"),
         (lambda: W2OTT(activation="relu"), "one of own, elu, softplus"),
         (lambda: W2OTT(hidden=()), "hidden must name at least one value"),
-        (lambda: MongeGap(rate=0.0), "rate must be above 0"),
+        (lambda: MongeGap(lr=0.0), "lr must be above 0"),
         (lambda: MongeGap(strength=-1.0), "strength must be at least 0"),
         (lambda: MongeGap(gap_epsilon=0.0), "gap_epsilon must be above 0"),
         (lambda: ProgOT(steps=0), "steps must be at least 1"),

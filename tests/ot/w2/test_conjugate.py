@@ -15,8 +15,8 @@ from otbench.ot.gaussian import bures_map
 from otbench.ot.gradients import gradient_of
 from otbench.ot.w2.adam import Adam
 from otbench.ot.w2.conjugate import euclidean
+from otbench.ot.w2.icnn import icnn
 from otbench.ot.w2.lbfgs import LBFGS
-from otbench.ot.w2.potentials import icnn
 from otbench.ot.w2.solvers import SOLVERS
 
 PRECISE = SOLVERS["lbfgs-high-precision"]

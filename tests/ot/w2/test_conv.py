@@ -17,7 +17,7 @@ from otbench.interface import MeasurePair
 from otbench.interface.training import Budget, FitContext
 from otbench.ot.w2.conv import CHANNELS, conv, gradient_map
 from otbench.ot.w2.losses import DualLoss
-from otbench.ot.w2.potentials import check_parameters
+from otbench.ot.w2.network import check_parameters
 from otbench.ot.w2.pretraining import pretrain
 from otbench.ot.w2.scores import uvp
 from otbench_methods.neural_maps.enot import ENOT
@@ -168,7 +168,7 @@ def fitted(method, steps):
 
 @pytest.fixture(scope="module")
 def trained():
-    return fitted(W2Amortized(**SMALL | {"hidden": (32,), "rate": 5e-3}), 200)
+    return fitted(W2Amortized(**SMALL | {"hidden": (32,), "lr": 5e-3}), 200)
 
 
 def test_a_few_updates_explain_most_of_a_change_of_contrast(trained):
@@ -189,10 +189,10 @@ CYCLE = {"amortization": "cycle", "conjugate": "none", "cycle_weight": 10.0}
 @pytest.mark.parametrize(
     "method",
     [
-        W2Amortized(**SMALL | {"rate": 5e-3}, **CYCLE),
-        W2Amortized(**SMALL | {"rate": 5e-3}, amortization="objective", pretraining=50, bound=1.0),
-        W2Amortized(**SMALL | {"rate": 5e-3}, amortization="none"),
-        ENOT(**SMALL | {"rate": 5e-3}),
+        W2Amortized(**SMALL | {"lr": 5e-3}, **CYCLE),
+        W2Amortized(**SMALL | {"lr": 5e-3}, amortization="objective", pretraining=50, bound=1.0),
+        W2Amortized(**SMALL | {"lr": 5e-3}, amortization="none"),
+        ENOT(**SMALL | {"lr": 5e-3}),
     ],
     ids=["cycle", "objective, pretrained", "no amortizer", "enot"],
 )
@@ -217,16 +217,16 @@ def test_points_that_are_no_images_are_skipped_with_the_reason(kind):
 def test_the_amortizer_has_the_potential_s_layers():
     with pytest.raises(UsageError, match="leave amortizer_hidden out"):
         W2Amortized(potential="conv", amortizer_hidden=(8,))
-    with pytest.raises(UsageError, match="pretraining_rate must be above 0"):
-        W2Amortized(potential="conv", pretraining_rate=0.0)
+    with pytest.raises(UsageError, match="pretraining_lr must be above 0"):
+        W2Amortized(potential="conv", pretraining_lr=0.0)
 
 
 def test_the_paper_s_settings_follow_the_data():
     images = W2Amortized().paper_settings(PAIR)
     assert (images.steps, images.batch_size) == (50_001, 64)
     settings = W2Amortized(**images.parameters)
-    assert (settings.potential, settings.rate, settings.bound) == ("conv", 1e-4, 1.0)
-    assert (settings.pretraining, settings.pretraining_rate) == (10_001, 1e-4)
+    assert (settings.potential, settings.lr, settings.bound) == ("conv", 1e-4, 1.0)
+    assert (settings.pretraining, settings.pretraining_lr) == (10_001, 1e-4)
     assert settings.cycle_weight == 1e4
     points = W2Amortized().paper_settings(TinyPair())
     assert points is W2Amortized.card.paper

@@ -10,7 +10,8 @@ import pytest
 from otbench.ot.w2.enot import ExpectileLoss, PairParameters
 from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.losses import DualLoss, DualParameters
-from otbench.ot.w2.potentials import Network, quadratic_mlp, residual_map
+from otbench.ot.w2.mlp import quadratic_mlp, residual_map
+from otbench.ot.w2.network import Network
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 3)), 2 * RNG.normal(size=(50, 3))

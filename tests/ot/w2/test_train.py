@@ -11,11 +11,14 @@ import optax
 import pytest
 
 from otbench.ot.gradients import gradient_of
+from otbench.ot.training import Schedule
 from otbench.ot.w2.enot import ExpectileLoss
+from otbench.ot.w2.icnn import quadratic_icnn
 from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.losses import DualLoss, DualParameters
-from otbench.ot.w2.potentials import GaussianStart, Network, icnn, quadratic_mlp, residual_map
-from otbench.ot.w2.train import Schedule, train
+from otbench.ot.w2.mlp import quadratic_mlp, residual_map
+from otbench.ot.w2.network import Network
+from otbench.ot.w2.train import train
 
 KEY = jax.random.key(0)
 MATRIX = jnp.asarray([[1.5, 0.6], [0.6, 0.5]])
@@ -75,7 +78,7 @@ def test_dual_regression_finds_the_gaussian_map_and_the_dual_value():
 
 def test_an_icnn_stays_convex():
     rng = np.random.default_rng(2)
-    network = icnn(2, (8, 8), GaussianStart.of(rng.normal(size=(50, 2)), rng.normal(size=(50, 2))))
+    network = quadratic_icnn(2, (8, 8))
     loss = ExpectileLoss(network, network)
     start = loss.init(KEY, jnp.asarray(rng.normal(size=(64, 2)), jnp.float32))
     final = last(train(loss, start, source, target, Schedule(30, 2e-2), KEY, 30))
@@ -87,6 +90,7 @@ def ramp():
     """A loss whose gradient is 1 everywhere."""
     network = Network(2, lambda key, sample: {}, lambda p, x: p["a"] + 0 * x[:, 0])
 
+    @jax.tree_util.register_static
     class Ramp:
         def project(self, parameters):
             return parameters
@@ -101,7 +105,7 @@ def ramp():
 def test_average_and_reports():
     """Adam moves by the rate under a constant gradient: the average is known."""
     loss, start, _ = ramp()
-    schedule = Schedule(20, 0.1, last=1.0, warm_up=0.0, averaging=0.9)
+    schedule = Schedule(20, 0.1, final_lr=1.0, warm_up=0.0, ema_decay=0.9)
     reports = list(train(loss, start, source, target, schedule, KEY, report_every=8))
     assert [report.done for report in reports] == [8, 16, 20]
     places = -0.1 * np.arange(1, 21)
@@ -116,16 +120,16 @@ def test_average_and_reports():
 
 
 def test_schedules():
-    rates = Schedule(1000, 0.5, last=0.01, warm_up=0.1).rates()
+    rates = Schedule(1000, 0.5, final_lr=0.01, warm_up=0.1).learning_rate()
     np.testing.assert_allclose(
         [rates(0), rates(50), rates(100), rates(550), rates(1000)],
         [0, 0.25, 0.5, 0.25 + 0.0025, 0.005],
         rtol=1e-5,
     )
-    paper = Schedule(100, 5e-4, last=1e-4, warm_up=0.0)
+    paper = Schedule(100, 5e-4, final_lr=1e-4, warm_up=0.0)
     reference = optax.cosine_decay_schedule(5e-4, 100, 1e-4)
     for step in (0, 30, 100):
-        np.testing.assert_allclose(paper.rates()(step), reference(step), rtol=1e-5)
+        np.testing.assert_allclose(paper.learning_rate()(step), reference(step), rtol=1e-5)
 
 
 def test_divergence_is_an_error_with_its_step():
@@ -153,8 +157,10 @@ def test_bad_samplers_are_named(bad, message):
     ("arguments", "message"),
     [
         ({"steps": 0}, "steps must be at least 1"),
-        ({"rate": 0.0}, "rate positive"),
-        ({"averaging": 1.0}, r"lie in \[0, 1\)"),
+        ({"lr": 0.0}, "lr positive"),
+        ({"ema_decay": 1.0}, r"lie in \[0, 1\)"),
+        ({"milestones": (1.0,)}, "milestones are shares"),
+        ({"clip": -1.0}, "clip must not be negative"),
         ({"kind": "sgd"}, "kind must be 'adam' or 'muon'"),
         ({"kind": "muon", "matrices": 0.1}, "Muon gives matrices its own"),
     ],

@@ -12,10 +12,10 @@ import torch
 
 from otbench.ot.gaussian import WhitenedCoordinates, bures_map
 from otbench.ot.gradients import gradient_of
+from otbench.ot.training import Schedule
 from otbench.ot.w2.banded_icnn import FLOOR, banded_icnn
 from otbench.ot.w2.lbfgs import LBFGS
-from otbench.ot.w2.potentials import residual_map
-from otbench.ot.w2.train import Schedule
+from otbench.ot.w2.mlp import residual_map
 from otbench.ot.w2.whitened_map import WhitenedMap
 
 
@@ -53,7 +53,7 @@ def potential_of(fitted: WhitenedMap):
 def trained(request) -> WhitenedMap:
     points = mixture(4000, request.param, 0)
     fitted = started(points)
-    schedule = Schedule(400, 5e-2, averaging=0.98, matrices=0.1)
+    schedule = Schedule(400, 5e-2, ema_decay=0.98, matrices=0.1)
     for _ in fitted.train(points, 0, schedule, BATCH):
         pass
     return fitted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,16 +11,26 @@ import torch
 from jax import Array
 from torch import Tensor
 
-from otbench.ot.neural.train import Pair, Problem
+from otbench.ot.neural.problem import Pair, Problem
 from otbench.ot.torch_bridge import check_batch, in_buckets, to_jax, to_torch
-from otbench.ot.w2.potentials import Parameters
+from otbench.ot.w2.network import Parameters
 from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
 
 UNITS, LOSSES = "units", "losses"
 """Names of what is saved beside the networks."""
 
 
-class LearnedMap:
+@partial(jax.jit, static_argnums=0)
+def _carry(
+    problem: Problem, own: Parameters, shift: Array, scale: float, rows: Array
+) -> tuple[Array]:
+    d = problem.potential.dimension
+    points = (rows[:, :d] - shift) / scale
+    moved = problem.map.apply(own, jnp.concatenate([points, rows[:, d:]], axis=1))
+    return (moved * scale + shift,)
+
+
+class NoisyMap:
     """The map of a trained pair, in the units of the data.
 
     Parameters
@@ -45,14 +57,6 @@ class LearnedMap:
         self.shift, self.scale = np.asarray(shift, np.float32), float(scale)
         self.losses = np.zeros(0, np.float32) if losses is None else losses
 
-        def carry(own: Parameters, rows: Array) -> Array:
-            d = problem.potential.dimension
-            points = (rows[:, :d] - self.shift) / self.scale
-            moved = problem.map.apply(own, jnp.concatenate([points, rows[:, d:]], axis=1))
-            return moved * self.scale + self.shift
-
-        self._carry = jax.jit(carry)
-
     @property
     def dimension(self) -> int:
         """Of the points."""
@@ -69,7 +73,8 @@ class LearnedMap:
         check_batch(x, self.dimension)
         rows = to_jax(torch.cat([x, self.problem.noise_scale * z.to(x)], dim=1))
         with jax.default_matmul_precision("highest"):
-            (moved,) = in_buckets(lambda part: (self._carry(self.parameters.map, part),), rows)
+            carry = partial(_carry, self.problem, self.parameters.map, self.shift, self.scale)
+            (moved,) = in_buckets(carry, rows)
         return to_torch(moved, x.device)
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -79,7 +84,7 @@ class LearnedMap:
         return named_arrays(self.parameters) | kept
 
     @classmethod
-    def of_arrays(cls, arrays: dict[str, np.ndarray], problem: Problem) -> LearnedMap:
+    def of_arrays(cls, arrays: dict[str, np.ndarray], problem: Problem) -> NoisyMap:
         """Make a map from what `arrays` returned, for networks built anew.
 
         Raises

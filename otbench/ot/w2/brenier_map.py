@@ -1,6 +1,6 @@
 """A trained potential as a map between two laws, from and to torch tensors.
 
-The map is grad f; its inverse is the solution of grad f(x) = y, which `LearnedMap` predicts, and
+The map is grad f; its inverse is the solution of grad f(x) = y, which `BrenierMap` predicts, and
 solves for from there.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -21,7 +21,7 @@ from otbench.ot.w2.cascade import Conjugate
 from otbench.ot.w2.conjugate import Solver
 from otbench.ot.w2.enot import ExpectileLoss, PairParameters
 from otbench.ot.w2.losses import DualLoss, DualParameters
-from otbench.ot.w2.potentials import Network
+from otbench.ot.w2.network import Network
 from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
 from otbench.ot.w2.scores import dual_to_half_squared_w2
 
@@ -38,29 +38,65 @@ class View(NamedTuple, Generic[Tree]):
     networks : tuple of Network or None
         One for each field of ``kind``, the potential f first; None has no parameters.
     predict : callable
-        From parameters and y (m, n) to a guess (m, n) at the solution of grad f(x) = y.
+        From networks, parameters and y (m, n) to a guess (m, n) at the solution of grad f(x) = y.
     """
 
     kind: type[Tree]
     networks: tuple[Network | None, ...]
-    predict: Callable[[Tree, Array], Array]
+    predict: Callable[[Any, Any, Array], Array]
 
 
 def dual_view(loss: DualLoss) -> View[DualParameters]:
     """Read potential and amortizer: the amortizer predicts."""
-    return View(DualParameters, (loss.potential, loss.amortizer), loss.predict)
+    return View(DualParameters, (loss.potential, loss.amortizer), _by_amortizer)
 
 
 def pair_view(loss: ExpectileLoss) -> View[PairParameters]:
     """Read the potentials of source and target: grad g predicts."""
-
-    def predict(parameters: PairParameters, y: Array) -> Array:
-        return gradient_of(partial(loss.g.apply, parameters.g))(y)
-
-    return View(PairParameters, (loss.f, loss.g), predict)
+    return View(PairParameters, (loss.f, loss.g), by_gradient)
 
 
-class LearnedMap(Generic[Tree]):
+def _by_amortizer(networks: Any, parameters: DualParameters, y: Array) -> Array:
+    amortizer = networks[1]
+    return y if amortizer is None else amortizer.apply(parameters.amortizer, y)
+
+
+def by_gradient(networks: Any, parameters: Any, y: Array) -> Array:
+    """Predict by the gradient of the second network, a potential of the target."""
+    return gradient_of(partial(networks[1].apply, parameters[1]))(y)
+
+
+# Compiled for a view, which is static, and not for a map: maps of one form share what is compiled.
+
+
+def _potential(view: View[Any], parameters: Any) -> Callable[[Array], Array]:
+    network = view.networks[0]
+    assert network is not None
+    return partial(network.apply, parameters[0])
+
+
+@partial(jax.jit, static_argnums=0)
+def _push(view: View[Any], parameters: Any, x: Array) -> tuple[Array]:
+    return (gradient_of(_potential(view, parameters))(x),)
+
+
+@partial(jax.jit, static_argnums=0)
+def _predict(view: View[Any], parameters: Any, y: Array) -> tuple[Array]:
+    return (view.predict(view.networks, parameters, y),)
+
+
+@partial(jax.jit, static_argnums=0)
+def _evaluate(view: View[Any], parameters: Any, x: Array) -> tuple[Array]:
+    return (_potential(view, parameters)(x),)
+
+
+@partial(jax.jit, static_argnums=0)
+def _solve(view: View[Any], parameters: Any, y: Array, solver: Solver) -> Conjugate:
+    guess = view.predict(view.networks, parameters, y)
+    return solver(_potential(view, parameters), y, guess)
+
+
+class BrenierMap(Generic[Tree]):
     """The map of a potential, on torch tensors of any device; batches of any size.
 
     Parameters
@@ -76,37 +112,22 @@ class LearnedMap(Generic[Tree]):
         assert network is not None
         self.view: View[Tree] = view
         self.parameters: Tree = parameters
+        self.solver = solver
         self.dimension = network.dimension
-
-        def push(parameters: Tree, x: Array) -> tuple[Array]:
-            return (gradient_of(partial(network.apply, parameters[0]))(x),)
-
-        def predict(parameters: Tree, y: Array) -> tuple[Array]:
-            return (view.predict(parameters, y),)
-
-        def solve(parameters: Tree, y: Array) -> Conjugate:
-            return solver(partial(network.apply, parameters[0]), y, view.predict(parameters, y))
-
-        def evaluate(parameters: Tree, x: Array) -> tuple[Array]:
-            return (network.apply(parameters[0], x),)
-
-        self._push, self._predict, self._solve, self._evaluate = (
-            jax.jit(function) for function in (push, predict, solve, evaluate)
-        )
 
     def push(self, x: Tensor) -> Tensor:
         """Carry points of the source by grad f, (m, n) to (m, n)."""
-        (moved,) = self._batched(self._push, self._rows(x))
+        (moved,) = self._batched(_push, self._rows(x))
         return to_torch(moved, x.device)
 
     def evaluate(self, x: Tensor) -> Tensor:
         """Evaluate the potential f, points (m, n) to values (m,)."""
-        (values,) = self._batched(self._evaluate, self._rows(x))
+        (values,) = self._batched(_evaluate, self._rows(x))
         return to_torch(values, x.device)
 
     def predict(self, y: Tensor) -> Tensor:
         """Predict where points of the target come from, (m, n) to (m, n)."""
-        (points,) = self._batched(self._predict, self._rows(y))
+        (points,) = self._batched(_predict, self._rows(y))
         return to_torch(points, y.device)
 
     def solve(self, y: Tensor) -> Tensor:
@@ -115,7 +136,7 @@ class LearnedMap(Generic[Tree]):
 
     def conjugate(self, y: Tensor) -> Conjugate:
         """Solve grad f(x) = y from the prediction, for points (m, n); residuals come with it."""
-        return Conjugate(*self._batched(self._solve, self._rows(y)))
+        return Conjugate(*self._batched(partial(_solve, solver=self.solver), self._rows(y)))
 
     def half_squared_w2(self, x: Tensor, y: Tensor, solved: bool = True) -> float:
         r"""Estimate half the squared distance by the dual, from samples x, y of the two laws.
@@ -133,17 +154,19 @@ class LearnedMap(Generic[Tree]):
             Take the solved \hat x, else the predicted one.
         """
         source, target = self._rows(x), self._rows(y)
-        (at,) = self._batched(self._solve if solved else self._predict, target)[:1]
-        (at_source,), (at_points,) = (self._batched(self._evaluate, p) for p in (source, at))
+        at = to_jax(self.solve(y) if solved else self.predict(y))
+        (at_source,), (at_points,) = (self._batched(_evaluate, p) for p in (source, at))
         f, held, points, places = (
             np.asarray(a, np.float64) for a in (at_source, at_points, at, target)
         )
         dual = f.mean() + ((points * places).sum(axis=1) - held).mean()
         return dual_to_half_squared_w2(float(dual), np.asarray(source), np.asarray(target))
 
-    def _batched(self, function: Callable[[Tree, Array], tuple], rows: Array) -> tuple[Array, ...]:
+    def _batched(
+        self, function: Callable[[View[Any], Any, Array], tuple], rows: Array
+    ) -> tuple[Array, ...]:
         with jax.default_matmul_precision("highest"):
-            return in_buckets(partial(function, self.parameters), rows)
+            return in_buckets(partial(function, self.view, self.parameters), rows)
 
     def _rows(self, x: Tensor) -> Array:
         check_batch(x, self.dimension)
@@ -155,7 +178,7 @@ class LearnedMap(Generic[Tree]):
 
 
 def checked(arrays: dict[str, np.ndarray], view: View[Tree]) -> Tree:
-    """Return what `LearnedMap.arrays` gave as the parameters of networks built anew.
+    """Return what `BrenierMap.arrays` gave as the parameters of networks built anew.
 
     Raises
     ------

@@ -1,0 +1,29 @@
+"""The networks of neural optimal transport between images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class Networks(nn.Module):
+    """The map as it is trained, its running average, which is the map, and the potential.
+
+    Parameters
+    ----------
+    make_map : callable
+        Makes a map; called twice.
+    potential : nn.Module
+    """
+
+    def __init__(self, make_map: Callable[[], nn.Module], potential: nn.Module) -> None:
+        super().__init__()
+        self.map, self.average = make_map(), make_map().requires_grad_(False)
+        self.potential = potential
+
+    def update_ema(self, decay: float) -> None:
+        """Move the average towards the map."""
+        own, target = list(self.average.parameters()), list(self.map.parameters())
+        get_ema_multi_avg_fn(decay)(own, target, 0)
