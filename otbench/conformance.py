@@ -1,4 +1,4 @@
-"""What every method must hold to, as checks that name what is wrong.
+"""The conformance suite: checks that every method must pass. Each failure names its cause.
 
 ``otbench check METHOD`` runs them; a plugin's own tests can call `check_method` and assert that no
 result has a problem.
@@ -252,7 +252,7 @@ def _bound(check: Callable[[Any], None], method: Method) -> Callable[[], None]:
 
 
 class _Kind(ABC):
-    """What is checked of methods of one kind, and on what.
+    """The checks of one kind of method, and the data they run on.
 
     Attributes
     ----------
@@ -270,7 +270,7 @@ class _Kind(ABC):
 
     @abstractmethod
     def drawn(self, method: Any) -> Tensor:
-        """Return what a trained method makes of some points of the data."""
+        """Return the output of a trained method for some points of the data."""
 
 
 class _Images(_Kind):

@@ -1,4 +1,4 @@
-"""What cartoon and shaded faces share: colours, labels, splits."""
+"""Base of the drawn faces: colours, labels, splits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FIXED = {
 
 @dataclass(frozen=True)
 class Faces:
-    """Drawn faces with everything that is known of them.
+    """Drawn faces and their factors.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ def palette(factors: Factors, skin: Tensor, hair: Tensor) -> Tensor:
 
 @dataclass
 class FaceImages(Dataset):
-    """What data sets of faces from exact factors share: sizes, labels, splits."""
+    """Base of the data sets of faces drawn from exact factors: sizes, labels, splits."""
 
     size: int = parameter(32, "pixels along a side: 16, 32 or 64", choices=SIZES)
     labels: str = parameter(

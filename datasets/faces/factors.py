@@ -1,4 +1,4 @@
-"""The factors that tell one drawn face from another."""
+"""The factors of variation of the drawn faces."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ eye, in parts of the side."""
 
 @dataclass(frozen=True)
 class Factors:
-    """What tells n faces apart.
+    """The factors of n faces.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where everything is in a drawn face: the geometry that cartoon and shaded faces share.
+"""The geometry of the drawn faces, common to cartoon and shaded ones.
 
 The unit square has x to the right and y down. A face is a stack of ellipses and boxes, each of one
 material; which ones, and where, is told by a few factors.

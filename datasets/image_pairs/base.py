@@ -1,4 +1,4 @@
-"""What pairs share that start from shaded faces."""
+"""Base of the pairs whose source is shaded faces."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otbench_datasets.splits import sized_variant
 
 @dataclass
 class ShadedPair(Dataset):
-    """Shaded faces to be carried to other faces that are told by the same factors, unpaired.
+    """Shaded faces to other faces with the same factors of variation, unpaired.
 
     The source is `ShadedFaces` from seed ``2 seed``, the target is
     drawn from ``2 seed + 1``: the faces of one side are independent of the other's, and of those of

@@ -26,12 +26,12 @@ SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
 
 @dataclass
 class Folder(Dataset):
-    """The images below a folder; each of its sub-folders is a class, without any there are none.
+    """The images below a folder; each sub-folder is a class, none means no labels.
 
     Images are cut to the largest square in the middle and resized to ``size``; see
     `read_picture` for the kinds of files that are accepted. Files are read in the order of their
     paths and split by the digest of their pixels (`by_digest`). Sub-folders that are symbolic links
-    are followed. What the folder holds and the data set does not is told in one warning.
+    are followed. One warning lists the files that were left out.
     """
 
     path: str = parameter("", "the folder")
@@ -79,7 +79,7 @@ def too_few(root: Path, files: list[Path]) -> DataError:
 
 
 def walk(root: Path, accept: Callable[[str], bool]) -> list[Path]:
-    """Return the files below a folder whose names are accepted, sorted by path, hidden ones not.
+    """Return the files below a folder whose names are accepted, sorted, without hidden ones.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def walk(root: Path, accept: Callable[[str], bool]) -> list[Path]:
 
 
 def contents(root: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files below a folder that end like pictures, and all others, both sorted.
+    """Return the files below a folder with a picture's suffix, and all others, both sorted.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def contents(root: Path) -> tuple[list[Path], list[Path]]:
 
 
 def left_out(root: Path, files: list[Path], others: list[Path]) -> str | None:
-    """Say in one line what a folder holds beside its pictures, or None.
+    """Describe in one line the files of a folder that are not pictures; None if there are none.
 
     Hidden files and hidden folders do not count.
     """

@@ -1,4 +1,4 @@
-"""MNIST and its likes: the IDX format, 28x28 padded to 32x32, the split from the training set.
+"""Base of MNIST and Fashion-MNIST: the IDX format, padding from 28x28 to 32x32, splits.
 
 `IDXDataset` holds what the data sets in these files share: their parameters.
 """
@@ -97,7 +97,7 @@ def read_full(folder: Path, binarize: bool = False) -> tuple[Split, Split, Split
 
 @dataclass
 class IDXDataset(Dataset):
-    """What MNIST and its likes let one choose."""
+    """Base of MNIST and Fashion-MNIST: the parameters they share."""
 
     binarize: bool = parameter(
         False,

@@ -38,7 +38,7 @@ def draw_lines(angles: Tensor, side: int = 32, width: float = 2.0) -> Tensor:
 
     Notes
     -----
-    Berthelot et al. 2019, section 3.1: 32x32, 16 pixels from the centre, background -1 and line
+    Berthelot et al. 2018, section 3.1: 32x32, 16 pixels from the centre, background -1 and line
     +1. Here the background is 0 and the line 1; ``2 * x - 1`` gives theirs. The release reads the
     line's place one pixel earlier along the axis; for the cross-fade from 5 pi / 7 to 3 pi / 2 its
     images have a mean distance of 7.22e-3 and these 7.17e-3. The family has a small step at the
@@ -66,7 +66,7 @@ def draw_lines(angles: Tensor, side: int = 32, width: float = 2.0) -> Tensor:
 
 @dataclass
 class Lines(Dataset):
-    """Lines at angles drawn uniformly from [0, 2 pi) (Berthelot et al. 2019, section 3.1).
+    """Lines at angles drawn uniformly from [0, 2 pi) (Berthelot et al. 2018, section 3.1).
 
     No labels. ``family`` is the bank of 10,000 lines at evenly spaced angles that the task's two
     metrics compare with. The release draws training images without end and 5,000 test images

@@ -41,7 +41,7 @@ def read_mnist(binarize: bool = False) -> tuple[str, tuple[Split, Split, Split],
 
 @dataclass
 class MNIST(IDXDataset):
-    """MNIST (LeCun, Cortes, Burges 1998), 28x28 padded with zeros to 32x32, gray, ten classes.
+    """MNIST (LeCun et al. 1998), 28x28 padded with zeros to 32x32, gray, ten classes.
 
     Variant ``full``: 55,000 training images, 5,000 for validation (the last of the training set's
     60,000) and the 10,000 test images. Where the full set cannot be had, variant ``5k``: 5,000

@@ -1,4 +1,4 @@
-"""What large image sets that a user brings have in common: splits by index, a limit, reading."""
+"""Base of large image sets in a folder of the user's: splits by index, a limit, reading."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def capped(parts: Parts, limit: int) -> Parts:
 
 
 def read_text(file: Path) -> str:
-    """Read a text file, of which bytes that are no UTF-8 are marked.
+    """Read a text file; bytes that are not UTF-8 are replaced by markers.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def too_small(limit: int) -> Iterator[str]:
 
 @dataclass
 class UserImages(Dataset):
-    """What data sets from a folder of the user's let one choose."""
+    """Base of the data sets read from a folder of the user's."""
 
     path: str = parameter("", "the folder; required")
     size: int = parameter(

@@ -1,4 +1,4 @@
-"""Tasks in the plane, to look at: no true map is known."""
+"""Tasks in the plane, for pictures; the true map is unknown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all drawn scenes share: the side of their images, and the data set made of few of them."""
+"""Base of the drawn scenes: the side of their images, and the data set made of them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def build_scene(
 
 
 def every_two(stack: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the first and the second of every two rows: 6 pairs of 4, in lexical order."""
+    """Return all pairs of rows in lexical order: 6 pairs of 4 rows."""
     first, second = torch.tensor(list(combinations(range(len(stack)), 2))).T
     return stack[first], stack[second]
 
@@ -77,7 +77,7 @@ def every_two(stack: Tensor) -> tuple[Tensor, Tensor]:
 def translation(
     draw: Callable[[Tensor], Tensor], starts: Tensor, ends: Tensor
 ) -> Callable[[Tensor], Tensor]:
-    """Return the geodesics of a thing that keeps its shape: straight lines at constant speed.
+    """Return the geodesics of a shape that only translates: straight lines at constant speed.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ SIZES = (32, 64, 128, 256)
 
 
 class Look(NamedTuple):
-    """What tells one face from another; colours are RGB in [0, 1]."""
+    """The factors of a face; colours are RGB in [0, 1]."""
 
     skin: Colour
     hair: Colour
@@ -127,7 +127,7 @@ def _features(paint: Painting, look: Look) -> None:
 
 
 def _hair(paint: Painting, look: Look, head: Mask) -> None:
-    """Draw what falls over the forehead."""
+    """Draw the hair over the forehead."""
     at = paint.canvas
     if look.long_hair:
         cap = at.ellipse(0.5, 0.46, 0.262, 0.325) & (at.y < 0.56)

@@ -12,8 +12,8 @@ from torch import Tensor
 from otbench.interface import JaxSampler, MeasurePair
 
 if TYPE_CHECKING:
-    from otbench_datasets.w2_benchmark.benchmark_pairs import Pair
-    from otbench_datasets.w2_benchmark.image_pairs import ImagePair
+    from otbench_datasets.w2_benchmark.benchmark_pairs import BenchmarkPair
+    from otbench_datasets.w2_benchmark.image_pairs import BenchmarkImages
 
 
 class KnownMap(MeasurePair):
@@ -24,14 +24,16 @@ class KnownMap(MeasurePair):
     Parameters
     ----------
     name, sha256 : str
-    pair : Pair or ImagePair
+    pair : BenchmarkPair or BenchmarkImages
     chunk : int
         Points that compiled code takes at once, so that it is compiled once for all sizes.
     """
 
     variant = "default"
 
-    def __init__(self, name: str, sha256: str, pair: Pair | ImagePair, chunk: int = 4096) -> None:
+    def __init__(
+        self, name: str, sha256: str, pair: BenchmarkPair | BenchmarkImages, chunk: int = 4096
+    ) -> None:
         import jax
 
         self.name, self.sha256 = name, sha256

@@ -114,7 +114,7 @@ class Moments(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pair:
+class BenchmarkPair:
     """Two laws and the optimal map between them.
 
     Attributes
@@ -157,7 +157,7 @@ class Pair:
 
 def checkpoint_pair(
     folder: Path, dimension: int, check: Digest | None = None, moments: Moments | None = None
-) -> Pair:
+) -> BenchmarkPair:
     """Make the pair of Korotin et al. 2021 in n dimensions from ``n_v1.pt`` and ``n_v2.pt``.
 
     Parameters
@@ -184,10 +184,10 @@ def checkpoint_pair(
     def raw(x: Array) -> Array:
         return first(x) + second(x)
 
-    return Pair(source, raw, *(moments or Moments.measured(source, raw)))
+    return BenchmarkPair(source, raw, *(moments or Moments.measured(source, raw)))
 
 
-def random_pair(dimension: int, seed: int = 0) -> Pair:
+def random_pair(dimension: int, seed: int = 0) -> BenchmarkPair:
     r"""Make a pair from a seeded random potential; no file is needed, for any n.
 
     .. math:: \psi(x) = 0.1 \|x\|^2
@@ -217,4 +217,4 @@ def random_pair(dimension: int, seed: int = 0) -> Pair:
         return 0.1 * jnp.sum(x * x, axis=-1) + jnp.sum(bends, axis=-1)
 
     source = release_mixture(dimension, seed)
-    return Pair(source, psi, *Moments.measured(source, psi, seed))
+    return BenchmarkPair(source, psi, *Moments.measured(source, psi, seed))

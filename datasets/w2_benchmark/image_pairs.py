@@ -35,7 +35,7 @@ def checkpoint_names(stage: str) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True)
-class ImagePair:
+class BenchmarkImages:
     """Two laws of flat images and the optimal map between them.
 
     Attributes
@@ -79,7 +79,7 @@ class ImagePair:
         return self.push(self.sample_source(key, count))
 
 
-def checkpoint_images(folder: Path, stage: str, check: Digest | None = None) -> ImagePair:
+def checkpoint_images(folder: Path, stage: str, check: Digest | None = None) -> BenchmarkImages:
     """Make the pair of a stage from `checkpoint_names` in a folder.
 
     Sizes are as in the files; those of the potentials must fit the generator's images.
@@ -87,11 +87,11 @@ def checkpoint_images(folder: Path, stage: str, check: Digest | None = None) -> 
     Raises
     ------
     ValueError
-        If a file is not what it should be; see `read_generator` and `read_conv_icnn`.
+        If a file has the wrong contents; see `read_generator` and `read_conv_icnn`.
     OSError
         If one cannot be read.
     """
     generator_file, *files = (folder / name for name in checkpoint_names(stage))
     generator = read_generator(generator_file, check)
     first, second = (read_conv_icnn(file, generator.shape, check) for file in files)
-    return ImagePair(generator, (first, second))
+    return BenchmarkImages(generator, (first, second))

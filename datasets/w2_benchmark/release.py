@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from otbench.errors import DataError, UsageError
 
-Pair = TypeVar("Pair")
+Read = TypeVar("Read")
 Digest = Callable[[Path, str], None]
 
 
@@ -23,9 +23,9 @@ def read_release(
     folder: str,
     names: Sequence[str],
     place: str,
-    read: Callable[[Path, Digest], Pair],
+    read: Callable[[Path, Digest], Read],
     released: Mapping[str, str] | None = None,
-) -> tuple[Pair, dict[str, str]]:
+) -> tuple[Read, dict[str, str]]:
     """Read a pair from files that have to lie in a folder.
 
     Parameters
@@ -45,7 +45,7 @@ def read_release(
 
     Returns
     -------
-    pair : Pair
+    pair : Read
     digests : dict of str to str
         The sha256 of each file in use.
 

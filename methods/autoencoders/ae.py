@@ -1,4 +1,4 @@
-"""The plain autoencoder: the floor under every claim about a better one."""
+"""The plain autoencoder: the baseline for all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the autoencoders of the track ``matched`` share: backbone, optimiser, checkpoint.
+"""Base of the autoencoders on the matched backbone: network, optimiser, checkpoint.
 
 `BackboneAutoencoder` holds all of it; `MatchedAutoencoder` adds the choice of the reconstruction
 loss, for the methods that have one.

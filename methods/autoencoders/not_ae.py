@@ -109,7 +109,7 @@ class NOTAE(RandomAutoencoder):
         3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP, above=0
     )
     squash: bool = parameter(
-        True, "bound the decoder's output; false: linear", "LeCun et al. 1998; the release: false"
+        True, "bound the decoder's output; false: linear", "LeCun et al. 1998b; the release: false"
     )
     freeze_potential: bool = parameter(
         False, "ablation: keep the potential at its random start", "the release's last commit"

@@ -1,4 +1,4 @@
-"""What it costs NOT-AE to carry an image: strong costs, and the weak cost of a random image."""
+"""Transport costs of NOT-AE: strong costs, and the weak cost of a random image."""
 
 from __future__ import annotations
 

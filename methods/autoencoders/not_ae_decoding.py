@@ -17,7 +17,7 @@ MODES = ("mean", "sample", "zero")
 
 @dataclass
 class RandomAutoencoder(BackboneAutoencoder):
-    """What a random decoder adds: noise, and three ways to decode without a generator.
+    """Base of random decoders: noise, and three ways to decode without a generator.
 
     ``network_`` is a `TransportBackbone`. Decoding draws nothing: it uses the network's bank of
     noise vectors, so that the same codes always give the same images.

@@ -22,7 +22,7 @@ class TransportBackbone(ScoredBackbone):
     ----------
     image_shape : tuple of int
     squash : bool
-        Bound the decoder's output o by 1.7159 tanh(2 o / 3) (LeCun et al. 1998, Efficient
+        Bound the decoder's output o by 1.7159 tanh(2 o / 3) (LeCun et al. 1998b, Efficient
         BackProp, section 4.4): -1 and 1 go to themselves and lie where the slope is still 0.75.
     latent : int
         Channels of the code, on a grid of h / 8 by w / 8.

@@ -1,4 +1,4 @@
-"""What interpolators that learn nothing share: there is nothing to fit, parameters to save."""
+"""Base of the interpolators that learn nothing: only their parameters are saved."""
 
 from __future__ import annotations
 

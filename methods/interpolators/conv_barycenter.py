@@ -1,4 +1,4 @@
-"""Entropic barycentres by convolution: sharp enough to be a reference, quick enough to draw."""
+"""Entropic barycentres by convolution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pixel average of two images: what an interpolation must do better than."""
+"""The pixel average of two images: the baseline that any interpolation must beat."""
 
 from __future__ import annotations
 

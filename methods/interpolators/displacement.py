@@ -1,4 +1,4 @@
-"""Exact displacement interpolation: each bit of mass moves straight to where it is needed."""
+"""Exact displacement interpolation: mass moves along straight lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What maps that are trained in JAX share: batches, saving, reading back."""
+"""Base of the maps that are trained in JAX: batches, saving, loading."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class JaxMap(TransportMap):
         return plain | arrays | {"dimension": self.map_.dimension}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` returned; points come back on the device they come on."""
+        """Restore what ``state`` returned. Results lie on the device of the points given."""
         arrays = {n: v.numpy(force=True) for n, v in state.items() if isinstance(v, Tensor)}
         plain = {name: value for name, value in state.items() if name not in arrays}
         dimension = plain.pop("dimension")

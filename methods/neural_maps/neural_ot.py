@@ -1,4 +1,4 @@
-"""What neural optimal transport has in common whatever its networks: parameters and their rules."""
+"""Base of neural optimal transport: the parameters that do not depend on the networks."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class NeuralOT(StochasticMap):
     @property
     @abstractmethod
     def bounded(self) -> bool:
-        """Whether the map's values are."""
+        """Whether the map's output is bounded."""
 
     @property
     def noisy(self) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from otbench.ot.neural.train import Settings
 
 REPORT_EVERY = 50
-"""Steps in one compiled run, after which progress is told and the clock looked at."""
+"""Steps in one compiled run, after which progress is reported and the time limit checked."""
 
 SWEEP = "results/sweeps/not-unet.md"
 
@@ -99,7 +99,7 @@ class NOT(JaxMap, NeuralOT):
 
     @property
     def bounded(self) -> bool:
-        """Whether the map's values are."""
+        """Whether the map's output is bounded."""
         return self.bound > 0
 
     def _problem(self, dimension: int) -> Problem:

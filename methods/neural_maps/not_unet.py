@@ -176,7 +176,7 @@ class NOTUNet(NeuralOT):
 
     @property
     def bounded(self) -> bool:
-        """Whether the map's values are."""
+        """Whether the map's output is bounded."""
         return self.squash
 
     def skip(self, data: ImagePair) -> str | None:
@@ -245,7 +245,7 @@ class NOTUNet(NeuralOT):
         loss = cost - self.score(moved).mean()
         parts = {"map": loss, "cost": cost}
         if k > 1:
-            parts["cond_var"] = conditional_variance(draws.detach()).mean() / x.shape[1]
+            parts["conditional_variance"] = conditional_variance(draws.detach()).mean() / x.shape[1]
         return loss, parts
 
     def potential_loss(self, moved: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What maps trained by OTT-JAX's own neural estimators share: networks, batches, budget, saving."""
+"""Base of the maps trained by OTT-JAX's own estimators: networks, batches, budget, saving."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def watched(
     steps: int,
     ctx: FitContext,
 ) -> Callable[..., Any]:
-    """Let a step function of OTT's tell its losses: the loop around it keeps them to itself.
+    """Record the losses of OTT's step function, which OTT's training loop does not report.
 
     Progress counts the budget's steps, of which each of these may stand for several.
     """
@@ -118,7 +118,7 @@ def batches(sampler: Callable[[Any], Any], key: Any, ctx: FitContext) -> Iterato
 
 @contextmanager
 def steered() -> Iterator[None]:
-    """Let OTT's training loop end when its batches do, and draw no progress bar meanwhile."""
+    """End OTT's training loop when the batches end, and hide its progress bar."""
     with patch.dict(sys.modules, {"tqdm": None, "tqdm.auto": None}), suppress(OutOfTime):
         yield
 

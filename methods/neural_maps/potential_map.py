@@ -1,4 +1,4 @@
-"""What maps that are gradients of trained potentials share: networks, training, saving."""
+"""Base of the maps that are gradients of trained potentials: networks, training, saving."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NORMALISING_SAMPLE = 1024
 """Points that the units of a convex potential are normalised over."""
 
 REPORT_EVERY = 100
-"""Updates in one compiled run, after which progress is told and the clock looked at."""
+"""Updates in one compiled run, after which progress is reported and the time limit checked."""
 
 POTENTIALS = ("quadratic", "mlp", "icnn", "conv")
 STARTS = ("plain", "bures")
@@ -277,7 +277,7 @@ class PotentialMap(JaxMap):
         return type(parameters)(*made)
 
     def _first_points(self, data: MeasurePair, source: Callable[[Any], Any], key: Any) -> Any:
-        """Return what a convex potential normalises its units over: what it first learns on."""
+        """Return the sample over which a convex potential normalises its units."""
         import jax
 
         if not self.pretraining:

@@ -178,7 +178,7 @@ class W2OTT(OTTNeuralMap):
         )
 
     def _start_at_gaussian(self, dual: Any, data: MeasurePair, key: Any, ctx: FitContext) -> None:
-        """Give both potentials OTT's own Gaussian start, by modules that serve for this alone."""
+        """Start both potentials at OTT's own Gaussian initialisation."""
         import jax.numpy as jnp
 
         x, y = (jnp.asarray(side.numpy()) for side in draw_both(data, START_SAMPLE, ctx))

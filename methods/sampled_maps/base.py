@@ -1,4 +1,4 @@
-"""Points of both sides of a measure pair, and what maps learned from them share."""
+"""Base of the maps computed from samples, and the samples themselves."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def projected(points: Tensor, sample: Tensor, potential: Tensor, epsilon: Tensor
 
 @dataclass
 class EntropicPlans(SampledMap):
-    """What maps made of entropic plans between two samples share."""
+    """Base of the maps made of entropic plans between two samples."""
 
     sample: int = parameter(
         1024, "points of each side, at least 2", "seconds of Sinkhorn on one core", low=2

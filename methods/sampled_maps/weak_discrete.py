@@ -58,7 +58,7 @@ class WeakDiscrete(SampledMap, StochasticMap):
             "cumulated": rows.cumsum(dim=1).float(),
         }
         spread = float(answer.variances.mean())
-        ctx.progress(ctx.budget.steps - 1, cost=answer.cost, cond_var=spread)
+        ctx.progress(ctx.budget.steps - 1, cost=answer.cost, conditional_variance=spread)
 
     def cost_gamma(self) -> float:
         """Return gamma."""

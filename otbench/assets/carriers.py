@@ -22,7 +22,7 @@ from typing import IO
 
 from otbench.assets.files import CHUNK, File, SourceFailed, check_sha256
 from otbench.assets.progress import say
-from otbench.assets.source import Room, convert
+from otbench.assets.source import Workspace, convert
 
 # Seconds for one run of a client: 90 MB at a slow 1 Mbit/s and some.
 TIMEOUT = 900
@@ -82,10 +82,10 @@ class Carrier:
         """Return client, package and version."""
         return f"{self.client} package {self.package} {self.version}"
 
-    def supply(self, wanted: Sequence[File], room: Room) -> Iterator[tuple[File, Path]]:
+    def supply(self, wanted: Sequence[File], workspace: Workspace) -> Iterator[tuple[File, Path]]:
         """Fetch the archive by its client and unpack it; see `Source.supply`."""
         say(f"fetching {self.label} ({self.megabytes:g} MB)")
-        folder = room.scratch / "carrier"
+        folder = workspace.scratch / "carrier"
         folder.mkdir()
         try:
             CLIENTS[self.client](self, folder)
@@ -95,10 +95,10 @@ class Carrier:
         if not archive.is_file():
             left = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
             raise SourceFailed(f"{self.client} left {left} instead of {self.archive}")
-        yield from self.unpack(archive, wanted, room)
+        yield from self.unpack(archive, wanted, workspace)
 
     def unpack(
-        self, archive: Path, wanted: Sequence[File], room: Room
+        self, archive: Path, wanted: Sequence[File], workspace: Workspace
     ) -> Iterator[tuple[File, Path]]:
         """Check the archive and yield the wanted files that it holds; see `Source.supply`."""
         check_sha256(archive, self.sha256)
@@ -108,14 +108,14 @@ class Carrier:
             if member.file in files:
                 sought.setdefault(member.path, []).append(member)
         for path, stream in _members(archive, sought):
-            held = room.scratch / Path(path).name
+            held = workspace.scratch / Path(path).name
             with stream, held.open("wb") as out:
                 shutil.copyfileobj(stream, out, CHUNK)
             for member in sought.pop(path):
                 if member.sha256 is not None:
                     check_sha256(held, member.sha256)
                 file = files[member.file]
-                yield file, convert(member.converter, held, file, room)
+                yield file, convert(member.converter, held, file, workspace)
             held.unlink()
         if sought:
             raise SourceFailed(f"{archive.name} holds no {', '.join(sought)}")

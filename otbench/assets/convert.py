@@ -1,4 +1,4 @@
-"""From what a carrier holds to the file in use: safetensors for weights, IDX for digits.
+"""Conversion of a carrier's files: safetensors for weights, IDX for digits.
 
 The bytes written depend on the content alone, so that the file in use has a digest of its own.
 """

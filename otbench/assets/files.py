@@ -18,7 +18,7 @@ class SourceFailed(Exception):
 
 
 class NothingThere(SourceFailed):
-    """A folder that need not hold anything holds nothing: no news while other sources follow."""
+    """An optional folder is empty; not reported while other sources remain."""
 
 
 @dataclass(frozen=True)

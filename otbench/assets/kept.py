@@ -1,4 +1,4 @@
-"""Results that take long and come back: made by one process, kept in a file, read by all others."""
+"""Cached results: computed by one process, kept in a file, read by all others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 def write_whole(
     path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> bool:
-    """Write a safetensors file that appears whole or not at all; tell whether it could be."""
+    """Write a safetensors file whole or not at all; return whether that succeeded."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:

@@ -1,4 +1,4 @@
-"""Reading pickled NumPy arrays, and nothing else that a pickle may ask for."""
+"""A restricted unpickler: NumPy arrays and nothing else."""
 
 from __future__ import annotations
 

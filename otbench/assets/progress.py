@@ -1,4 +1,4 @@
-"""What a fetch tells the user: a bar on a terminal, plain lines elsewhere, always on stderr."""
+"""Progress of a fetch: a bar on a terminal, plain lines elsewhere, always on stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source of files is, and what every source needs."""
+"""The contract of sources of files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otbench.assets.files import File, copy_plain
 
 
 @dataclass(frozen=True)
-class Room:
+class Workspace:
     """Where a source may write.
 
     Attributes
@@ -41,8 +41,8 @@ class Source(Protocol):
     def label(self) -> str:
         """Its name in messages."""
 
-    def supply(self, wanted: Sequence[File], room: Room) -> Iterator[tuple[File, Path]]:
-        """Yield the wanted files one by one, each with its place below ``room.scratch``.
+    def supply(self, wanted: Sequence[File], workspace: Workspace) -> Iterator[tuple[File, Path]]:
+        """Yield the wanted files one by one, each with its place below ``workspace.scratch``.
 
         The caller checks digests and takes each file away before it asks for the next.
 
@@ -53,15 +53,15 @@ class Source(Protocol):
         """
 
 
-def convert(converter: str | None, source: Path, file: File, room: Room) -> Path:
-    """Turn what a source holds into the file in use, below ``room.scratch``.
+def convert(converter: str | None, source: Path, file: File, workspace: Workspace) -> Path:
+    """Convert a source's file into the file in use, below ``workspace.scratch``.
 
     Parameters
     ----------
     converter : str or None
         ``module:function`` taking (source, target); None copies, uncompressing ``.gz``.
     """
-    target = room.scratch / f"in-use-{file.name}"
+    target = workspace.scratch / f"in-use-{file.name}"
     if converter is None:
         copy_plain(source, target, file)
         return target

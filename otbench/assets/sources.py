@@ -11,7 +11,7 @@ from pathlib import Path
 from otbench.assets.carriers import Carrier
 from otbench.assets.files import File, NothingThere, SourceFailed
 from otbench.assets.progress import say
-from otbench.assets.source import Room, convert
+from otbench.assets.source import Workspace, convert
 
 USER_FOLDER = "OTBENCH_DATA_DIR"
 
@@ -37,19 +37,19 @@ class Mirror:
         """Return the address."""
         return self.address
 
-    def supply(self, wanted: Sequence[File], room: Room) -> Iterator[tuple[File, Path]]:
+    def supply(self, wanted: Sequence[File], workspace: Workspace) -> Iterator[tuple[File, Path]]:
         """Download file by file; see `Source.supply`."""
         from otbench.assets.download import download, part_for
 
         for file in wanted:
             url = f"{self.address}{file.name}{self.suffix}"
-            part = part_for(url, room.partial)
+            part = part_for(url, workspace.partial)
             # A leftover of an interrupted transfer may be spoilt: then the file is read anew, once.
             for resumed in (part.exists(), False):
                 download(url, part, limit=2 * file.size + 4096)
-                whole = part.rename(room.scratch / f"{file.name}{self.suffix}")
+                whole = part.rename(workspace.scratch / f"{file.name}{self.suffix}")
                 try:
-                    found = convert(None, whole, file, room)
+                    found = convert(None, whole, file, workspace)
                     file.check(found)
                 except SourceFailed as reason:
                     if not resumed:
@@ -81,15 +81,15 @@ class Manual:
         """Return a name for messages."""
         return "your own folder"
 
-    def supply(self, wanted: Sequence[File], room: Room) -> Iterator[tuple[File, Path]]:
+    def supply(self, wanted: Sequence[File], workspace: Workspace) -> Iterator[tuple[File, Path]]:
         """Copy what is there; see `Source.supply`."""
-        folders = [f for base in room.manual for f in (*(base / p for p in self.places), base)]
+        folders = [f for base in workspace.manual for f in (*(base / p for p in self.places), base)]
         faults: list[str] = []
         missing = list(wanted)
         for carrier in self.carriers:
             for archive in _existing(folders, [carrier.archive]):
                 try:
-                    for file, found in carrier.unpack(archive, missing, room):
+                    for file, found in carrier.unpack(archive, missing, workspace):
                         yield file, found
                         missing.remove(file)
                 except SourceFailed as reason:
@@ -97,7 +97,7 @@ class Manual:
         for file in list(missing):
             for candidate in _existing(folders, [file.name, f"{file.name}.gz"]):
                 try:
-                    found = convert(None, candidate, file, room)
+                    found = convert(None, candidate, file, workspace)
                     file.check(found)
                 except SourceFailed as reason:
                     faults.append(f"{candidate}: {reason}")
@@ -106,7 +106,7 @@ class Manual:
                     missing.remove(file)
                     break
         if missing:
-            where = ", ".join(str(base) for base in room.manual)
+            where = ", ".join(str(base) for base in workspace.manual)
             nothing = f"no usable {', '.join(file.name for file in missing)} in {where}"
             if faults:
                 raise SourceFailed("; ".join([*faults, nothing]))
@@ -145,7 +145,7 @@ class Installed:
         """Return a name for messages."""
         return f"installed package {self.package}"
 
-    def supply(self, wanted: Sequence[File], room: Room) -> Iterator[tuple[File, Path]]:
+    def supply(self, wanted: Sequence[File], workspace: Workspace) -> Iterator[tuple[File, Path]]:
         """Convert the package's file; see `Source.supply`."""
         spec = importlib.util.find_spec(self.package)
         if spec is None or spec.origin is None:
@@ -154,4 +154,4 @@ class Installed:
         if not held.is_file():
             raise SourceFailed(f"this version of {self.package} holds no {self.member}")
         for file in wanted:
-            yield file, convert(self.converters[file.name], held, file, room)
+            yield file, convert(self.converters[file.name], held, file, workspace)

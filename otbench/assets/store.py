@@ -1,4 +1,4 @@
-"""The local cache of assets: what is there, is it whole, and if not, where to get it.
+"""The local cache of assets: look up, verify, fetch.
 
 Everything lies below ``OTBENCH_HOME`` (by default ``otbench`` in the user's cache folder):
 ``assets/<name>/`` holds verified files, ``manual/`` whatever the user puts there, ``partial/``
@@ -19,7 +19,7 @@ from pathlib import Path
 from otbench.assets.catalogue import Asset, lookup
 from otbench.assets.files import File, NothingThere, SourceFailed
 from otbench.assets.progress import say
-from otbench.assets.source import Room
+from otbench.assets.source import Workspace
 from otbench.assets.sources import USER_FOLDER, manual_folders
 from otbench.errors import DataError
 from otbench.home import home
@@ -185,7 +185,7 @@ def _write_stamps(folder: Path, stamps: dict[str, list]) -> None:
 
 def _obtain(asset: Asset, offline: bool) -> None:
     """Ask one source after the other until nothing is missing."""
-    with _lock(asset), _room(asset) as room:
+    with _lock(asset), _workspace(asset) as workspace:
         # Another process may have fetched it while this one waited.
         missing = _missing(asset, discard=True)
         folder = path(asset.name)
@@ -197,7 +197,7 @@ def _obtain(asset: Asset, offline: bool) -> None:
                 reasons.append(f"{source.label}: not tried, offline")
                 continue
             # What one source left behind must not be taken for what the next one supplies.
-            own = replace(room, scratch=room.scratch / str(number))
+            own = replace(workspace, scratch=workspace.scratch / str(number))
             own.scratch.mkdir()
             try:
                 for file, found in source.supply(missing, own):
@@ -214,14 +214,14 @@ def _obtain(asset: Asset, offline: bool) -> None:
 
 
 @contextmanager
-def _room(asset: Asset) -> Iterator[Room]:
+def _workspace(asset: Asset) -> Iterator[Workspace]:
     """Make an empty scratch folder on the file system of the cache, and clear it away after."""
     scratch = home() / "scratch" / asset.name
     shutil.rmtree(scratch, ignore_errors=True)
     for folder in (scratch, home() / "partial", path(asset.name)):
         folder.mkdir(parents=True, exist_ok=True)
     try:
-        yield Room(scratch, home() / "partial", manual_folders(home()))
+        yield Workspace(scratch, home() / "partial", manual_folders(home()))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -246,7 +246,7 @@ def _lock(asset: Asset) -> Iterator[None]:
 
 
 def _not_to_be_had(asset: Asset, missing: Iterable[File], reasons: Iterable[str]) -> str:
-    """Say what is wanted, what was tried, and what the user can do."""
+    """Return the error that names the missing files, what was tried, and what the user can do."""
     manual = manual_folders(home())[-1] / asset.name
     lines = [f"{asset.name} is to be had from no source. Wanted:"]
     lines += [f"  {f.name}  sha256 {f.sha256}  {f.size:,} bytes" for f in missing]

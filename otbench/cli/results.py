@@ -1,4 +1,4 @@
-"""Results folders as the verbs that only read them see them."""
+"""Reading a results folder, for the verbs that run nothing."""
 
 from __future__ import annotations
 

@@ -25,15 +25,30 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "show", help="one method, data set, metric, task, preset, reproduction or result in full"
     )
     parser.add_argument("name", help="a name, or the folder of a cell")
+    parser.add_argument("--bibtex", action="store_true", help="print only what to cite, as BibTeX")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     width = min(shutil.get_terminal_size().columns, WIDTH)
-    for line in _describe(options.name):
+    lines = _describe(options.name)
+    if options.bibtex:
+        return _bibtex(options.name, lines)
+    for line in lines:
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         wrapped = textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False)
         sys.stdout.write(wrapped + "\n")
+    return 0
+
+
+def _bibtex(name: str, lines: list[str]) -> int:
+    from otbench.references import cited, entries
+
+    known = entries()
+    found = [known[key] for key in cited("\n".join(lines)) if key in known]
+    if not found:
+        raise UsageError(f"{name} names no work that is in references.bib; see otbench show {name}")
+    sys.stdout.write("\n\n".join(found) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What tasks hand to metrics."""
+"""The results that tasks pass to metrics."""
 
 from __future__ import annotations
 

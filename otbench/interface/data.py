@@ -1,4 +1,4 @@
-"""What a data set is to the suite.
+"""The contract of data sets.
 
 Images are float32 tensors of shape ``(n, c, h, w)`` with values in [0, 1].
 """

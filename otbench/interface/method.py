@@ -1,4 +1,4 @@
-"""What a method is to the suite.
+"""The contract of methods.
 
 Images are float32 tensors of shape ``(n, c, h, w)`` with values in [0, 1]; codes are float32
 tensors of shape ``(n, d)``.
@@ -40,7 +40,7 @@ class PaperSettings:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """What a method says about itself; ``otbench show METHOD`` prints it.
+    """Description of a method; ``otbench show METHOD`` prints it.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Method(Parametrised):
         return found
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` returned, its tensors on the device to run on.
+        """Restore what ``state`` returned; its tensors lie on the device to run on.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class Method(Parametrised):
 
 
 def _parts(value: Any) -> dict[str, Tensor] | None:
-    """Return the tensors that a value is made of, by name; None where it is no such value."""
+    """Return the tensors of a value by name; None for other values."""
     if isinstance(value, nn.Module):
         return value.state_dict()
     if hasattr(value, "arrays"):

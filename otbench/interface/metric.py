@@ -1,4 +1,4 @@
-"""What a metric is to the suite."""
+"""The contract of metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Direction = Literal["higher", "lower", "neutral"]
 
 
 class Undefined(ValueError):
-    """The number does not exist for this artefact; the message is the reason."""
+    """The metric is undefined for this artefact; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Metric(Parametrised):
         return ()
 
     def missing(self, data: Any) -> str | None:
-        """Return why the metric means nothing on this data, or None."""
+        """Return why the metric is not defined on this data, or None."""
         return None
 
     @abstractmethod

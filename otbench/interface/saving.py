@@ -1,4 +1,4 @@
-"""What a trained method leaves on disk: tensors as safetensors, plain values as JSON."""
+"""Trained methods on disk: tensors as safetensors, plain values as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the suite gives tasks and metrics: device, randomness, sizes, and a shared memory."""
+"""The context of scoring: device, randomness, sizes, and a cache shared within a cell."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class ScoreContext:
     _memory: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
     def once(self, key: str, compute: Callable[[], Result], of: object = None) -> Result:
-        """Compute a thing the first time it is asked for, and keep it for the other metrics.
+        """Compute a value on first use, and keep it for the other metrics.
 
         Parameters
         ----------

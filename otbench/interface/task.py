@@ -1,4 +1,4 @@
-"""What a task is to the suite."""
+"""The contract of tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otbench.interface.scoring import ScoreContext
 
 
 class Task(ABC):
-    """Something a trained method is made to do; what it yields is what its metrics take."""
+    """Something a trained method is asked to do; its result goes to the metrics."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -37,7 +37,7 @@ class Task(ABC):
         return (*self.default_metrics, *self.full_metrics) if full else self.default_metrics
 
     def lacks(self, data: Any) -> str | None:
-        """Return what the data lacks for this task whatever the method, or None.
+        """Return what the data lack for this task, for any method, or None.
 
         A task that no method can do on the data is left out of the run altogether.
         """

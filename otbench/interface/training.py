@@ -1,4 +1,4 @@
-"""What the suite gives a method while it trains: budget, device, randomness, progress, a clock."""
+"""The context of a training: budget, device, randomness, progress, a clock."""
 
 from __future__ import annotations
 

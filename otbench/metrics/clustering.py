@@ -84,7 +84,7 @@ def match(assignments: Labels, labels: Labels, clusters: int) -> Labels:
 
 @dataclass(frozen=True)
 class KMeansMetric(Metric):
-    """What the scores of K-means share: preprocessing and starts.
+    """Base of the K-means scores: preprocessing and number of starts.
 
     Fitted on training codes, scored on test codes. ACAI's protocol has whitening, random starts
     and n_init 1000 (Berthelot et al. 2018, section 5.2 and ``cluster.py``).

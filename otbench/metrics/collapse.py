@@ -1,4 +1,4 @@
-"""When a map has collapsed: a rule over what was seen of it while it trained.
+"""The rule by which a map has collapsed, applied to the evaluations during its training.
 
 A collapsed map answers with few images whatever it is given. The signs are those by which claim 7
 of the suite's list is judged (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220, in whose
@@ -44,7 +44,7 @@ class Collapse:
 
 
 def narrow(point: Point) -> str | None:
-    """Return which of the two signs that need no history a map shows, or None."""
+    """Return which of the two signs that need a single evaluation a map shows, or None."""
     if point.get("pairwise", 1.0) < PAIRWISE:
         return "pairwise"
     return "modes" if point.get("modes", 1.0) < MODES else None

@@ -84,7 +84,7 @@ class DomainNet(nn.Module):
 
 @dataclass(frozen=True)
 class DomainClassifier:
-    """A trained network and what it is worth on held-out images.
+    """A trained network and its accuracy on held-out images.
 
     Attributes
     ----------

@@ -120,29 +120,9 @@ def drawn(artefact: ComparedImages) -> tuple[Tensor, Tensor]:
     return artefact.real[: len(artefact.samples)], artefact.samples
 
 
-def conditional_variance(samples: Tensor) -> Tensor:
+def pixel_variance(samples: Tensor) -> Tensor:
     """Average each image's unbiased variance over its draws, (m, k, c, h, w) to (m,)."""
     return samples.double().var(1).flatten(1).mean(1)
-
-
-@dataclass(frozen=True)
-class ConditionalVariance(Metric):
-    """Variance of a pixel over draws from a random decoder for one and the same code."""
-
-    tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
-    direction: ClassVar[Direction] = "neutral"
-    range: ClassVar[str] = "[0, 1/2], squared intensity"
-    title: ClassVar[str] = "Conditional variance of the decoder"
-
-    @property
-    def id(self) -> str:
-        """Name; the protocol is in the definition."""
-        return "conditional_variance"
-
-    def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
-        """Average over images; the standard error is over them."""
-        _, samples = drawn(artefact)
-        return Value.of(conditional_variance(samples))
 
 
 @dataclass(frozen=True)
@@ -169,7 +149,7 @@ class SampleMSERatio(Metric):
     def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
         """Compare means over images; the standard error is over them."""
         real, samples = drawn(artefact)
-        variance = conditional_variance(samples)
+        variance = pixel_variance(samples)
         of_mean = squared_error(real, samples.double().mean(1)) - variance / samples.shape[1]
         nothing = "the mean of the draws has no error beyond that of its estimate"
         return ratio_of_means(of_mean + variance, of_mean, nothing)

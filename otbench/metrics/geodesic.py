@@ -51,9 +51,9 @@ class GeodesicW2(Metric):
     """Wasserstein distance between the frames drawn and the exact geodesic at the same times.
 
     The root of `otbench.metrics.mass.squared_w2` at each time strictly between the ends; the mean
-    or the greatest along a path. Masses are normalised: what a frame gains or loses as a whole is
-    the mass drift's to tell. The exact frames are on the pixel grid too, so a translation by whole
-    pixels scores 0, and one between pixels what its sampling differs from theirs, some tenths.
+    or the greatest along a path. Masses are normalised, so this metric is blind to mass that a
+    frame gains or loses as a whole; see the mass drift for that. The exact frames lie on the pixel
+    grid too: a translation by whole pixels scores 0, one by a fraction of a pixel a few tenths.
 
     Parameters
     ----------

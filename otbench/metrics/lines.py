@@ -95,7 +95,7 @@ def unwrap(angles: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FamilyMetric(Metric):
-    """What the two scores share: the definition and the nearest members.
+    """Base of the two scores: the definition and the nearest members.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How good a map is: against the optimal one, by its dual, by its monotonicity, and its speed."""
+"""The quality of a map: against the optimal one, by dual value and monotonicity; its speed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def unknown_map(data: MeasurePair) -> str | None:
 
 
 class MapMetric(Metric):
-    """What all metrics of the task ``transport`` share."""
+    """Base of the metrics of the task ``transport``."""
 
     tasks: ClassVar[tuple[str, ...]] = ("transport",)
 

@@ -198,7 +198,7 @@ class SinkhornCost(BetweenSamples):
 
 @dataclass(frozen=True)
 class SampleReference(BetweenSamples):
-    """The same distances between samples that no method has touched.
+    """The same distances between samples of the two laws themselves, as a reference.
 
     Parameters
     ----------

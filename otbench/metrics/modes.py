@@ -1,4 +1,4 @@
-"""Which modes of the target the carried images show, by the classifier's eye."""
+"""Which modes of the target the carried images show, by the domain classifier."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def divergence(carried: Tensor, target: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Modes(TranslationMetric):
-    """Modes of the target among the carried images, told by the domain classifier.
+    """Modes of the target among the carried images, as the domain classifier labels them.
 
     Parameters
     ----------

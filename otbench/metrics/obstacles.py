@@ -1,4 +1,4 @@
-"""What a path does about walls: the mass it puts on them, the energy it needs around them."""
+"""Paths among walls: the mass on walls, and the energy needed to go around them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Whether carried images look like the target, and whether they show all of it, by neighbours.
+r"""Fidelity and diversity of carried images by nearest neighbours.
 
 Around each feature of one sample lies a closed ball that reaches its k-th nearest neighbour in the
 same sample. Precision and recall (Kynkäänniemi et al. 2019, arXiv 1904.06991, equations 1 and 2,
@@ -121,7 +121,7 @@ class PRDC(TranslationMetric):
         return f"{self.of}[k={NEIGHBOURS[self.of]}]"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Look at the neighbours, found once a cell; n is the number of images on either side."""
+        """Count neighbours, found once a cell; n is the number of images on either side."""
         n = min(len(artefact.real), len(artefact.generated))
         real, made = (domain_features(x, ctx)[:n] for x in (artefact.real, artefact.generated))
         scores = ctx.once("neighbours", lambda: neighbour_scores(real, made), of=artefact)

@@ -1,4 +1,4 @@
-"""What carried images are like pixel by pixel: how far they went, how much they differ."""
+"""Carried images pixel by pixel: how far they moved, how much they differ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otbench.interface.artefacts import Translated
 from otbench.interface.metric import Direction, Metric, Undefined, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_images
-from otbench.metrics.fidelity import conditional_variance
+from otbench.metrics.fidelity import pixel_variance
 from otbench.metrics.pixel import squared_error
 from otbench.metrics.weak_maps import plan_file
 from otbench.metrics.weak_structure import spread_ratio
@@ -23,7 +23,7 @@ PLANNED = 1000
 
 
 class TranslationMetric(Metric):
-    """What all metrics of the task ``translation`` share: images in [0, 1]."""
+    """Base of the metrics of the task ``translation``: images in [0, 1]."""
 
     tasks: ClassVar[tuple[str, ...]] = ("translation",)
 
@@ -44,7 +44,7 @@ class TranslationMetric(Metric):
 
 
 def check_translated(artefact: Translated) -> None:
-    """Refuse images outside [0, 1], carried ones that are not one for each of the source.
+    """Refuse images outside [0, 1], and unless there is one carried image for each source image.
 
     Raises
     ------
@@ -185,7 +185,7 @@ class Diversity(TranslationMetric):
         total = float(artefact.real.double().var(0).mean())
         if not total > 0:
             raise Undefined("the target is a single image: it has no variance")
-        return Value.of(conditional_variance(artefact.samples) / total)
+        return Value.of(pixel_variance(artefact.samples) / total)
 
 
 @dataclass(frozen=True)
@@ -202,5 +202,5 @@ class RangeExcess(TranslationMetric):
         return "range_excess"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Return what the task saw."""
+        """Return the distance that the task measured."""
         return Value(artefact.excess, None, len(artefact.generated))

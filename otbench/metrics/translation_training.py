@@ -41,7 +41,7 @@ class Collapsed(TranslationMetric):
 
     @property
     def id(self) -> str:
-        """Name, with what is told where it is the step."""
+        """Name, and ``step`` where it is the update of the collapse."""
         return "collapse" if self.of == "fired" else "collapse[step]"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:

@@ -1,4 +1,4 @@
-"""How good a stochastic map is against what solves the weak problem.
+"""The quality of a stochastic map against the solution of the weak problem.
 
 gamma of the cost is the metric's own where it is given, else the pair's (`MeasurePair.gamma`), else
 that which the method says it minimises (`StochasticMap.cost_gamma`); without any the metric is
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.maps import bounded
 from otbench.ot.discrete.weak import DiscreteAnswer, discrete_answer
-from otbench.ot.neural.costs import conditional_variance, weak_quadratic
+from otbench.ot.neural.costs import weak_quadratic
 from otbench.ot.w2.scores import uvp
 
 CACHED_FROM = 200
@@ -31,14 +31,14 @@ CACHED_FROM = 200
 
 
 class WeakMapMetric(Metric):
-    """What all metrics of the task ``weak-transport`` share."""
+    """Base of the metrics of the task ``weak-transport``."""
 
     tasks: ClassVar[tuple[str, ...]] = ("weak-transport",)
 
 
 @dataclass(frozen=True)
 class AgainstSolution(WeakMapMetric):
-    """A comparison with what solves the weak problem.
+    """A comparison with the solution of the weak problem.
 
     Parameters
     ----------
@@ -142,46 +142,3 @@ class WeakCostGap(AgainstSolution):
         stderr = float(share * costs.std(ddof=1) / len(costs) ** 0.5) if len(costs) > 1 else None
         gap = Value(share * abs(float(costs.mean()) - solution.cost), stderr, len(costs))
         return bounded(gap, self.id)
-
-
-@dataclass(frozen=True)
-class ConditionalVariance(AgainstSolution):
-    r"""How much of a law each point is carried to: :math:`E\,\mathrm{Var}(T(x, \cdot))`.
-
-    The optimal plan's is :math:`E\|Y\|^2 - E\|\bar T^*(X)\|^2`, the same for all optimal plans.
-
-    Parameters
-    ----------
-    of : {"mean", "ratio", "correlation"}
-        The mean over points in squared units of the data; that over the solution's (best 1); the
-        correlation of the points' variances with the solution's.
-    """
-
-    gamma: float | None = parameter(None, "of the weak cost; none: the method's own", low=0)
-    of: Literal["mean", "ratio", "correlation"] = "mean"
-
-    direction: ClassVar[Direction] = "neutral"
-    range: ClassVar[str] = "[0, inf); correlation [-1, 1]"
-    title: ClassVar[str] = "Conditional variance"
-
-    @property
-    def id(self) -> str:
-        """Name with what, and gamma where one counts."""
-        return "cond_var" if self.of == "mean" else f"cond_var[{self.of},{self._suffix}]"
-
-    def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
-        """Average, or compare with the solution."""
-        draws = artefact.draws.double().numpy(force=True)
-        n, k = draws.shape[:2]
-        own = conditional_variance(draws) if k > 1 else np.zeros(n)
-        if self.of == "mean":
-            return Value(float(own.mean()), float(own.std() / n**0.5), n)
-        _, solution = self.solution(artefact, ctx)
-        due = solution.variances
-        if self.of == "ratio":
-            if not due.mean() > 1e-6 * artefact.variance:
-                raise Undefined("the optimal plan is a map: no conditional variance to relate")
-            return bounded(Value(float(own.mean() / due.mean()), None, n), self.id)
-        if min(own.std(), due.std()) <= 1e-9 * artefact.variance:
-            raise Undefined("one of the two is the same at all points: nothing to correlate")
-        return Value(float(np.corrcoef(own, due)[0, 1]), None, n)

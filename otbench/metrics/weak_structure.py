@@ -1,4 +1,4 @@
-"""What the theory of weak transport says of any solution, collapse, and how training went."""
+"""Properties of any weak optimal plan, collapse, and the course of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling the C library to keep freed memory, which training asks for again at once."""
+"""Keep freed memory in the C library, because training allocates it again at once."""
 
 from __future__ import annotations
 

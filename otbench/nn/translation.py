@@ -24,7 +24,7 @@ RESIDUE = 0.1
 """Weight of a residual block's branch."""
 
 STRETCH, BEND = 1.7159, 2 / 3
-"""Of the bounded output STRETCH tanh(BEND o) (LeCun et al. 1998), which passes 1 at o = 1."""
+"""Of the bounded output STRETCH tanh(BEND o) (LeCun et al. 1998b), which passes 1 at o = 1."""
 
 
 def _normalised(channels: int) -> nn.GroupNorm:

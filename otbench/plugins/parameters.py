@@ -1,4 +1,4 @@
-"""From a specification to an object: parameters checked by name and by type."""
+"""Instantiation from a specification; parameters are checked by name and type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the text of a selection to specifications.
+"""Parsing of selections such as ``ae,path-energy[alpha=[1,3]]``.
 
 ``ae,path-energy[alpha=[1,3],tau=10]`` selects three things: brackets hold parameters, a list of
 values is a grid, and commas outside brackets separate. ``folder:PATH`` and ``fid[lenet]`` give the

@@ -1,1 +1,1 @@
-"""What a person sees of results: tables and pictures."""
+"""Tables and pictures of results."""

@@ -1,4 +1,4 @@
-"""What a person sees while cells run: bars on a terminal, plain lines elsewhere."""
+"""Progress of a run: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

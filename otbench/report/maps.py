@@ -15,7 +15,7 @@ from otbench.report.pictures import COLOURS, folded, pyplot
 
 COLUMNS = 5
 MARGIN = 0.08
-"""Room around source and target, as a share of their extent."""
+"""Workspace around source and target, as a share of their extent."""
 
 FAINT, SOURCE, TARGET, PUSHED = "#cccccc", "#1b6ca8", "#555555", "#c2410c"
 LINE_EVERY = 4
@@ -108,7 +108,7 @@ def _frame(points: np.ndarray, margin: float = MARGIN) -> tuple[np.ndarray, floa
 
 
 def show_square(axis: Any, points: np.ndarray, margin: float) -> None:
-    """Show the square around points (n, 2), with room of a share of its side on every side."""
+    """Show the square around points (n, 2), with a margin of a share of its side on every side."""
     middle, half = _frame(points, margin)
     axis.set_xlim(middle[0] - half, middle[0] + half)
     axis.set_ylim(middle[1] - half, middle[1] + half)
@@ -287,7 +287,7 @@ def _followed(records: Records) -> bool:
 
 
 def _errors(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the points of a record's curve that tell an error: maps of images have none."""
+    """Return the points of a record's curve that have an error; maps of images have none."""
     return [point for point in record.get("curve", []) if "uvp" in point]
 
 

@@ -147,7 +147,7 @@ def _table(part: pd.DataFrame, methods: list[str]) -> Table:
 
 
 def divergences(results: pd.DataFrame, averages: pd.DataFrame) -> list[str]:
-    """Say which maps diverged in how many seeds, with the median of those that have a score."""
+    """List the maps that diverged, in how many seeds, with the median of the scored ones."""
     lines: list[str] = []
     if not of_maps(results):
         return lines
@@ -166,7 +166,7 @@ def divergences(results: pd.DataFrame, averages: pd.DataFrame) -> list[str]:
 
 
 def reasons(results: pd.DataFrame) -> list[str]:
-    """Say why values are missing, one line for each method, status and reason."""
+    """List why values are missing, one line for each method, status and reason."""
     missing = results[results["status"] != "ok"]
     lines = []
     for (method, status, reason), part in missing.groupby(

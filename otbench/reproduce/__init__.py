@@ -1,1 +1,1 @@
-"""Reproductions: what a paper claims, the cells that test it, and what came out."""
+"""Reproductions: a paper's claims, the cells that test them, and the outcome."""

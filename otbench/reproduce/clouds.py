@@ -20,7 +20,7 @@ SPAN = 200
 
 
 class Panel(NamedTuple):
-    """One method on one pair: title, its ``gallery.npz``, and the numbers to write below."""
+    """One method on one pair: title, its ``gallery.npz``, and the numbers to print below."""
 
     title: str
     file: Path

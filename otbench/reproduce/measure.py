@@ -61,7 +61,7 @@ class Measured:
 
     @property
     def address(self) -> Address:
-        """How claims call it."""
+        """Its name in claims."""
         return self.run, self.quantity, self.method
 
     @property

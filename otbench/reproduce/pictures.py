@@ -42,7 +42,7 @@ Records = dict[tuple[str, str], list[dict[str, Any]]]
 
 @dataclass(frozen=True)
 class _Sheet:
-    """What there is to draw from: the runs to show, their numbers and their pictures."""
+    """The runs to show, with their numbers and pictures."""
 
     reproduction: Reproduction
     runs: Sequence[Run]
@@ -285,7 +285,7 @@ def _maps(sheet: _Sheet) -> Any:
 
 
 def _followed(figure: Callable[[Any], Any], sheet: _Sheet) -> Any:
-    """Draw what was seen of maps while they trained, a panel a run."""
+    """Draw the evaluations of maps during training, one panel a run."""
     panels = {
         run.name: {method: sheet.records.get((run.name, method), []) for method in run.methods}
         for run in sheet.runs

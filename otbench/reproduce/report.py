@@ -1,4 +1,4 @@
-"""What a reproduction shows and writes: table, verdicts, picture."""
+"""The report of a reproduction: table, verdicts, picture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STYLES = {HOLDS: "bold green", MIXED: "bold yellow", FAILS: "bold red", UNKNOWN:
 
 @dataclass
 class Presented:
-    """A reproduction with what came out, ready to be printed.
+    """A reproduction with its results, ready to be printed.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ def _stem(reproduction: Reproduction, out: Path) -> Path:
 
 
 def last_verdicts(reproduction: Reproduction, out: Path) -> str:
-    """Say how the claims came out the last time, each status with its count; empty if never."""
+    """Return the counts of the last verdicts by status; empty if there are none."""
     try:
         content = read_json(_stem(reproduction, out).with_suffix(".json"))
     except (OSError, ValueError):

@@ -14,7 +14,7 @@ HOLDS, MIXED, FAILS, UNKNOWN = "holds", "mixed", "fails", "not measured"
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim with what came of it.
+    """A claim and its outcome.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Verdict:
 
 
 def judge(claim: Claim, measured: Sequence[Measured]) -> Verdict:
-    """Evaluate a claim for the means and for every seed; where a number is missing it is lost."""
+    """Evaluate a claim for the means and for every seed; a missing number makes it undecided."""
     known = {one.address: one for one in measured}
     needed = [known[address] for address in claim.check.addresses]
     missing = [one for one in needed if not one.values]

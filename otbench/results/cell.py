@@ -93,7 +93,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Job:
-    """A cell in its folder, with what is wanted of it now.
+    """A cell in its folder, with the metrics wanted of it now.
 
     Attributes
     ----------

@@ -31,7 +31,7 @@ SAME_NUMBER = ["task", "metric", "direction"]
 
 @dataclass(frozen=True)
 class Paired:
-    """What paired differences b - a say.
+    """Summary of the paired differences b - a.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What a record still lacks, and how new rows join old ones."""
+"""Which metrics a record lacks, and how new rows are merged into it."""
 
 from __future__ import annotations
 

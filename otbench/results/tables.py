@@ -28,7 +28,7 @@ from otbench.results.statistics import (
 
 @dataclass(frozen=True)
 class Printed:
-    """A number that a paper prints.
+    """A published number.
 
     Attributes
     ----------
@@ -114,7 +114,7 @@ def _read_records(folder: Path, known: Iterable[dict[str, Any]] = ()) -> Iterato
 
 
 def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Lay records out as the long table; what has no cell is taken as a row itself."""
+    """Turn records into the long table; an entry without a cell is a row itself."""
     rows = [row for record in records for row in _rows(record)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -142,7 +142,7 @@ def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 @cache
 def published() -> pd.DataFrame:
-    """Return the numbers that papers print, each with its table."""
+    """Return the published numbers, each with its source."""
     return pd.read_csv(str(files("otbench.results") / "published.csv"), comment="#")
 
 
@@ -167,7 +167,7 @@ def _readings(value: Any) -> tuple[Any, ...]:
 def published_number(
     dataset: str, method: str, parameters: Mapping[str, Any], task: str, metric: str
 ) -> Printed | None:
-    """Return the number that a paper prints for a cell, if any does.
+    """Return the published number for a cell, if there is one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, commit, machine."""
+"""Provenance of results: versions, commit, machine."""
 
 from __future__ import annotations
 

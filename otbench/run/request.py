@@ -1,4 +1,4 @@
-"""What passes between the command and the checks before a run, as plain values."""
+"""The messages between the command and the preflight, as plain values."""
 
 from __future__ import annotations
 

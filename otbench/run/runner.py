@@ -63,7 +63,7 @@ class Options:
 
 @dataclass
 class Outcome:
-    """What a run came to.
+    """The outcome of a run.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""What a worker does after the training: score, follow the training, draw pictures."""
+"""Scoring of trained methods, evaluation during training, pictures."""

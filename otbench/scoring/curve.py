@@ -1,4 +1,4 @@
-"""What becomes of a map while it trains: its error, or whether it collapses.
+"""Evaluation of a map during training: its error, or whether it collapses.
 
 A method that calls `FitContext.checkpoint` while it trains is scored on the way, on held-out
 points, and the clock stands still. What comes of it stands in the cell's record as ``curve``: a
@@ -120,7 +120,7 @@ class ErrorCurve(Curve):
 
 
 class ImageCurve(Curve):
-    """What tells a map of images that collapses: see `otbench.metrics.collapse`.
+    """The signs of collapse of a map of images: see `otbench.metrics.collapse`.
 
     A tenth of the updates lies between two checkpoints. The classifier whose features are compared
     is trained, where it was not yet, at the first of them.

@@ -90,7 +90,7 @@ def write_translations(
 
 
 def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dict[str, np.ndarray]:
-    """Return what the map makes of a grid over most of the source, points (n, 2), if anything."""
+    """Return a grid over most of the source, points (n, 2), and its image under the map."""
     # A few points far off would stretch the grid over places that no training has seen.
     ends = torch.quantile(source, torch.tensor([GRID_TAIL, 1 - GRID_TAIL]), dim=0)
     axes = [torch.linspace(low, high, GRID) for low, high in ends.T.tolist()]

@@ -1,4 +1,4 @@
-"""Scoring: a trained method is made to do each task, and metrics look at what came out."""
+"""Scoring: run each task on a trained method, and compute its metrics on the result."""
 
 from __future__ import annotations
 

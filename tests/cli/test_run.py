@@ -147,7 +147,7 @@ def test_wrong_usage_is_refused_before_anything_starts(
 def test_a_wrong_parameter_is_refused_by_its_type(otbench: Command, out: Path) -> None:
     finished = otbench("run", "--out", out, *SMOKE, "--methods", "ae[lr=fast]")
     assert finished.code == 2
-    assert "rate must be a number, got 'fast'" in finished.err
+    assert "lr must be a number, got 'fast'" in finished.err
     assert not list(out.rglob("record.json"))
 
 

@@ -74,3 +74,10 @@ def test_sysinfo_names_versions(otbench: Command) -> None:
     content = json.loads(otbench("sysinfo", "--json").out)
     assert content["packages"]["torch"]
     assert content["otbench_version"]
+
+
+def test_show_prints_bibtex(otbench: Command) -> None:
+    done = otbench("show", "path-energy", "--bibtex")
+    assert done.code == 0
+    assert done.out.startswith("@misc{feng2024,")
+    assert otbench("show", "crossfade", "--bibtex").code == 2

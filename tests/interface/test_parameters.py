@@ -92,31 +92,31 @@ def test_defaults_are_allowed(kind: str, name: str) -> None:
 
 @dataclass
 class Sample(Parametrised):
-    lr: float = parameter(0.5, "a share", above=0, high=1)
+    rate: float = parameter(0.5, "a share", above=0, high=1)
     side: int = parameter(16, "pixels", low=8, high=64, multiple_of=8)
     form: str = parameter("round", "a form", choices=("round", "square"))
     layers: tuple[int, ...] = parameter((4,), "units", low=1, nonempty=True)
-    betas: tuple[float, float] = parameter((0.9, 0.99), "betas", low=0, below=1)
+    decays: tuple[float, float] = parameter((0.9, 0.99), "decays", low=0, below=1)
     cap: float | None = parameter(None, "a cap", low=0)
 
     def __post_init__(self) -> None:
         """Do something of its own: the parameters are checked all the same."""
 
     def conflicts(self) -> Iterator[str]:
-        if self.form == "square" and self.lr == 1:
+        if self.form == "square" and self.rate == 1:
             yield "form=square needs a rate below 1"
 
 
 @pytest.mark.parametrize(
     "given",
     [
-        {"lr": 1},
-        {"lr": 1e-300},
+        {"rate": 1},
+        {"rate": 1e-300},
         {"side": 8},
         {"side": 64},
         {"form": "square"},
         {"layers": (1, 2, 3)},
-        {"betas": (0.0, 0.999)},
+        {"decays": (0.0, 0.999)},
         {"cap": 0.0},
         {"cap": None},
     ],
@@ -128,17 +128,17 @@ def test_values_on_the_bounds_are_allowed(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"lr": 0}, "sample: rate must be above 0 and at most 1, got 0"),
-        ({"lr": math.nan}, "sample: rate must be a finite number, got nan"),
+        ({"rate": 0}, "sample: rate must be above 0 and at most 1, got 0"),
+        ({"rate": math.nan}, "sample: rate must be a finite number, got nan"),
         ({"side": 12}, "sample: side must be a multiple of 8 from 8 to 64, got 12"),
         ({"side": 16.0}, "sample: side must be a whole number, got 16.0"),
         ({"form": "squar"}, "one of round, square, got 'squar'; did you mean square?"),
         ({"layers": ()}, "sample: layers must name at least one value"),
         ({"layers": (4, 0)}, "sample: every item of layers must be at least 1, got 0"),
         ({"layers": [4]}, "sample: layers must be whole numbers, got [4]"),
-        ({"betas": (0.9,)}, "sample: betas must be 2 numbers, got (0.9,)"),
+        ({"decays": (0.9,)}, "sample: decays must be 2 numbers, got (0.9,)"),
         ({"cap": -1.0}, "sample: cap must be at least 0, got -1.0"),
-        ({"form": "square", "lr": 1}, "sample: form=square needs a rate below 1"),
+        ({"form": "square", "rate": 1}, "sample: form=square needs a rate below 1"),
     ],
 )
 def test_messages_say_what_would_be_right(given: dict[str, Any], message: str) -> None:

@@ -12,9 +12,9 @@ from otbench.interface import ImageDataset
 from otbench.interface.artefacts import ComparedImages
 from otbench.interface.metric import Metric, Undefined
 from otbench.interface.scoring import ScoreContext
+from otbench.metrics.conditional_variance import ConditionalVariance
 from otbench.metrics.fidelity import (
     Compression,
-    ConditionalVariance,
     LaplacianRatio,
     SampleMSERatio,
     VarianceRatio,

@@ -16,7 +16,8 @@ from otbench.interface.artefacts import WeakTransport
 from otbench.interface.metric import Undefined
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
-from otbench.metrics.weak_maps import ConditionalVariance, WeakCostGap, WeakUVP
+from otbench.metrics.conditional_variance import ConditionalVariance
+from otbench.metrics.weak_maps import WeakCostGap, WeakUVP
 from otbench.metrics.weak_structure import (
     BarycentricLipschitz,
     BarycentricMonotonicity,

@@ -15,7 +15,7 @@ from otbench.plugins.selection import parse_one
 @dataclass
 class Thing(Parametrised):
     path: str
-    lr: float = 0.1
+    rate: float = 0.1
     count: int = 3
     flag: bool = False
     cap: float | None = None
@@ -34,8 +34,8 @@ def make(text: str) -> Thing:
 
 
 def test_values_are_cast_to_the_declared_types() -> None:
-    thing = make("thing[a/b,lr=2,cap=1]")
-    assert thing == Thing("a/b", lr=2.0, cap=1.0)
+    thing = make("thing[a/b,rate=2,cap=1]")
+    assert thing == Thing("a/b", rate=2.0, cap=1.0)
     assert isinstance(thing.rate, float)
     assert make("thing[x,cap=none]").cap is None
     assert make("thing[x,solver=none]").solver == "none"
@@ -45,7 +45,7 @@ def test_values_are_cast_to_the_declared_types() -> None:
     ("text", "message"),
     [
         ("thing[x,rat=1]", "did you mean rate"),
-        ("thing[x,lr=fast]", "rate must be a number, got 'fast'"),
+        ("thing[x,rate=fast]", "rate must be a number, got 'fast'"),
         ("thing[x,count=1.5]", "count must be a whole number"),
         ("thing[x,count=true]", "count must be a whole number"),
         ("thing[x,flag=1]", "flag must be true or false"),
@@ -60,5 +60,5 @@ def test_wrong_parameters_are_refused_with_what_would_be_right(text: str, messag
 
 
 def test_only_what_was_given_is_resolved() -> None:
-    (spec,) = parse_one("thing[x,lr=1]")
-    assert resolve(Thing, spec) == {"path": "x", "lr": 1.0}
+    (spec,) = parse_one("thing[x,rate=1]")
+    assert resolve(Thing, spec) == {"path": "x", "rate": 1.0}

@@ -19,7 +19,7 @@ from otbench.report.maps import map_sheet
 from otbench.run.dry_pass import dry_pass
 from otbench.run.request import Plan
 from otbench.scoring.gallery import CLOUD, write_clouds
-from otbench.scoring.score import score
+from otbench.scoring.score import MetricFactory, score
 from otbench.tasks.transport import BATCH, POINTS, Transportation, check_pair
 from otbench.tasks.weak_transport import WeakTransportation
 from otbench_datasets.point_pairs.gaussian_pair import GaussianPair
@@ -220,7 +220,7 @@ def test_the_dry_pass_goes_through_every_metric(name: str) -> None:
     metrics = {task.name: list(task.metrics_for(data, full=True)) for task in tasks}
     assert bool(metrics["weak-transport"]) == (name == "gaussian")
     assert ("sinkhorn-cost" in metrics["transport"]) == (name == "plane")
-    dry_pass(metrics, data, answer)
+    dry_pass(metrics, data, answer, MetricFactory())
     assert answer.unavailable == {}
     assert answer.warnings == []
 

@@ -1,4 +1,4 @@
-r"""Answers of weak optimal transport: in closed form between Gaussians, and between samples by POT.
+r"""Solutions of weak optimal transport: in closed form between Gaussians, between samples by POT.
 
 The cost is that of `otbench.ot.neural.costs`, C_{2,gamma}. The optimal plan is not unique, but its
 barycentric map, its mean conditional variance and its cost are (Gozlan & Juillet 2020;
@@ -26,7 +26,7 @@ ITERATIONS = 10_000_000
 
 @dataclass(frozen=True)
 class WeakAnswer:
-    """What the solution of a weak problem has, whatever the plan.
+    """The properties common to all optimal plans of a weak problem.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Numba's compiler for the kernel, with a cache that knows all the sources it depends on.
+"""Numba's compiler for the kernel, with a cache keyed by all the sources it depends on.
 
 Numba keeps the machine code of a function beside its source and compiles it anew when that file
 changes, but not when a module changes that the file imports.
@@ -25,7 +25,7 @@ SOURCES = ("compiled.py", "elimination.py", "kernel.py", "lanes.py")
 
 @cache
 def _cache_folder() -> str | None:
-    """Return a folder for the machine code of these very sources; None where it cannot be had."""
+    """Return the cache folder for exactly these sources; None where it cannot be created."""
     digest = hashlib.sha256(numba.__version__.encode())
     for name in SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes() + b"\0")

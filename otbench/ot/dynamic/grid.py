@@ -49,7 +49,7 @@ class Mobilities:
         return Mobilities(self.horizontal.mT, self.vertical.mT, self.cells.mT, self.periodic)
 
     def couplings(self) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """List what couples two cells, in families without a repeated pair.
+        """List the couplings of two cells, in families without a repeated pair.
 
         Returns
         -------

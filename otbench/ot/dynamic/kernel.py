@@ -280,7 +280,7 @@ def solve_groups(first, last, frames, steps, plan, size, scene, potentials, by_d
 
 @compiled
 def combine(potentials, by_density, steps, mid, out):
-    """Add up what the steps before and after a frame say about it."""
+    """Sum the gradients of the steps before and after each frame."""
     share = 0.5 if mid else 1.0
     for frame in range(len(out)):
         path, t = frame // (steps + 1), frame % (steps + 1)

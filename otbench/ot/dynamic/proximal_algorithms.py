@@ -117,7 +117,7 @@ class Splitting:
 
 
 class Iterate(NamedTuple):
-    """Where an algorithm stands: two sides that come to agree.
+    """State of an algorithm: two estimates that converge to each other.
 
     Attributes
     ----------

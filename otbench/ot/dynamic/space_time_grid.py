@@ -28,7 +28,7 @@ only repeats that the density is not negative; with this weight averaging is dia
 
 
 class Fields(NamedTuple):
-    """What moves: unknown densities, momenta and sources.
+    """The unknowns: densities, momenta and sources.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Fields(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What the energy sees: moving quantities, each with the density that carries it.
+    """The arguments of the energy: moving quantities, each with the density that carries it.
 
     Attributes
     ----------
@@ -133,11 +133,11 @@ class SpaceTimeGrid:
         return [part.unflatten(1, shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def fields(self, flat: Tensor) -> Fields:
-        """View flat fields, shape (n, entries), as what they are."""
+        """View flat fields, shape (n, entries), by name."""
         return Fields(*self._parts(flat, self._field_shapes))
 
     def samples(self, flat: Tensor) -> Samples:
-        """View flat samples, shape (n, entries), as what they are."""
+        """View flat samples, shape (n, entries), by name."""
         return Samples(*self._parts(flat, self._sample_shapes))
 
     def empty_fields(self, n: int) -> Tensor:
@@ -223,7 +223,7 @@ class SpaceTimeGrid:
     # The continuity equation
 
     def residual(self, fields: Tensor, ends: Tensor) -> Tensor:
-        """Return what is left of the continuity equation, shape (n, T, h, w)."""
+        """Return the residual of the continuity equation, shape (n, T, h, w)."""
         u = self.fields(fields)
         change = self._flux(u)
         change[:, :-1] += u.density
@@ -233,7 +233,7 @@ class SpaceTimeGrid:
         return change
 
     def _flux(self, u: Fields) -> Tensor:
-        """Return what the momenta and sources take out of each cell."""
+        """Return the net outflow of each cell by momenta and sources."""
         out = u.vertical[:, :, 1:] - u.vertical[:, :, :-1]
         out += u.horizontal[..., 1:]
         out -= u.horizontal[..., :-1]

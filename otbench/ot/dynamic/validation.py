@@ -1,4 +1,4 @@
-"""What a path of densities must be before its energy means anything."""
+"""Validation of paths of densities."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def check_cost(cost: str, gamma: float, draws: int, bounded: bool) -> None:
     draws : int
         Per point.
     bounded : bool
-        Whether the map's values are.
+        Whether the map's output is bounded.
 
     Raises
     ------
@@ -139,5 +139,5 @@ def check_cost(cost: str, gamma: float, draws: int, bounded: bool) -> None:
     if gamma > 1 and not bounded:
         raise ValueError(
             f"with gamma {gamma:g} above 1 the cost of spreading far is negative without bound: "
-            "use gamma at most 1, or bound the map's values"
+            "use gamma at most 1, or bound the map's output"
         )

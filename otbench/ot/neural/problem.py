@@ -81,7 +81,9 @@ class Problem:
         score = self.potential.apply(other, moved.reshape(-1, moved.shape[2])).mean()
         parts = {"map": cost - score, "cost": cost}
         if self.draws > 1:
-            parts["cond_var"] = conditional_variance(jax.lax.stop_gradient(moved)).mean()
+            parts["conditional_variance"] = conditional_variance(
+                jax.lax.stop_gradient(moved)
+            ).mean()
         return cost - score, parts
 
     def potential_loss(self, own: Parameters, moved: Array, y: Array, r1: float = 0.0) -> Array:

@@ -101,9 +101,9 @@ class Report(NamedTuple):
     potential_losses : ndarray
         L_f of each step since the last report, without the R1 term.
     parts : dict of str to float
-        Means since the last report: ``map`` (L_T), ``cost``, ``cond_var`` (where there are several
-        draws), ``potential`` (L_f), and ``spread``, the mean distance of two pushed points over
-        that of two target points (1 where these are all the same).
+        Means since the last report: ``map`` (L_T), ``cost``, ``conditional_variance`` (where there
+        are several draws), ``potential`` (L_f), and ``spread``, the mean distance of two pushed
+        points over that of two target points (1 where these are all the same).
     """
 
     done: int

@@ -25,7 +25,7 @@ Data = TypeVar("Data")
 
 
 class Conjugate(NamedTuple):
-    """What a solver found.
+    """The result of a conjugate solver.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class Conjugate(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Points on their way, one row each.
+    """State of the iteration, one row a point.
 
     Attributes
     ----------

@@ -59,7 +59,7 @@ class Solver(ABC):
     def begin(
         self, potential: Potential, y: Array, value: Array
     ) -> tuple[tuple[Array, ...], Advance]:
-        """Return what the algorithm keeps of each row, and its step.
+        """Return the algorithm's state of each row, and its step function.
 
         Parameters
         ----------

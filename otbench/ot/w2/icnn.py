@@ -197,7 +197,7 @@ def _units(parameters: Parameters, layers: int, x: Array) -> Array:
 
 
 def _drive(parameters: Parameters, layer: int, units: Array, x: Array) -> Array:
-    """Return what a convex layer's units receive, before normalisation and activation."""
+    """Return the input of a convex layer's units, before normalisation and activation."""
     drive = dense(parameters, layer, x)
     if layer:
         inner = parameters[f"inner{layer}"]

@@ -37,7 +37,7 @@ SEARCHED_AT_ONCE = 8
 
 
 class _Memory(NamedTuple):
-    """What L-BFGS knows of each point; slots are a ring, the newest at (step - 1) % memory."""
+    """L-BFGS's history of each point; slots are a ring, the newest at (step - 1) % memory."""
 
     value: Array  # (n,): of J
     scale: Array  # (n,): the inverse Hessian's guess is scale * identity
@@ -73,7 +73,7 @@ def _direction(gradient: Array, m: _Memory, step: Array) -> Array:
 
 
 class _Trial(NamedTuple):
-    """A step of some length for each point, and what J is there."""
+    """A trial step for each point, with J and its gradient there."""
 
     length: Array
     points: Array
@@ -215,7 +215,7 @@ class LBFGS(Solver):
     def begin(
         self, potential: Potential, y: Array, value: Array
     ) -> tuple[tuple[Array, ...], Advance]:
-        """Return what is kept of each row, and the step.
+        """Return the state of each row, and the step function.
 
         The full step is tried first, others only where it fails. Where all fail, a row forgets its
         memory and goes on with a much shorter guess (the release stops there), until that drowns in

@@ -14,7 +14,7 @@ Tree = TypeVar("Tree")
 
 
 def named_arrays(parameters: Any) -> dict[str, np.ndarray]:
-    """Return what to save of a named tuple of flat dictionaries, one a network."""
+    """Return the arrays to save of a named tuple of flat dictionaries, one a network."""
     return {
         f"{network}.{name}": np.array(value)
         for network, part in parameters._asdict().items()

@@ -1,4 +1,4 @@
-"""How good a map is, where the true one is known (Korotin et al. 2021 and its release)."""
+"""Scores of a map against the true one (Korotin et al. 2021 and its release)."""
 
 from __future__ import annotations
 

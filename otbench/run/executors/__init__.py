@@ -1,1 +1,1 @@
-"""Where cells run: each executor takes prepared cells and makes their records appear."""
+"""Executors: where cells run."""

@@ -1,4 +1,4 @@
-"""What an executor is to the suite."""
+"""The contract of executors."""
 
 from __future__ import annotations
 

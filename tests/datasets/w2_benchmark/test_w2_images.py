@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from otbench.errors import DataError, UsageError
 from otbench_datasets.w2_benchmark.base import KnownMap
-from otbench_datasets.w2_benchmark.image_pairs import NOISE, ImagePair, checkpoint_images
+from otbench_datasets.w2_benchmark.image_pairs import NOISE, BenchmarkImages, checkpoint_images
 from otbench_datasets.w2_benchmark.w2_images import W2Images
 
 pytestmark = pytest.mark.usefixtures("compile_quickly")
@@ -157,7 +157,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pair(folder: Path) -> ImagePair:
+def pair(folder: Path) -> BenchmarkImages:
     return checkpoint_images(folder, "early")
 
 
@@ -172,7 +172,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def check_against_torch(pair: ImagePair, states: list[State], n: int, blocks: int) -> None:
+def check_against_torch(pair: BenchmarkImages, states: list[State], n: int, blocks: int) -> None:
     generator, first, second = states
     z = torch.randn(n, pair.generator.codes, generator=seeded(1))
     x = images_in_torch(generator, z, blocks)
@@ -194,7 +194,7 @@ def check_against_torch(pair: ImagePair, states: list[State], n: int, blocks: in
     assert network.abs().max() > 0.3 * slopes.abs().max()  # not the quadratic alone
 
 
-def test_generator_potential_and_map_are_torch_s(pair: ImagePair) -> None:
+def test_generator_potential_and_map_are_torch_s(pair: BenchmarkImages) -> None:
     states = [generator_state(0, SMALL_BLOCKS, 8), *(potential_state(k, **SMALL) for k in (1, 2))]
     assert pair.shape == (3, 16, 16)
     check_against_torch(pair, states, 6, len(SMALL_BLOCKS))
@@ -213,7 +213,9 @@ def test_files_of_the_release_s_sizes_are_read(tmp_path: Path) -> None:
     check_against_torch(pair, states, 2, len(RELEASED_BLOCKS))
 
 
-def test_the_map_is_the_gradient_of_a_convex_potential(pair: ImagePair, data: KnownMap) -> None:
+def test_the_map_is_the_gradient_of_a_convex_potential(
+    pair: BenchmarkImages, data: KnownMap
+) -> None:
     rng = np.random.default_rng(0)
     x, y = (np.float32(rng.uniform(-2, 2, (40, 768))) for _ in range(2))
     value = jax.jit(pair.potential)

@@ -92,7 +92,14 @@ def test_what_it_reports(weak: NOT) -> None:
     method = fitted(NOT(**SMALL, cost="kernel", gamma=0.5), reports=reports)  # type: ignore[arg-type]
     assert method.cost_gamma() is None
     assert weak.cost_gamma() == 1.0
-    assert set(reports[-1]) == {"map", "cost", "cond_var", "potential", "spread", "collapsed"}
+    assert set(reports[-1]) == {
+        "map",
+        "cost",
+        "conditional_variance",
+        "potential",
+        "spread",
+        "collapsed",
+    }
     losses = method.potential_losses()
     assert losses is not None
     assert losses.shape == (2,)
@@ -231,7 +238,7 @@ def test_the_weak_plan_draws_by_its_rows(tmp_path: Path) -> None:
     apart = draws[:3, :50].flatten(0, 1)[:, None] - method.state_["target"]
     assert bool((apart == 0).all(dim=2).any(dim=1).all())
     spread = float(draws.var(dim=1).sum(dim=1).mean())
-    assert spread == pytest.approx(reports[-1]["cond_var"], rel=0.05)
+    assert spread == pytest.approx(reports[-1]["conditional_variance"], rel=0.05)
     # pushed all at once they have the target's moments
     pushed = torch.cat([method.push(x, seeded(s)) for s in range(100)])
     torch.testing.assert_close(

@@ -189,7 +189,7 @@ def test_r1_holds_the_slope_down(strong: NOTUNet) -> None:
 def test_what_it_reports_and_keeps(tmp_path: Path, weak: NOTUNet) -> None:
     reports: list[dict[str, float]] = []
     fitted(NOTUNet(**WEAK, r1=1.0), 3, reports=reports)
-    assert set(reports[-1]) == {"map", "cost", "cond_var", "potential", "spread"}
+    assert set(reports[-1]) == {"map", "cost", "conditional_variance", "potential", "spread"}
     weak.save(tmp_path)
     loaded = NOTUNet.load(tmp_path)
     assert torch.equal(loaded.push(X), weak.push(X))
