@@ -78,3 +78,24 @@ def ott_neural() -> SimpleNamespace:
         from ott.neural.methods import neuraldual
         from ott.neural.networks.layers import conjugate
     return SimpleNamespace(conjugate=conjugate, neuraldual=neuraldual)
+
+
+@pytest.fixture
+def strict_dtypes() -> Iterator[None]:
+    """Forbid JAX to promote dtypes by itself.
+
+    Not for tests that step through optax or OTT-JAX, which rely on it.
+    """
+    import jax
+
+    with jax.numpy_dtype_promotion("strict"):
+        yield
+
+
+@pytest.fixture
+def strict_promotion(strict_dtypes: None) -> Iterator[None]:
+    """Forbid JAX to promote dtypes or ranks by itself."""
+    import jax
+
+    with jax.numpy_rank_promotion("raise"):
+        yield

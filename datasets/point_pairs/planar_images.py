@@ -47,7 +47,7 @@ def image_law(brightness: Brightness) -> Callable[[Any, Any, Any], Any]:
         chosen = xp.searchsorted(rising, u[:, 0], side="right")
         # Rounded to float32, a number next to 1 may lie beyond the last pixel that has mass.
         chosen = xp.minimum(chosen, xp.searchsorted(rising, rising[-1], side="left"))
-        row, column = chosen // width, chosen % width
+        row, column = (n.astype(xp.float32) for n in (chosen // width, chosen % width))
         return pixel * xp.stack([column + u[:, 1], height - row - u[:, 2]], axis=1)
 
     return law

@@ -113,7 +113,7 @@ def bent_moon(xp: Any, u: Any, e: Any) -> Any:
 def checkerboard(xp: Any, u: Any, e: Any) -> Any:
     """Return the eight fields of one colour of a board of 4x4 that fills [-4, 4]^2."""
     column = xp.floor(4 * u[:, 0])
-    row = 2 * _choice(xp, u[:, 1], 2) + column % 2
+    row = 2 * _choice(xp, u[:, 1], 2).astype(column.dtype) + column % 2
     return xp.stack([8 * u[:, 0] - 4, 2 * (row + u[:, 2]) - 4], axis=1)
 
 

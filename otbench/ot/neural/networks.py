@@ -50,7 +50,7 @@ def relu_mlp(inputs: int, hidden: tuple[int, ...], outputs: int) -> Network:
 
     def apply(parameters: Parameters, x: Array) -> Array:
         for layer in range(last + 1):
-            x = x @ parameters[f"kernel{layer}"] + parameters[f"bias{layer}"]
+            x = x @ parameters[f"kernel{layer}"] + parameters[f"bias{layer}"][None]
             x = jax.nn.relu(x) if layer < last else x
         return x
 

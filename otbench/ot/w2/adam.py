@@ -43,7 +43,7 @@ class Adam(Solver):
             first = 0.9 * first + 0.1 * rows.gradient
             second = 0.999 * second + 0.001 * rows.gradient**2
             t = (step + 1).astype(y.dtype)
-            cosine = 0.5 * (1 + jnp.cos(jnp.pi * step / self.max_iterations))
+            cosine = 0.5 * (1 + jnp.cos(jnp.pi * step.astype(y.dtype) / self.max_iterations))
             rate = self.last_lr + (self.lr - self.last_lr) * cosine
             update = first / (1 - 0.9**t) / (jnp.sqrt(second / (1 - 0.999**t)) + 1e-8)
             points = where_rows(active, rows.points - rate * update, rows.points)
@@ -52,7 +52,7 @@ class Adam(Solver):
                 points=points,
                 gradient=gradient,
                 residual=jnp.where(active, self.size(gradient), rows.residual),
-                iterations=rows.iterations + active,
+                iterations=rows.iterations + active.astype(jnp.int32),
                 extra=(first, second),
             )
 

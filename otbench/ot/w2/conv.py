@@ -136,14 +136,15 @@ def conv(
         check_points(x, dimension)
         units = as_images(x, shape)
         if colours == len(MEAN):
-            units = ((units + 1) / 2 - jnp.asarray(MEAN)) / jnp.asarray(DEVIATION)
+            mean, deviation = (jnp.asarray(a)[None, None, None] for a in (MEAN, DEVIATION))
+            units = ((units + 1) / 2 - mean) / deviation
         for layer in range(len(channels)):
             kernel = cut(parameters[f"kernel{layer}"], STRIDE)
             drive = strided(units, kernel, STRIDE, before=1)
-            units = elu(drive + parameters[f"bias{layer}"])
+            units = elu(drive + parameters[f"bias{layer}"][None, None, None])
         last = len(channels)
         value = covering(units, parameters[f"kernel{last}"])
-        value = elu(value + parameters[f"bias{last}"])[:, 0]
+        value = elu(value + parameters[f"bias{last}"][None])[:, 0]
         return value + jnp.exp(parameters["log_alpha"]) * half_square(x)
 
     return Network(dimension, init, apply)

@@ -208,4 +208,5 @@ def _drive(parameters: Parameters, layer: int, units: Array, x: Array) -> Array:
 def _normalised(parameters: Parameters, layer: int, drive: Array) -> Array:
     if f"log_scale{layer}" not in parameters:
         return drive
-    return jnp.exp(parameters[f"log_scale{layer}"]) * drive + parameters[f"offset{layer}"]
+    scale = jnp.exp(parameters[f"log_scale{layer}"])[None]
+    return scale * drive + parameters[f"offset{layer}"][None]

@@ -264,7 +264,7 @@ class LBFGS(Solver):
                 points=points,
                 gradient=gradient,
                 residual=jnp.where(moved, self.size(gradient), rows.residual),
-                iterations=rows.iterations + active,
+                iterations=rows.iterations + active.astype(jnp.int32),
                 stuck=failed & m.fresh & (memory.scale < epsilon),
                 extra=tuple(memory),
             )

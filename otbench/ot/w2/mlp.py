@@ -142,7 +142,7 @@ def residual_map(
         check_points(y, dimension)
         if not scaled:
             return y + _hidden(parameters, len(hidden), y)
-        spread = jax.lax.stop_gradient(parameters["spread"])
+        spread = jax.lax.stop_gradient(parameters["spread"])[None]
         return y + spread * _hidden(parameters, len(hidden), y / spread)
 
     return Network(dimension, init if scaled else plain, apply)

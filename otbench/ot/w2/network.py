@@ -134,7 +134,7 @@ def draw_kernels(key: Array, shapes: list[tuple[int, int]]) -> list[Array]:
 
 def dense(parameters: Parameters, layer: int, x: Array) -> Array:
     """Apply a dense layer by its number."""
-    return x @ parameters[f"kernel{layer}"] + parameters[f"bias{layer}"]
+    return x @ parameters[f"kernel{layer}"] + parameters[f"bias{layer}"][None]
 
 
 def half_square(x: Array) -> Array:

@@ -91,4 +91,4 @@ def pretrain(
 
 
 def _uniform(bounds: Array, key: Array, n: int) -> Array:
-    return bounds * jax.random.uniform(key, (n, len(bounds)), minval=-1.0)
+    return bounds[None] * jax.random.uniform(key, (n, len(bounds)), minval=-1.0)

@@ -22,6 +22,8 @@ from otbench_datasets.w2_benchmark import benchmark_pairs
 from otbench_datasets.w2_benchmark.w2_hd import W2HD
 from otbench_datasets.w2_benchmark.w2_icnn_pair import W2ICNNPair
 
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
 
 @pytest.fixture(autouse=True, scope="module")
 def quick() -> Iterator[None]:

@@ -15,6 +15,8 @@ from otbench.errors import DataError
 from otbench_datasets.point_pairs.planar_images import SCALE, disc_in_ring, flower, image_law
 from otbench_datasets.point_pairs.plane import Plane
 
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
 
 def counts(points: torch.Tensor, shape: tuple[int, int]) -> np.ndarray:
     """Count points in each pixel of an image, the first row the upper one."""

@@ -16,6 +16,8 @@ from otbench_datasets.point_pairs.mixture_1d import LineMixture, Mixture1D
 from otbench_datasets.point_pairs.plane import Plane
 from otbench_datasets.point_pairs.weak_gaussian import CommonAxes, WeakGaussian
 
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
 
 def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)

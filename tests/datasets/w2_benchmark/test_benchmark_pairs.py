@@ -20,6 +20,8 @@ from otbench_datasets.w2_benchmark.benchmark_pairs import (
 )
 from otbench_datasets.w2_benchmark.dense_icnn import read_checkpoint
 
+pytestmark = pytest.mark.usefixtures("strict_dtypes")
+
 WIDTHS = (6, 5, 4)
 
 

@@ -16,7 +16,7 @@ from otbench_datasets.w2_benchmark.base import KnownMap
 from otbench_datasets.w2_benchmark.image_pairs import NOISE, BenchmarkImages, checkpoint_images
 from otbench_datasets.w2_benchmark.w2_images import W2Images
 
-pytestmark = pytest.mark.usefixtures("compile_quickly")
+pytestmark = pytest.mark.usefixtures("compile_quickly", "strict_dtypes")
 
 SMALL = {"side": 16, "widths": (4, 5, 6, 7), "rank": 2}
 RELEASED = {"side": 64, "widths": (128, 256, 512, 1024), "rank": 4}

@@ -156,7 +156,7 @@ def test_divergence_ends_training() -> None:
     [
         ({"cost": "lpips"}, "one of weak, l2, l1, kernel"),
         ({"noise_count": 1}, "at least 2 draws of noise per point, got 1"),
-        ({"gamma": 1.2}, "bound the map's values"),
+        ({"gamma": 1.2}, "bound the map's output"),
         ({"gamma": -1.0}, "gamma must be at least 0"),
         ({"inner_steps": 0}, "at least 1"),
         ({"hidden": ()}, "hidden must name at least one value"),

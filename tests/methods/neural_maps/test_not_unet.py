@@ -235,7 +235,7 @@ def test_what_it_cannot_run_on() -> None:
     [
         ({"cost": "l3"}, "cost must be one of weak, l2, l1, kernel, perceptual"),
         ({"cost": "weak", "noise_count": 1}, "at least 2 draws"),
-        ({"cost": "weak", "gamma": 1.5}, "bound the map's values"),
+        ({"cost": "weak", "gamma": 1.5}, "bound the map's output"),
         ({"width": 0}, "width must be at least 1"),
         ({"scales": 0}, "scales must be at least 1"),
         ({"beta1": 1.0}, "beta1"),

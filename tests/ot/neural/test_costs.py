@@ -9,6 +9,8 @@ import pytest
 
 from otbench.ot.neural.costs import COSTS, check_cost, conditional_variance
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 X = np.array([0.7, -1.2, 0.4])
 MEAN = np.array([1.0, 0.5, -0.3])
 ROOT = np.array([[1.0, 0.0, 0.0], [0.6, 0.8, 0.0], [-0.5, 0.2, 1.5]])

@@ -19,6 +19,8 @@ from otbench.ot.w2.icnn import icnn
 from otbench.ot.w2.lbfgs import LBFGS
 from otbench.ot.w2.solvers import SOLVERS
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 PRECISE = SOLVERS["lbfgs-high-precision"]
 ICNN = icnn(5, (16, 8))
 
@@ -131,10 +133,10 @@ def test_finished_points_stop_costing():
 
     def f(x):
         jax.debug.callback(lambda: evaluated.append(len(x)))
-        return 0.5 * jnp.sum(x * x * curvature, -1)
+        return 0.5 * jnp.sum(x * x * curvature[None], -1)
 
     y = jnp.ones((1024, 4))
-    start = y / curvature
+    start = y / curvature[None]
     start = start.at[:20].add(draw(20, 4, seed=5))
     found = jax.jit(partial(LBFGS(tolerance=1e-3, max_iterations=200), f))(y, start)
     jax.effects_barrier()
@@ -148,7 +150,7 @@ def test_finished_points_stop_costing():
 
 def test_a_start_far_too_short_of_curvature_recovers():
     """Where even the shortest candidate overshoots, the solver shrinks its scale and goes on."""
-    f = lambda x: 0.5 * jnp.sum(x * x * jnp.asarray([1e5, 2e5]), -1)  # noqa: E731
+    f = lambda x: 0.5 * jnp.sum(x * x * jnp.asarray([[1e5, 2e5]]), -1)  # noqa: E731
     found = LBFGS(tolerance=1e-2)(f, jnp.ones((3, 2)), 10 * jnp.ones((3, 2)))
     np.testing.assert_allclose(found.points, [[1e-5, 5e-6]] * 3, atol=1e-6)
 

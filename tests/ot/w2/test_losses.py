@@ -13,6 +13,8 @@ from otbench.ot.w2.losses import DualLoss, DualParameters
 from otbench.ot.w2.mlp import quadratic_mlp, residual_map
 from otbench.ot.w2.network import Network
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(50, 3)), 2 * RNG.normal(size=(50, 3))
 XX, YY = (X**2).sum(1).mean(), (Y**2).sum(1).mean()

@@ -14,6 +14,8 @@ from otbench.ot.w2.icnn import GaussianStart, icnn, quadratic_icnn, started_at
 from otbench.ot.w2.mlp import mlp, quadratic_mlp, residual_map
 from otbench.ot.w2.network import check_parameters, count
 
+pytestmark = pytest.mark.usefixtures("strict_promotion")
+
 KEY = jax.random.key(0)
 
 
@@ -72,12 +74,13 @@ def test_the_midpoint_test_can_fail():
 
 @pytest.mark.parametrize("network", [*CONVEX, mlp(5, (16, 8)), quadratic_mlp(5, (16, 8))])
 def test_gradient_agrees_with_finite_differences(network):
+    shaken_up = shaken(network)
     with jax.enable_x64(True):
-        parameters = {k: jnp.asarray(v, jnp.float64) for k, v in shaken(network).items()}
+        parameters = {k: jnp.asarray(v, jnp.float64) for k, v in shaken_up.items()}
         f = jax.jit(partial(network.apply, parameters))
         x = jnp.asarray(np.random.default_rng(1).normal(size=(20, 5)))
         step = 1e-5
-        differences = [(f(x + s) - f(x - s)) / (2 * step) for s in step * jnp.eye(5)]
+        differences = [(f(x + s) - f(x - s)) / (2 * step) for s in step * jnp.eye(5)[:, None]]
         np.testing.assert_allclose(
             jax.jit(gradient_of(f))(x), jnp.stack(differences, 1), rtol=1e-6, atol=1e-7
         )
@@ -101,7 +104,7 @@ def test_values_match_a_numpy_evaluation():
         z = act(z)
     expected = z[:, 0] + 0.5 * np.exp(p["log_alpha"]) * (x**2).sum(1)
     got = jax.jit(network.apply)(
-        {k: jnp.asarray(v, jnp.float32) for k, v in p.items()}, jnp.asarray(x)
+        {k: jnp.asarray(v, jnp.float32) for k, v in p.items()}, jnp.asarray(x, jnp.float32)
     )
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
@@ -109,8 +112,8 @@ def test_values_match_a_numpy_evaluation():
 def test_actnorm_starts_normalised():
     network = icnn(3, (8, 6))
     sample = 2 + draw(2000, 3)
-    p = network.init(KEY, sample)
-    z = np.asarray(jax.nn.elu(sample @ p["kernel0"] + p["bias0"]))
+    p = {name: np.asarray(value) for name, value in network.init(KEY, sample).items()}
+    z = np.asarray(jax.nn.elu(sample @ p["kernel0"] + p["bias0"][None]))
     drive = z @ np.log1p(np.exp(p["inner1"])) / 8 + np.asarray(sample @ p["kernel1"])
     normal = np.exp(p["log_scale1"]) * drive + p["offset1"]
     np.testing.assert_allclose(normal.mean(0), 0, atol=1e-4)
