@@ -34,14 +34,20 @@ class Scaling(nn.Module):
 
 
 class Trunk(nn.Module):
-    """The five convolutions of AlexNet, whose rectified maps are the features."""
+    """The convolutions of AlexNet, whose rectified maps are the features.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    depth : int
+        How many of the five.
+    """
+
+    def __init__(self, depth: int = len(WIDTHS)) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, 64, 11, stride=4, padding=2)]
         layers += [
             nn.Conv2d(wide, next_, 5 if i == 1 else 3, padding=2 if i == 1 else 1)
-            for i, (wide, next_) in enumerate(pairwise(WIDTHS), start=1)
+            for i, (wide, next_) in enumerate(pairwise(WIDTHS[:depth]), start=1)
         ]
         place = 0
         for number, layer in enumerate(layers):
@@ -55,7 +61,7 @@ class Trunk(nn.Module):
             self.add_module(f"slice{number + 1}", part)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the five feature maps of normalised images (n, 3, h, w)."""
+        """Return the feature maps of normalised images (n, 3, h, w)."""
         maps = []
         for part in self.children():
             # The next part works in place on no map that is kept: it starts with a convolution or

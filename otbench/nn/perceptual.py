@@ -8,6 +8,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from otbench.nn.lpips import Scaling, Trunk
+
 ASSET, WEIGHTS = "lpips-alex", "lpips-alex.safetensors"
 """The asset that holds the weights, trained on ImageNet, and the file in its folder."""
 
@@ -23,15 +25,9 @@ class AlexNetTaps(nn.Module):
     each feature vector, so that this is not the distance that is reported as ``lpips``.
     """
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(3, 64, 11, stride=4, padding=2)
-        self.second = nn.Conv2d(64, 192, 5, padding=2)
-        self.register_buffer("shift", torch.zeros(1, 3, 1, 1))
-        self.register_buffer("scale", torch.ones(1, 3, 1, 1))
+        self.scaling_layer, self.net = Scaling(), Trunk(depth=2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images on [-1, 1] to feature vectors.
@@ -47,10 +43,7 @@ class AlexNetTaps(nn.Module):
             Weighted so that the mean of the squared difference of two vectors is the average over
             the two layers of each layer's mean squared difference.
         """
-        scaled = (x.expand(-1, 3, -1, -1) - self.shift) / self.scale
-        one = torch.relu(self.first(scaled))
-        two = torch.relu(self.second(nn.functional.max_pool2d(one, 3, stride=2)))
-        layers = [one.flatten(1), two.flatten(1)]
+        layers = [features.flatten(1) for features in self.net(self.scaling_layer(x))]
         total = sum(layer.shape[1] for layer in layers)
         weighted = [layer * (total / (2 * layer.shape[1])) ** 0.5 for layer in layers]
         return torch.cat(weighted, dim=1)
@@ -64,21 +57,8 @@ def load_taps(folder: Path, device: str | torch.device = "cpu") -> AlexNetTaps:
     RuntimeError
         If a weight is missing or of the wrong shape.
     """
-    names = {
-        "first": "net.slice1.0",
-        "second": "net.slice2.3",
-    }
     network = AlexNetTaps()
     with safe_open(folder / WEIGHTS, "pt") as held:
-        known = held.keys()
-        state = {
-            f"{ours}.{part}": held.get_tensor(f"{theirs}.{part}")
-            for ours, theirs in names.items()
-            for part in ("weight", "bias")
-            if f"{theirs}.{part}" in known
-        }
-        for name in ("shift", "scale"):
-            if f"scaling_layer.{name}" in known:
-                state[name] = held.get_tensor(f"scaling_layer.{name}")
-    network.load_state_dict(state)
+        names = set(held.keys()) & set(network.state_dict())
+        network.load_state_dict({name: held.get_tensor(name) for name in names})
     return network.requires_grad_(False).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
