@@ -46,6 +46,7 @@ class ConvBarycenter(BarycenterInterpolator):
             "reg below 1/400 is solved with logarithms, which is slow",
         ),
         relative_cost=4.0,
+        reference=True,
     )
 
     def average(self, images: Array, weights: Array) -> Array:

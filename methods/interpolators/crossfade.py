@@ -21,6 +21,7 @@ class Crossfade(UnlearnedInterpolator):
         source="Baseline",
         equations=("x_t = (1 - t) x_0 + t x_1",),
         relative_cost=0.01,
+        reference=True,
     )
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class Displacement(UnlearnedInterpolator):
             "a colour that is empty in one of the two images does not move, it only grows or fades",
         ),
         relative_cost=0.05,
+        reference=True,
     )
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:

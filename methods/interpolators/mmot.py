@@ -51,6 +51,7 @@ class MultiMarginalOT(BarycenterInterpolator):
             "for two images the optimal plan is solved for again at every time",
         ),
         relative_cost=0.5,
+        reference=True,
     )
 
     def skip(self, data: ImageDataset) -> str | None:

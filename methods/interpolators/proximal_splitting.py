@@ -78,6 +78,7 @@ class ProximalSplitting(UnlearnedInterpolator):
             "all pairs of a call stop together, when the last has converged",
         ),
         relative_cost=3.0,
+        reference=True,
     )
 
     obstacles_: ClassVar[Tensor | None] = None

@@ -47,6 +47,7 @@ class Sinkhorn(UnlearnedInterpolator):
             "(at most 1e-5) is made up in proportion",
         ),
         relative_cost=0.3,
+        reference=True,
     )
 
     def skip(self, data: ImageDataset) -> str | None:

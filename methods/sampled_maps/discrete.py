@@ -36,6 +36,7 @@ class Discrete(SampledMap):
             "constant around every sampled point",
         ),
         relative_cost=0.1,
+        reference=True,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:

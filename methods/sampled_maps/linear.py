@@ -32,6 +32,7 @@ class Linear(SampledMap):
             "1e-6 of the largest",
         ),
         relative_cost=0.01,
+        reference=True,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
@@ -87,6 +88,7 @@ class Identity(TransportMap):
         source="Row [ID] of Korotin et al. 2021",
         equations=("T(x) = x",),
         relative_cost=0.01,
+        reference=True,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
@@ -111,6 +113,7 @@ class Constant(SampledMap):
         equations=("T(x) = E Y; pull: E X",),
         deviations=("means of a sample",),
         relative_cost=0.01,
+        reference=True,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:

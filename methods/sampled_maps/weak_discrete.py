@@ -42,6 +42,7 @@ class WeakDiscrete(SampledMap, StochasticMap):
             "200 iterations, POT's most, end within some percent of the optimum",
         ),
         relative_cost=0.3,
+        reference=True,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:

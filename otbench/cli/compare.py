@@ -75,9 +75,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _rows(folder: Path, options: argparse.Namespace) -> pd.DataFrame:
-    from otbench.results.statistics import latest
+    from otbench.results.asked import shown
 
-    return latest(read_results(folder, options.dataset, options.preset))
+    return shown(read_results(folder, options.dataset, options.preset), folder)
 
 
 def _of_method(results: pd.DataFrame, method: str) -> pd.DataFrame:

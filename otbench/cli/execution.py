@@ -31,7 +31,13 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
     """Declare how to run cells."""
     group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     group.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once; default: cores")
-    group.add_argument("--threads", type=int, metavar="N", help="threads of one cell")
+    group.add_argument(
+        "--threads",
+        type=int,
+        metavar="N",
+        default=1,
+        help="CPU threads of one cell; default: 1. Another number gives other weights",
+    )
     group.add_argument(
         "--timeout", metavar="TIME", help="kill a cell after this time, such as 90, 10m or 2h"
     )
@@ -71,7 +77,6 @@ def execution_options(options: argparse.Namespace) -> Options:
         out=options.out,
         executor=options.executor,
         jobs=positive("--jobs", options.jobs),
-        threads=positive("--threads", options.threads),
         timeout=seconds(options.timeout) if options.timeout else None,
         strategy=options.overwrite_strategy,
         rescore=options.rescore,

@@ -23,15 +23,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(options: argparse.Namespace) -> int:
     """Run the verb; return the exit code."""
     from otbench.report.terminal import print_tables
-    from otbench.results.statistics import latest
+    from otbench.results.asked import shown
     from otbench.results.tables import leaderboard, write_tables
 
-    results = read_results(options.folder, options.dataset, options.preset)
+    results = shown(read_results(options.folder, options.dataset, options.preset), options.folder)
     if options.json:
         sys.stdout.write(leaderboard(results).to_json(orient="records", indent=1) + "\n")
         return 0
-    keys = ["dataset", "variant", "preset", "track", "protocol"]
-    for key, part in latest(results).groupby(keys, sort=False, dropna=False):
+    keys = ["dataset", "variant", "preset", "track"]
+    for key, part in results.groupby(keys, sort=False, dropna=False):
         heading = ", ".join(f"{name} {value}" for name, value in zip(keys, key, strict=True))
         sys.stdout.write(f"\n{heading}\n")
         sys.stdout.flush()

@@ -77,6 +77,7 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
         sweeps=[sweep for sweeps in planned for sweep in sweeps],
         metrics=[],
         preset=options.preset,
+        threads=positive("--threads", options.threads) or 1,
         device=options.device,
     )
     settings = execution_options(options)

@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
         metrics=options.metrics,
         preset=options.preset,
         seconds=options.fit_seconds,
+        threads=positive("--threads", options.threads) or 1,
         device=options.device,
         files=files,
     )

@@ -56,6 +56,9 @@ class MethodCard:
         The authors' settings; None where there is no such training.
     relative_cost : float
         Training time relative to the plain autoencoder's, roughly; the longest cells start first.
+    reference : bool
+        Whether the method learns nothing and stands in tables as a reference, apart from methods
+        that are ranked.
     """
 
     title: str
@@ -64,6 +67,7 @@ class MethodCard:
     deviations: tuple[str, ...] = ()
     paper: PaperSettings | None = None
     relative_cost: float = 1.0
+    reference: bool = False
 
 
 class Method(Parametrised):

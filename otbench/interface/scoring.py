@@ -70,6 +70,10 @@ class ScoreContext:
         result: Result = self._memory[entry][1]
         return result
 
+    def kept(self) -> list[tuple[str, Any]]:
+        """Return what has been computed so far, with its key."""
+        return [(key, value) for (key, _), (_, value) in self._memory.items()]
+
     def batched(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """Apply a function to batches on the device, without gradients, and join the results.
 

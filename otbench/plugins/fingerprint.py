@@ -35,7 +35,7 @@ PROSE = ("card", "title")
 """Class attributes that only describe."""
 
 
-def code_digest(module: str, file: str | None = None) -> str:
+def code_digest(module: str, file: str | None = None, shared: tuple[str, ...] = SHARED) -> str:
     """Return the sha256 over a module's code and its relevant imports, in a fixed order.
 
     Parameters
@@ -44,14 +44,18 @@ def code_digest(module: str, file: str | None = None) -> str:
         Dotted name.
     file : str, optional
         The source, for a module that belongs to no package.
+    shared : tuple of str
+        Modules and packages of the suite that count.
     """
     digest = hashlib.sha256()
-    for name, path in sorted(sources(module, file).items()):
+    for name, path in sorted(sources(module, file, shared).items()):
         digest.update(name.encode() + b"\0" + code_of(path).encode() + b"\0")
     return digest.hexdigest()
 
 
-def sources(module: str, file: str | None = None) -> dict[str, Path]:
+def sources(
+    module: str, file: str | None = None, shared: tuple[str, ...] = SHARED
+) -> dict[str, Path]:
     """Return the source files that the digest of a module covers, by dotted name."""
     package = module.split(".")[0]
     beside = Path(file).resolve().parent if file else None
@@ -64,16 +68,16 @@ def sources(module: str, file: str | None = None) -> dict[str, Path]:
         found[name] = path
         for imported in _imports(path, name, beside):
             source = _source(imported, beside)
-            if source is not None and _relevant(imported, source, package):
+            if source is not None and _relevant(imported, source, package, shared):
                 waiting.append((imported, source))
     return found
 
 
-def _relevant(module: str, source: Path, package: str) -> bool:
+def _relevant(module: str, source: Path, package: str, shared: tuple[str, ...]) -> bool:
     top = module.split(".")[0]
     if top == "otbench":
         return module == "otbench.interface" or any(
-            module == name or module.startswith(f"{name}.") for name in SHARED
+            module == name or module.startswith(f"{name}.") for name in shared
         )
     return top == package or not _is_installed(source)
 

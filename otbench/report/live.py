@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from otbench.results.cell import Job
+from otbench.results.job import Job
+from otbench.results.records import outcome_of
 
 LINE_SECONDS = 15.0
 """Between two plain lines of one cell."""
@@ -94,8 +95,10 @@ class Live:
     def _end(self, job: Job, record: dict[str, Any]) -> None:
         self._left -= 1
         self._seconds.append(time.monotonic() - self._started[job.cell.key])
-        status = record.get("status", "failed")
-        reason = f": {record['reason']}" if record.get("reason") else ""
+        status, why = outcome_of(job, record) if record else ("failed", None)
+        reason = f": {why}" if why else ""
+        if record and status != record["status"]:
+            reason += "; the earlier result stands"
         seconds = f"fit {record['fit_seconds']:.0f} s, " if record.get("fit_seconds") else ""
         scored = f"scored {record['score_seconds']:.0f} s" if record.get("score_seconds") else ""
         line = f"{status}{reason} {seconds}{scored}".rstrip(", ")

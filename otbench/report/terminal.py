@@ -29,14 +29,29 @@ def number(value: float) -> str:
     return f"{value:.{min(digits, 4)}f}"
 
 
-def cell_text(row: pd.Series) -> str:
-    """Write a mean with its spread, over seeds if there are several, else within the test set.
+def cell_text(row: pd.Series, seeds: int = 1) -> str:
+    """Write a mean with the 95 % interval over trainings.
 
-    An unexplained variance of a map that has diverged is just above 100, as papers print it.
+    A single training has none: its spread within the test set says nothing of another training.
+    That of a reference, which learns nothing, is all there is. An unexplained variance of a map
+    that has diverged is just above 100, as papers print it.
+
+    Parameters
+    ----------
+    row : pandas.Series
+        Of `summary`.
+    seeds : int
+        How many ran: where fewer have a value, both numbers are told.
     """
     if row["metric"] == UVP_METRIC and row["mean"] > DIVERGED_UVP:
         return ">100"
-    spread = row["std"] if row["seeds"] > 1 else row["stderr"]
+    alone = row["stderr"] if row["reference"] is True else math.nan
+    spread = row["ci95"] if row["seeds"] > 1 else alone
+    text = _with_spread(row, spread)
+    return f"{text} ({row['seeds']} of {seeds})" if row["seeds"] < seeds else text
+
+
+def _with_spread(row: pd.Series, spread: float) -> str:
     text = number(row["mean"])
     if pd.isna(spread) or spread <= ROUNDING * abs(row["mean"]):
         return text
@@ -63,7 +78,7 @@ def winners(part: pd.DataFrame) -> set[str]:
     part : pandas.DataFrame
         Rows of `summary` for one metric.
     """
-    direction = part["direction"].iloc[0]
+    direction = part["direction"].iloc[0] if len(part) else "neutral"
     if direction == "neutral" or len(part) < 2 or part["ci95"].isna().any():
         return set()
     sign = 1 if direction == "higher" else -1
@@ -95,15 +110,16 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     console = output_console(console)
     averages = summary(results)
     methods = list(dict.fromkeys(results["method"]))
-    seeds = results["seed"].nunique()
-    spread = f"± std over {seeds} seeds" if seeds > 1 else "± standard error within the test set"
+    trained = results[results["reference"] != True]  # noqa: E712 - missing is neither
+    seeds = trained["seed"].nunique()
+    spread = f"± 95 % interval over {seeds} trainings" if seeds > 1 else "one training"
     # Columns that are kept for comparison only stand apart from those to read.
     legacy = [", legacy" if "legacy" in str(metric) else "" for metric in averages["metric"]]
     titles = [f"{task}{mark}" for task, mark in zip(averages["task"], legacy, strict=True)]
     for title, part in averages.groupby(titles, sort=False):
         console.print(Text(f"\n{title} ({spread})", style="bold"))
         for columns in _fitting(part, methods, console.width):
-            console.print(_table(part[part["metric"].isin(columns)], methods))
+            console.print(_table(part[part["metric"].isin(columns)], methods, seeds))
     for line in [*divergences(results, averages), *reasons(results)]:
         console.print(Text(line))
 
@@ -124,19 +140,26 @@ def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[st
     return tables
 
 
-def _table(part: pd.DataFrame, methods: list[str]) -> Table:
-    """Lay rows of `summary` out with methods down and metrics across."""
+def _table(part: pd.DataFrame, methods: list[str], seeds: int) -> Table:
+    """Lay rows of `summary` out with methods down and metrics across, references at the end."""
     table = Table(header_style="bold")
     table.add_column("method", no_wrap=True)
     columns = list(dict.fromkeys(part["metric"]))
-    best = {metric: winners(part[part["metric"] == metric]) for metric in columns}
+    references = set(part.loc[part["reference"] == True, "method"])  # noqa: E712
+    ranked = part[~part["method"].isin(references)]
+    best = {metric: winners(ranked[ranked["metric"] == metric]) for metric in columns}
     for metric in columns:
         direction = part.loc[part["metric"] == metric, "direction"].iloc[0]
         table.add_column(heading(metric, direction), justify="right")
-    for method in methods:
-        own = part[part["method"] == method].set_index("metric", drop=False)
+    apart = False
+    for method in sorted(methods, key=lambda name: name in references):
+        own = part[part["method"] == method].drop_duplicates("metric", keep="last")
+        own = own.set_index("metric", drop=False)
+        if method in references and not apart:
+            table.add_section()
+            apart = True
         texts = [
-            Text(cell_text(own.loc[m]), style="bold" if method in best[m] else "")
+            Text(cell_text(own.loc[m], seeds), style="bold" if method in best[m] else "")
             if m in own.index
             else Text("–", style="dim")
             for m in columns

@@ -11,8 +11,8 @@ import pandas as pd
 from otbench.presets import DEFAULT, get_preset
 from otbench.reproduce.declaration import Quantity, Reproduction, Run
 from otbench.reproduce.expression import Address
-from otbench.results.cell import Job
-from otbench.results.statistics import diverged
+from otbench.results.job import Job
+from otbench.results.statistics import diverged, interval
 from otbench.results.tables import published_number, table
 from otbench.run.request import Sweep
 from otbench.run.runner import Outcome
@@ -43,6 +43,8 @@ class Measured:
     published : float or None
         What the paper prints, with its ``published_spread`` over seeds and its ``source``; infinite
         where it says that the number is large.
+    reference : bool
+        Whether the method is a reference that learns nothing.
     reason : str or None
         Why there is no value.
     """
@@ -57,6 +59,7 @@ class Measured:
     published: float | None = None
     published_spread: float | None = None
     source: str | None = None
+    reference: bool = False
     reason: str | None = None
 
     @property
@@ -80,8 +83,9 @@ class Measured:
         del content["values"]
         if self.published is not None and math.isinf(self.published):
             content["published"] = LARGE
-        seeds = {"seeds": len(self.values)}
-        return content | {"mean": self.mean if self.values else None, "std": self.std} | seeds
+        ci95 = interval(pd.Series(self.values)) if len(self.values) > 1 else None
+        spread = {"std": self.std, "ci95": ci95, "seeds": len(self.values)}
+        return content | {"mean": self.mean if self.values else None} | spread
 
 
 def sweeps_of(reproduction: Reproduction, preset_name: str, seeds: int | None) -> list[Sweep]:
@@ -142,6 +146,7 @@ def _add(one: Measured, quantity: Quantity, job: Job, record: dict[str, Any] | N
     if record is None:
         one.reason = "the cell left no record"
         return
+    one.reference = bool(record.get("reference"))
     if quantity.task == OF_CELL and quantity.metric == DIVERGED:
         share = diverged(table([record]))
         value = None if math.isnan(share) else share

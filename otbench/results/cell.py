@@ -1,33 +1,32 @@
-"""A cell: one method with its parameters, one dataset, one preset, one seed; and its files.
-
-Files, not pickles, pass between the processes. A cell's folder holds ``cell.json`` (what is
-asked), ``progress.json`` (where it stands), ``cell.log``, ``model/`` (what was learned),
-``gallery.npz`` (pictures) and ``record.json`` (what came out), each written whole or not at all.
-"""
+"""A cell: one method with its parameters, one dataset, one budget, one seed; names and files."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from otbench.files import whole
 from otbench.interface.parameters import with_tuples
 from otbench.plugins.registry import Plugin
-from otbench.presets import Sizes
 
-PROTOCOL = "1"
-"""Version of tasks and metrics together; numbers of different protocols are never mixed."""
+LONGEST_NAME, DIGITS = 80, 8
+"""Characters of a label in a file name, and of the digest at the end of a longer one."""
+
+LABELS = ("plugin", "dataset_plugin")
+"""Fields of which only the name decides the result; where a package lies does not."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is trained, on what, and for how long.
+    """The identity of a trained model: everything that decides what is learned.
+
+    How it is scored is no part of it: the same model is scored again where metrics, tasks or sizes
+    change.
 
     Attributes
     ----------
@@ -42,10 +41,14 @@ class Cell:
     seed, steps, batch_size : int
     seconds : float or None
         Cap on the training time.
-    sizes : Sizes
     code_sha256 : str
         Digest of the method's source and of what it imports from its own package and the suite.
-    protocol : str
+    device : str
+        ``cpu``, ``cuda`` or ``mps``.
+    threads : int
+        Of the CPU: sums in another order give other weights.
+    libraries : dict of str to str
+        Versions of the libraries that compute.
     """
 
     method: str
@@ -62,15 +65,25 @@ class Cell:
     steps: int
     batch_size: int
     seconds: float | None
-    sizes: Sizes
     code_sha256: str
-    protocol: str = PROTOCOL
+    device: str
+    threads: int
+    libraries: dict[str, str]
 
     @property
     def key(self) -> str:
-        """Digest of everything that decides the result; where a package lies does not."""
+        """Digest of all of it."""
+        return self._digest()
+
+    @property
+    def group(self) -> str:
+        """Digest of all but the seed: what may be averaged."""
+        return self._digest(without="seed")
+
+    def _digest(self, without: str = "") -> str:
         content = dataclasses.asdict(self)
-        for name in ("plugin", "dataset_plugin"):
+        content.pop(without, None)
+        for name in LABELS:
             content[name] = content[name]["name"]
         return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
 
@@ -83,84 +96,11 @@ class Cell:
     def from_json(cls, content: dict[str, Any]) -> Cell:
         """Read back what ``dataclasses.asdict`` made of a cell."""
         content = dict(content)
-        content["plugin"] = Plugin(**content["plugin"])
-        content["dataset_plugin"] = Plugin(**content["dataset_plugin"])
-        content["sizes"] = Sizes(**content["sizes"])
+        for name in LABELS:
+            content[name] = Plugin(**content[name])
         for name in ("parameters", "dataset_parameters"):
             content[name] = with_tuples(content[name])
         return cls(**content)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A cell in its folder, with the metrics wanted of it now.
-
-    Attributes
-    ----------
-    cell : Cell
-    folder : Path
-    metrics : dict of str to list of str
-        For each task the metrics to score, as text.
-    unavailable : dict of str to str
-        Metrics that cannot be scored in this run, with the reason.
-    device : str
-    threads : int
-    cost : float
-        Expected training time relative to other jobs; the longest start first.
-    provenance : dict
-        Commit, dirty flag and versions, stored with the record.
-    fresh : bool
-        Train and score anew, whatever lies in the folder.
-    rescore : bool
-        Score all that is wanted anew; what has been scored stays until then.
-    """
-
-    cell: Cell
-    folder: Path
-    metrics: dict[str, list[str]]
-    unavailable: dict[str, str]
-    device: str
-    threads: int
-    cost: float
-    provenance: dict[str, Any]
-    fresh: bool = False
-    rescore: bool = False
-
-    def write(self) -> None:
-        """Put ``cell.json`` into the folder."""
-        content = dataclasses.asdict(self) | {"key": self.cell.key, "folder": None}
-        write_json(self.folder / "cell.json", content)
-
-    @classmethod
-    def read(cls, folder: Path) -> Job:
-        """Read ``cell.json`` from the folder."""
-        content = read_json(folder / "cell.json")
-        del content["key"]
-        return cls(**content | {"cell": Cell.from_json(content["cell"]), "folder": folder})
-
-    def record(self) -> dict[str, Any] | None:
-        """Return the record in the folder; None where there is none or it cannot be read."""
-        try:
-            record = read_json(self.folder / "record.json")
-        except (OSError, ValueError):
-            return None
-        return record if record.get("key") == self.cell.key else None
-
-    def previous(self) -> dict[str, Any]:
-        """Return the record to build on: empty where there is none or a fresh one is wanted."""
-        return {} if self.fresh else self.record() or {}
-
-    def write_record(self, **content: Any) -> dict[str, Any]:
-        """Put ``record.json`` into the folder, the cell and then the content; return it."""
-        record = {
-            "key": self.cell.key,
-            "cell": dataclasses.asdict(self.cell),
-            "device": self.device,
-            "provenance": self.provenance,
-        }
-        record |= content
-        write_json(self.folder / "record.json", record)
-        return record
 
 
 def canonical(content: Any) -> str:
@@ -169,26 +109,27 @@ def canonical(content: Any) -> str:
 
 
 def slug(text: str) -> str:
-    """Make a label fit for a file name."""
-    return re.sub(r"[^\w.=-]+", "_", text).strip("_")[:80]
+    """Make a label fit for a file name.
+
+    One that is cut, or holds characters that a name of a method or parameter cannot, ends in a
+    digest of the whole, so that two labels never share a file.
+    """
+    name = re.sub(r"[^\w.=-]+", "_", text, flags=re.ASCII).strip("_")
+    if len(name) <= LONGEST_NAME and re.fullmatch(r"[\w.=\-\[\],:]*", text, flags=re.ASCII):
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+    return f"{name[: LONGEST_NAME - DIGITS - 1]}-{digest}"
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w") as file:
-            json.dump(content, file, indent=1, allow_nan=False)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1, allow_nan=False)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object."""
-    content = json.loads(path.read_text())
+    content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no JSON object")
     return content

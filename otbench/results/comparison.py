@@ -25,8 +25,8 @@ POWER = 0.8
 """Probability of telling the observed difference, for the number of seeds that would do."""
 
 MOST_SEEDS = 1000
-SAME_DATA = ["dataset", "variant", "preset", "track", "protocol", "data_sha256"]
-SAME_NUMBER = ["task", "metric", "direction"]
+SAME_DATA = ["dataset", "variant", "preset", "track", "data_sha256"]
+SAME_NUMBER = ["task", "metric", "direction", "score_sha256"]
 
 
 @dataclass(frozen=True)

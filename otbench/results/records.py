@@ -1,25 +1,28 @@
-"""Which metrics a record lacks, and how new rows are merged into it."""
+"""Which metrics a record lacks, how new rows are merged into it, and failures beside it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from otbench.results.cell import Job
+from otbench.results.job import Job
+from otbench.results.record import Record
 
 FINISHED = ("ok", "skipped")
 """Statuses that the same command does not try again."""
 
 
-def missing_metrics(job: Job, record: dict[str, Any]) -> dict[str, list[str]]:
+def missing_metrics(job: Job, record: Record) -> dict[str, list[str]]:
     """Return the wanted metrics, by task, that have no row worth keeping in the record.
 
-    Rows that failed are scored again, and so are rows that were skipped for want of weights which
-    are there now.
+    Rows that failed are scored again, and so are rows of other code or sizes, and rows that were
+    skipped for want of weights which are there now.
     """
     done = {
         (row["task"], row["text"])
         for row in record["rows"]
-        if row["status"] in FINISHED and (row["text"] in job.unavailable or not row.get("retry"))
+        if row["status"] in FINISHED
+        and row["score_sha256"] == job.digests.get(f"{row['task']}/{row['text']}")
+        and (row["text"] in job.unavailable or not row.get("retry"))
     }
     return {
         task: absent
@@ -28,15 +31,67 @@ def missing_metrics(job: Job, record: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def is_finished(job: Job, record: dict[str, Any] | None) -> bool:
+def is_finished(job: Job, record: Record | None) -> bool:
     """Tell whether the record answers all that the job wants."""
     if not record or record["status"] not in FINISHED:
         return False
     return record["status"] == "skipped" or not missing_metrics(job, record)
 
 
+def answers(job: Job, record: Record | None) -> bool:
+    """Tell whether a record comes from this attempt, or from another that did the same."""
+    if record is None:
+        return False
+    last = record.get("last_attempt") or {}
+    return job.attempt in (record["attempt"], last.get("attempt")) or is_finished(job, record)
+
+
+def outcome_of(job: Job, record: Record) -> tuple[str, str | None]:
+    """Return status and reason of this attempt, which may have left a better record in place."""
+    last = record.get("last_attempt") or {}
+    if last.get("attempt") == job.attempt:
+        return last["status"], last["reason"]
+    return record["status"], record["reason"]
+
+
 def merge_rows(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put new rows in the place of old ones of the same task and metric, others at the end."""
+    """Put new rows in the place of old ones of the same task and metric, others at the end.
+
+    A row that failed does not replace one of the same code that has a value.
+    """
     merged = {(row["task"], row["text"]): row for row in old}
-    merged.update({(row["task"], row["text"]): row for row in new})
+    for row in new:
+        place = (row["task"], row["text"])
+        known = merged.get(place)
+        same = known is not None and known["score_sha256"] == row["score_sha256"]
+        if same and known is not None and known["status"] == "ok" and row["status"] == "failed":
+            continue
+        merged[place] = row
     return list(merged.values())
+
+
+def with_failure(job: Job, kept: Record | None, status: str, reason: str, **known: Any) -> Record:
+    """Write that an attempt failed; a finished record stays, with the failure beside it.
+
+    Parameters
+    ----------
+    job : Job
+    kept : dict or None
+        The record that lies in the folder.
+    status, reason : str
+        Of this attempt.
+    **known
+        What else is known of it, for the record of a cell that has no better one.
+    """
+    if kept is not None and kept["status"] in FINISHED:
+        failure = {"attempt": job.attempt, "status": status, "reason": reason}
+        content = {name: value for name, value in kept.items() if name not in OWN}
+        return job.write_record(**content | {"attempt": kept["attempt"], "last_attempt": failure})
+    blank: dict[str, Any] = {"fit_seconds": None, "score_seconds": None, "peak_rss_mb": None}
+    blank |= {"rows": [], "losses": {}, "curve": [], "started_at": ""}
+    earlier = {name: kept[name] for name in blank} if kept is not None else {}
+    return job.write_record(**blank | earlier | known, status=status, reason=reason)
+
+
+OWN = ("schema", "key", "group", "cell")
+"""What `Job.write_record` writes by itself."""

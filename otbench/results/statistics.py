@@ -17,16 +17,6 @@ DIVERGED_UVP = 101.0
 A constant map leaves 100, and up to one more where its point is the mean of a sample."""
 
 
-def latest(results: pd.DataFrame) -> pd.DataFrame:
-    """Keep, for each method on each data set and preset, the cells of its latest code only."""
-    group = ["method", "dataset", "variant", "preset", "track", "protocol"]
-    # Where nothing ran, the columns hold no text at all.
-    code = results["code_sha256"].astype("string").fillna("")
-    order = results["started_at"].astype("string").fillna("").sort_values(kind="stable").index
-    newest = code.loc[order].groupby([results[name] for name in group], dropna=False)
-    return results[code == newest.transform("last").reindex(results.index)]
-
-
 def interval(values: pd.Series) -> float:
     """Return the half-width of the 95 % t-interval of the mean; NaN for fewer than two values."""
     from scipy.stats import t
@@ -44,17 +34,23 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` (half-width), ``stderr`` (within the test
-        set, of a single seed) and ``seeds``, beside ``direction``; in the order of the results.
+        set, of a single seed) and ``seeds``, beside ``direction`` and ``reference``; in the order
+        of the results. Where seeds of one group were scored by different code, or at different
+        sizes, there is a row for each.
     """
     scored = results[(results["status"] == "ok") & results["value"].notna()]
-    keys = ["dataset", "variant", "preset", "track", "method", "task", "metric", "direction"]
-    grouped = scored.groupby(keys, sort=False)["value"]
+    keys = [*WHAT, "task", "metric", "direction", "score_sha256", "reference"]
+    grouped = scored.groupby(keys, sort=False, dropna=False)["value"]
     out = grouped.agg(
         mean="mean", median="median", std="std", ci95=interval, seeds="count"
     ).reset_index()
-    stderr = scored.groupby(keys, sort=False)["stderr"].first().reset_index(drop=True)
+    stderr = scored.groupby(keys, sort=False, dropna=False)["stderr"].first().reset_index(drop=True)
     out["stderr"] = stderr.where(out["seeds"] == 1)
     return out
+
+
+WHAT = ["dataset", "variant", "preset", "track", "method", "group"]
+"""What a line of a table is about; seeds of one group differ in nothing else."""
 
 
 def of_maps(results: pd.DataFrame) -> bool:

@@ -14,16 +14,20 @@ from typing import Any
 
 import pandas as pd
 
+from otbench.errors import describe
+from otbench.files import whole
 from otbench.interface.parameters import with_tuples
 from otbench.plugins.selection import parse_one
-from otbench.results.cell import read_json, slug
+from otbench.results.asked import shown
+from otbench.results.cell import slug
+from otbench.results.record import BadRecord, read_record
 from otbench.results.statistics import (
     MAP_TASK,
     diverged,
-    latest,
     of_maps,
     summary,
 )
+from otbench.results.text import clean, no_formula
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,8 @@ class Printed:
 
 
 COLUMNS = {
-    "cell": "key of the cell",
+    "cell": "key of the cell: all that decides the trained model",
+    "group": "the same without the seed: what may be averaged",
     "method": "label: name with the parameters that differ from the defaults",
     "params": "all parameters, as JSON",
     "track": "matched or native",
@@ -55,6 +60,7 @@ COLUMNS = {
     "preset": "preset of the run",
     "seed": "seed of the training",
     "task": "what the method was made to do",
+    "text": "the metric as it was asked for",
     "metric": "id of the metric, protocol included",
     "direction": "higher, lower or neutral",
     "value": "the number; missing unless status is ok",
@@ -65,7 +71,10 @@ COLUMNS = {
     "fit_seconds": "training time, wall-clock",
     "score_seconds": "scoring time, wall-clock",
     "peak_rss_mb": "largest resident memory of the cell's process, MiB",
-    "device": "cpu or cuda",
+    "reference": "whether the method is a reference that learns nothing",
+    "steps": "updates of the model",
+    "device": "cpu, cuda or mps",
+    "threads": "CPU threads of the cell",
     "otbench_version": "version of the suite",
     "commit": "of the suite's checkout, if it runs from one",
     "dirty": "whether that checkout had uncommitted changes",
@@ -73,7 +82,7 @@ COLUMNS = {
     "plugin_version": "its version",
     "code_sha256": "digest of the method's code",
     "data_sha256": "digest of the data in use",
-    "protocol": "version of tasks and metrics",
+    "score_sha256": "digest of the code of task and metric, and of the sizes",
     "started_at": "UTC",
 }
 """Columns of the long table, each with its meaning."""
@@ -108,9 +117,11 @@ def _read_records(folder: Path, known: Iterable[dict[str, Any]] = ()) -> Iterato
     read = {record["key"]: record for record in known}
     for file in sorted(folder.glob("cells/*/*/record.json")):
         try:
-            yield read.get(file.parent.name.rpartition("-")[2]) or read_json(file)
-        except ValueError:
-            warnings.warn(f"{file} is no readable record; it is left out", stacklevel=2)
+            yield read.get(file.parent.name.rpartition("-")[2]) or read_record(file)
+        except FileNotFoundError:
+            continue
+        except BadRecord as bad:
+            warnings.warn(f"{clean(str(file))} is left out: {bad}", stacklevel=2)
 
 
 def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
@@ -125,12 +136,15 @@ def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     cell, provenance = record["cell"], record["provenance"]
     common = {
         "cell": record["key"],
+        "group": record["group"],
+        "reference": record["reference"],
         "params": json.dumps(cell["parameters"], sort_keys=True),
         **{name: cell[name] for name in ("method", "track", "dataset", "variant", "preset")},
         "seed": cell["seed"],
-        **{name: cell[name] for name in ("code_sha256", "data_sha256", "protocol")},
+        **{name: cell[name] for name in ("code_sha256", "data_sha256")},
+        **{name: cell[name] for name in ("steps", "device", "threads")},
         **{name: record[name] for name in ("fit_seconds", "score_seconds", "peak_rss_mb")},
-        **{name: record[name] for name in ("device", "started_at", "status", "reason")},
+        **{name: record[name] for name in ("started_at", "status", "reason")},
         **{name: provenance.get(name) for name in ("otbench_version", "commit", "dirty")},
         "plugin": cell["plugin"]["file"] or cell["plugin"]["distribution"],
         "plugin_version": cell["plugin"]["version"],
@@ -192,17 +206,17 @@ def published_number(
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """Lay results out with one row a method.
 
-    For each metric there are the columns ``task/metric``, then ``… std``, ``… ci95``,
-    ``… direction`` and, where a paper prints one, ``… published``; for maps also ``… median``, and
-    one column ``diverged``, see the function of that name.
+    For each metric there are the columns ``task/metric``, then ``… n`` (the seeds with a value),
+    ``… std``, ``… ci95``, ``… direction`` and, where a paper prints one, ``… published``; for maps
+    also ``… median``, and one column ``diverged``, see the function of that name.
 
     Parameters
     ----------
     results : pandas.DataFrame
-        The long table, of one data set.
+        The long table, of one data set. What differs in more than the seed (code, data, budget,
+        versions, device, threads) stands in rows of its own.
     """
-    results = latest(results)
-    head = ["dataset", "variant", "preset", "track", "protocol", "method"]
+    head = ["dataset", "variant", "preset", "track", "method", "group"]
     grouped = results.groupby(head, sort=False, dropna=False)
     board = grouped.agg(
         seeds=("seed", "nunique"),
@@ -216,12 +230,13 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     if of_maps(results):
         board["diverged"] = [diverged(rows) for _, rows in grouped]
     averages = summary(results)
-    match = ["dataset", "variant", "preset", "track", "method"]
+    match = ["dataset", "variant", "preset", "track", "method", "group"]
     columns: dict[str, pd.Series] = {}
     for (task, metric), part in averages.groupby(["task", "metric"], sort=False):
         name = f"{task}/{metric}"
         joined = board[match].merge(part, on=match, how="left")
         columns[name] = joined["mean"]
+        columns[f"{name} n"] = joined["seeds"]
         columns[f"{name} std"] = joined["std"]
         columns[f"{name} ci95"] = joined["ci95"]
         if task == MAP_TASK:
@@ -282,9 +297,26 @@ def write_tables(
     for suffix, part in (("", results[~smoke]), ("-smoke", results[smoke])):
         for dataset, rows in part.groupby("dataset", sort=False):
             stem = f"{slug(str(dataset))}{suffix}"
-            rows.to_csv(out / f"results-{stem}.csv", index=False)
-            rows.to_parquet(out / f"results-{stem}.parquet", index=False)
+            _write_csv(rows, out / f"results-{stem}.csv")
+            try:
+                with whole(out / f"results-{stem}.parquet") as temporary:
+                    rows.to_parquet(temporary, index=False)
+            except Exception as error:  # noqa: BLE001 - the same rows are in the CSV
+                warnings.warn(f"no results-{stem}.parquet: {describe(error)}", stacklevel=2)
             path = out / f"leaderboard-{stem}.csv"
-            leaderboard(rows).to_csv(path, index=False, float_format="%.6g")
+            _write_csv(leaderboard(shown(rows, out)), path)
             written.append(path)
     return written
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a table whole or not at all; no text in it starts a spreadsheet's formula."""
+    texts = frame.select_dtypes(include=["object", "string"]).columns
+    plain = frame.assign(
+        **{
+            name: [no_formula(v) if isinstance(v, str) else v for v in frame[name]]
+            for name in texts
+        }
+    )
+    with whole(path) as temporary:
+        plain.to_csv(temporary, index=False, float_format="%.6g" if "seeds" in frame else None)

@@ -31,7 +31,9 @@ from otbench.plugins.selection import Spec, parse
 from otbench.presets import Preset, get_preset
 from otbench.results.cell import Cell
 from otbench.run.dry_pass import dry_pass
+from otbench.run.provenance import libraries
 from otbench.run.request import IMPORTING, Plan, Request, Sweep
+from otbench.scoring.digests import score_digests
 from otbench.scoring.kinds import kind_of, mismatch
 from otbench.scoring.score import MetricFactory
 
@@ -94,11 +96,18 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
                     "code_sha256": digest(plugin.module, plugin.file),
                 }
                 plan.cells += [
-                    {"cell": asdict(cell), "cost": method.card.relative_cost, "sweep": number}
-                    for cell in _cells(request, preset, sweep, native, data, labels)
+                    {
+                        "cell": asdict(cell),
+                        "cost": method.card.relative_cost,
+                        "reference": method.card.reference,
+                        "sweep": number,
+                    }
+                    for cell in _cells(request, preset, sweep, native, data, plan.device, labels)
                 ]
     for label, data in loaded.items():
         dry_pass(plan.metrics[label], data, plan, make_metrics)
+        plan.digests |= score_digests(plan.metrics[label], preset.sizes)
+    plan.sizes = asdict(preset.sizes)
     return plan
 
 
@@ -123,6 +132,7 @@ def _cells(
     sweep: Sweep,
     native: PaperSettings | None,
     data: Data,
+    device: str,
     labels: dict[str, Any],
 ) -> Iterator[Cell]:
     """Yield the cell of each seed; the labels say which method and which data set it is of."""
@@ -140,7 +150,9 @@ def _cells(
             steps=sweep.steps or steps,
             batch_size=batch_size,
             seconds=request.seconds,
-            sizes=preset.sizes,
+            device=device,
+            threads=request.threads,
+            libraries=libraries(),
             **labels,
         )
 

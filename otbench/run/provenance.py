@@ -27,6 +27,17 @@ PACKAGES = (
 )
 
 
+COMPUTING = ("torch", "numpy", "scipy", "scikit-learn", "jax", "optax", "ott-jax", "POT", "numba")
+"""Distributions whose version decides numbers."""
+
+
+@functools.cache
+def libraries() -> dict[str, str]:
+    """Return the versions of the installed libraries that compute, by name."""
+    found = {name: _version(name) for name in COMPUTING}
+    return {name: known for name, known in found.items() if known is not None}
+
+
 @functools.cache
 def provenance() -> dict[str, Any]:
     """Return versions of otbench and of the libraries that decide numbers, and the commit.

@@ -44,6 +44,8 @@ class Request:
     preset : str
     seconds : float or None
         Cap on each training.
+    threads : int
+        Of the CPU, for each cell.
     device : str
         ``cpu``, ``cuda``, ``mps`` or ``auto``, which is ``cuda`` where there is one.
     files : list of dict
@@ -56,6 +58,7 @@ class Request:
     metrics: list[str]
     preset: str
     seconds: float | None = None
+    threads: int = 1
     device: str = "auto"
     files: list[dict[str, Any]] = field(default_factory=list)
     avoid: dict[str, str] = field(default_factory=dict)
@@ -83,9 +86,14 @@ class Plan:
     Attributes
     ----------
     cells : list of dict
-        Each with ``cell``, ``cost`` and the number of the ``sweep`` that asks for it.
+        Each with ``cell``, ``cost``, ``reference`` and the number of the ``sweep`` that asks for
+        it.
     metrics : dict of str to dict of str to list of str
         For each dataset label and task, the metrics as text.
+    digests : dict of str to str
+        For each ``task/text`` the digest of what decides the score beside the model.
+    sizes : dict
+        Of `presets.Sizes`.
     unavailable : dict of str to str
         Metrics that cannot be scored now, with the reason.
     rejected : list of dict
@@ -99,6 +107,8 @@ class Plan:
 
     cells: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, Any] = field(default_factory=dict)
     unavailable: dict[str, str] = field(default_factory=dict)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field, replace
+import uuid
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,11 @@ from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.extras import missing_from
 from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import parse
-from otbench.presets import get_preset
-from otbench.results.cell import Cell, Job, slug
-from otbench.results.records import is_finished
+from otbench.presets import Sizes, get_preset
+from otbench.results.asked import remember
+from otbench.results.cell import Cell, slug
+from otbench.results.job import Job
+from otbench.results.records import is_finished, outcome_of
 from otbench.run.executors.base import Executor, ExecutorOptions
 from otbench.run.provenance import provenance
 from otbench.run.request import IMPORTING, Plan, Request
@@ -41,8 +44,6 @@ class Options:
     executor : str
     jobs : int or None
         Cells at once; None for as many as cores and memory allow.
-    threads : int or None
-        Threads of a cell; None shares the cores out evenly.
     timeout : float or None
         Seconds, wall-clock, after which a cell is killed.
     strategy : str
@@ -55,7 +56,6 @@ class Options:
     out: Path
     executor: str = "local"
     jobs: int | None = None
-    threads: int | None = None
     timeout: float | None = None
     strategy: str = "only-missing"
     rescore: bool = False
@@ -97,7 +97,7 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0: all ok, reused or skipped with reason. 1: some failed. 3: nothing could run."""
-        statuses = [record["status"] for record in self.records]
+        statuses = [outcome_of(job, record)[0] for job in self.jobs if (record := self.record(job))]
         statuses += [rejection["status"] for rejection in self.rejected]
         if not statuses or all(status in ("not_installed", "skipped") for status in statuses):
             return 3
@@ -170,11 +170,13 @@ def prepare(plan: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job
             cell=cell,
             folder=options.out / "cells" / slug(cell.dataset) / cell.folder_name,
             metrics=plan.metrics[cell.dataset],
+            digests=plan.digests,
             unavailable=plan.unavailable,
-            device=plan.device,
-            threads=options.threads or 1,
+            sizes=Sizes(**plan.sizes),
+            reference=entry["reference"],
             cost=entry["cost"] * cell.steps,
             provenance=provenance(),
+            attempt=uuid.uuid4().hex,
             fresh=options.strategy == "always",
             rescore=options.rescore,
         )
@@ -226,9 +228,7 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
     found = {job.cell.key: record for job in jobs if (record := job.record())}
     todo = [job for job in jobs if _is_due(job, found.get(job.cell.key), options)]
     at_once = slots(len(todo), plan.gpus, options)
-    if options.threads is None:
-        share = max(1, (os.cpu_count() or 1) // at_once)
-        todo = [replace(job, threads=share) for job in todo]
+    remember(options.out, (job.cell for job in jobs))
     for job in todo:
         job.write()
     outcome = Outcome(jobs, asked, len(jobs) - len(todo), plan.rejected, found)

@@ -1,6 +1,6 @@
-"""The process of one cell: ``python -m otbench.run.worker CELL_DIR``.
+"""The process of one cell: ``python -m otbench.run.worker REQUEST``.
 
-It reads ``cell.json``, fits the method unless a finished model lies there, scores what the record
+It reads its request, fits the method unless a finished model lies there, scores what the record
 lacks, and writes ``record.json``. Whatever goes wrong ends in a record with a status and a reason.
 """
 
@@ -22,31 +22,38 @@ import torch
 from filelock import FileLock
 
 from otbench.errors import describe
+from otbench.files import whole
 from otbench.interface.data import Data
 from otbench.interface.method import Method
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, FitContext
 from otbench.nn.memory import keep_freed_memory
+from otbench.plugins.fingerprint import code_digest
 from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin
 from otbench.plugins.selection import Spec
-from otbench.results.cell import Job, write_json
-from otbench.results.records import is_finished, merge_rows, missing_metrics
+from otbench.results.cell import write_json
+from otbench.results.job import Job
+from otbench.results.record import Record
+from otbench.results.records import is_finished, merge_rows, missing_metrics, with_failure
 from otbench.run.executors.local import WATCH_PARENT
+from otbench.scoring.digests import score_digests
 from otbench.scoring.kinds import kind_of
 from otbench.scoring.score import score
+from otbench.scoring.unchanged import Unchanged
 
 log = logging.getLogger("otbench.run.worker")
 
 
-def main(folder: Path) -> int:
-    """Bring the cell in the folder to a record."""
+def main(request: Path) -> int:
+    """Bring the cell that a request is about to a record."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     if os.environ.get(WATCH_PARENT):
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    job = Job.read(folder)
-    # A second run of the same command may have started the same cell: one of them works.
-    with FileLock(folder / "cell.lock"):
+    job = Job.read(request)
+    # Another run may have started the same cell: one of them works at a time, and the second one
+    # finds what the first one left.
+    with FileLock(job.folder / "cell.lock"):
         _Worker(job).run()
     return 0
 
@@ -60,8 +67,9 @@ def _end_with_parent() -> None:
 class _Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.previous = job.previous()
+        self.found = job.record()
         # What an earlier run came to stays, should this one fail before it has something better.
+        self.previous: Record = {} if job.fresh or self.found is None else self.found
         kept = {name: self.previous.get(name) for name in ("fit_seconds", "score_seconds")}
         self.content: dict[str, Any] = kept | {
             "status": "ok",
@@ -76,48 +84,66 @@ class _Worker:
         if not self.job.rescore and is_finished(self.job, self.previous):
             log.info("a finished record lies here already")
             return
+        failure = None
         try:
             self._work()
         except BaseException as error:
             log.exception("the cell failed")
-            self._end(_status_of(error), describe(error))
+            failure = _status_of(error), describe(error)
         self.content["peak_rss_mb"] = round(_peak_rss_mb(), 1)
-        self.job.write_record(**self.content)
+        if failure is None:
+            self.job.write_record(**self.content)
+        else:
+            del self.content["status"], self.content["reason"]
+            with_failure(self.job, self.found, *failure, **self.content)
 
     def _end(self, status: str, reason: str) -> None:
         self.content |= {"status": status, "reason": reason}
 
     def _work(self) -> None:
         cell = self.job.cell
-        torch.set_num_threads(self.job.threads)
+        torch.set_num_threads(cell.threads)
         keep_freed_memory()
         self._progress("data")
         data = _build(cell.dataset_plugin, cell.dataset_parameters).load()
         if data.sha256 != cell.data_sha256:
             raise RuntimeError("the data changed after the run was planned; run the command again")
+        if code_digest(cell.plugin.module, cell.plugin.file) != cell.code_sha256:
+            raise RuntimeError(
+                "the code of the method changed after the run was planned; run the command again"
+            )
         method = _build(cell.plugin, cell.parameters)
         if reason := method.skip(data):
             self._end("skipped", reason)
             return
-        sizes = asdict(cell.sizes)
-        ctx = ScoreContext(torch.device(self.job.device), cell.seed, data, **sizes)
-        trained = self._load() or self._fit(method, data, ctx)
+        sizes = asdict(self.job.sizes)
+        ctx = ScoreContext(torch.device(cell.device), cell.seed, data, **sizes)
+        guard = Unchanged(data, ctx)
+        if self.previous.get("fit_seconds") is None or not self._can_load():
+            self._fit(method, data, ctx)
+            guard.check("fit")
+        # As it was saved: what is scored now is what would be scored after a restart.
+        trained = cell.plugin.load().load(self.model, device=cell.device)
         ctx.curve = self.content["curve"]
-        self._score(trained, data, ctx)
+        self._score(trained, data, ctx, guard)
 
-    def _load(self) -> Method | None:
-        """Return the finished model that lies in the folder, if any."""
-        if not self.model.is_dir() or self.previous.get("fit_seconds") is None:
-            return None
+    def _can_load(self) -> bool:
+        """Tell whether a model lies in the folder that can be read; else it is trained again."""
+        if not self.model.is_dir():
+            return False
+        try:
+            self.job.cell.plugin.load().load(self.model, device=self.job.cell.device)
+        except Exception:
+            log.exception("the model that lies here cannot be loaded; training it again")
+            return False
         log.info("scoring the model that lies here")
-        method: Method = self.job.cell.plugin.load().load(self.model, device=self.job.device)
-        return method
+        return True
 
     @property
     def model(self) -> Path:
         return self.job.folder / "model"
 
-    def _fit(self, method: Method, data: Data, scoring: ScoreContext) -> Method:
+    def _fit(self, method: Method, data: Data, scoring: ScoreContext) -> None:
         cell = self.job.cell
         phase = {"step": 0, "began": 0.0}
         self.content |= {"fit_seconds": None, "losses": {}, "curve": [], "rows": []}
@@ -134,11 +160,10 @@ class _Worker:
 
         budget = Budget(cell.steps, cell.batch_size, cell.seconds)
         curve = kind_of(data).curve(data, scoring, cell.steps, self.content["curve"])
-        ctx = FitContext(budget, cell.seed, self.job.device, on_progress, curve)
+        ctx = FitContext(budget, cell.seed, cell.device, on_progress, curve)
         self._progress("fit", step=0, steps=cell.steps, seconds=0.0, losses={})
         method.fit(data, ctx)
         seconds = ctx.seconds
-        self.content["fit_seconds"] = round(seconds, 3)
         log.info("fit: %.2f s", seconds)
         if curve is not None:
             curve.finish(int(phase["step"]), seconds, method)
@@ -148,22 +173,45 @@ class _Worker:
         method.save(temporary)
         shutil.rmtree(self.model, ignore_errors=True)
         temporary.rename(self.model)
-        return method
+        self.content["fit_seconds"] = round(seconds, 3)
 
-    def _score(self, method: Method, data: Data, ctx: ScoreContext) -> None:
+    def _score(self, method: Method, data: Data, ctx: ScoreContext, guard: Unchanged) -> None:
         job, started = self.job, time.perf_counter()
         kept = self.content["rows"]
         everything = job.rescore or not kept
         wanted = job.metrics if everything else missing_metrics(job, self.previous)
-        rows = list(score(method, data, ctx, wanted, job.unavailable, on_stage=self._progress))
+        if score_digests(wanted, job.sizes) != {
+            f"{task}/{text}": job.digests[f"{task}/{text}"]
+            for task, texts in wanted.items()
+            for text in texts
+        }:
+            raise RuntimeError("metrics changed after the run was planned; run the command again")
+        stages: list[str] = []
+
+        def on_stage(task: str) -> None:
+            if stages:
+                guard.check(f"task {stages[-1]}")
+            stages.append(task)
+            self._progress(task)
+
+        rows = [
+            row | {"score_sha256": job.digests[f"{row['task']}/{row['text']}"]}
+            for row in score(method, data, ctx, wanted, job.unavailable, on_stage=on_stage)
+        ]
+        if stages:
+            guard.check(f"task {stages[-1]}")
         self.content["rows"] = merge_rows(kept, rows)
         self.content["score_seconds"] = round(time.perf_counter() - started, 3)
         if any(row["status"] == "failed" for row in rows):
             reasons = {row["reason"] for row in rows if row["status"] == "failed"}
             self._end("failed", "; ".join(sorted(reasons)))
-        else:
-            self._progress("pictures")
-            kind_of(data).write_gallery(job.folder / "gallery.npz", method, data, ctx)
+            return
+        self._progress("pictures")
+        try:
+            with whole(job.folder / "gallery.npz") as path:
+                kind_of(data).write_gallery(path, method, data, ctx)
+        except Exception:
+            log.exception("the pictures failed; the scores stand")
 
     def _progress(self, stage: str, **content: Any) -> None:
         write_json(self.job.folder / "progress.json", {"stage": stage, **content})

@@ -18,7 +18,7 @@ FIRST, SECOND = [0.50, 0.61, 0.55, 0.48, 0.52], [0.58, 0.66, 0.63, 0.50, 0.61]
 def _results(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {
         "dataset": "digits", "variant": "full", "preset": "quick", "track": "matched",
-        "protocol": "1", "data_sha256": "x", "code_sha256": "c", "started_at": "2026",
+        "score_sha256": "s", "data_sha256": "x", "code_sha256": "c", "started_at": "2026",
         "task": "clustering", "metric": "kmeans_acc[raw]", "direction": "higher", "status": "ok",
     }  # fmt: skip
     rows = [

@@ -231,11 +231,24 @@ check = "pair.off.shaky > 0.5 and pair.off.steady <= 0"
         made = FakeJob(tmp_path, "w2-amortized", seed, 0.0, 1.0)
         row = {"task": "transport", "metric": "uvp[forward]", "status": "ok", "value": uvp}
         cell = dict.fromkeys(
-            ("track", "dataset", "variant", "preset", "code_sha256", "data_sha256", "protocol"), ""
+            (
+                "track",
+                "dataset",
+                "variant",
+                "preset",
+                "code_sha256",
+                "data_sha256",
+                "steps",
+                "device",
+                "threads",
+            ),
+            "",
         )
+        cell |= {"code_sha256": "", "data_sha256": ""}
         plugin = {"file": None, "distribution": "d", "version": "1"}
         made.content = {
-            "key": "k", "device": "cpu", "provenance": {}, "status": status, "reason": status,
+            "key": "k", "group": "g", "reference": False, "provenance": {},
+            "status": status, "reason": status,
             "cell": cell | {"method": "m", "seed": seed, "parameters": {}, "plugin": plugin},
             "rows": [] if uvp is None else [row],
         }  # fmt: skip

@@ -7,11 +7,12 @@ from typing import Any
 
 from otbench.plugins.registry import Plugin
 from otbench.presets import Sizes
-from otbench.results.cell import Cell, Job, slug
+from otbench.results.cell import Cell, slug
+from otbench.results.job import Job
 
 ROW = {
     "task": "reconstruction", "text": "mse", "metric": "mse", "direction": "lower",
-    "value": 0.5, "stderr": 0.1, "n": 10, "status": "ok", "reason": None,
+    "value": 0.5, "stderr": 0.1, "n": 10, "status": "ok", "reason": None, "score_sha256": "s",
 }  # fmt: skip
 
 
@@ -32,10 +33,23 @@ def make_cell(**content: Any) -> Cell:
         "steps": 500,
         "batch_size": 64,
         "seconds": None,
-        "sizes": Sizes(),
         "code_sha256": "c" * 64,
+        "device": "cpu",
+        "threads": 1,
+        "libraries": {"torch": "2.14.1"},
     }
     return Cell(**known | content)
+
+
+def make_job(out: Path, cell: Cell, **content: Any) -> Job:
+    """Make a job that wants the one metric of `ROW`; the content replaces what it has."""
+    known: dict[str, Any] = {
+        "metrics": {ROW["task"]: [ROW["text"]]}, "digests": {"reconstruction/mse": "s"},
+        "unavailable": {}, "sizes": Sizes(), "reference": False, "cost": 1.0, "provenance": {},
+        "attempt": "attempt",
+    }  # fmt: skip
+    folder = out / "cells" / slug(cell.dataset) / cell.folder_name
+    return Job(cell, folder, **known | content)
 
 
 def write_record(out: Path, cell: Cell, **content: Any) -> Path:
@@ -44,9 +58,9 @@ def write_record(out: Path, cell: Cell, **content: Any) -> Path:
         "status": "ok", "reason": None, "rows": [ROW], "fit_seconds": 1.0, "score_seconds": 1.0,
         "peak_rss_mb": 100.0, "started_at": "2026-11-26T00:00:00+00:00", "losses": {}, "curve": [],
     }  # fmt: skip
-    folder = out / "cells" / slug(cell.dataset) / cell.folder_name
-    Job(cell, folder, {}, {}, "cpu", 1, 1.0, {}).write_record(**known | content)
-    return folder / "record.json"
+    job = make_job(out, cell)
+    job.write_record(**known | content)
+    return job.folder / "record.json"
 
 
 def write_results(out: Path) -> None:

@@ -86,7 +86,7 @@ def test_holm_by_hand():
 
 
 COMMON = {
-    "dataset": "d", "variant": "v", "preset": "quick", "track": "matched", "protocol": "1",
+    "dataset": "d", "variant": "v", "preset": "quick", "track": "matched", "score_sha256": "s",
     "data_sha256": "x", "task": "clustering", "status": "ok",
 }  # fmt: skip
 

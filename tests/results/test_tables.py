@@ -14,11 +14,24 @@ from otbench.report.terminal import print_tables
 from otbench.results.statistics import diverged
 from otbench.results.tables import COLUMNS, leaderboard
 
-COMMON = {"dataset": "pair", "variant": "default", "preset": "quick", "track": "matched"}
+COMMON = {
+    "dataset": "pair",
+    "variant": "default",
+    "preset": "quick",
+    "track": "matched",
+    "reference": False,
+}
 
 
 def row(method: str, seed: int, **content: Any) -> dict[str, Any]:
-    known = {"method": method, "seed": seed, "status": "ok", "code_sha256": "c", "protocol": "1"}
+    known = {
+        "method": method,
+        "seed": seed,
+        "status": "ok",
+        "code_sha256": "c",
+        "group": method,
+        "score_sha256": "s",
+    }
     return COMMON | known | content
 
 

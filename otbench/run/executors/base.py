@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from otbench.results.cell import Job
+from otbench.results.job import Job
 
 Observer = Callable[[Job, str, dict[str, Any]], None]
 """Called with a job, an event (``started``, ``progress`` or ``ended``) and its content.

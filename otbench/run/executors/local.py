@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from otbench.results.cell import Job, read_json
+from otbench.results.cell import read_json
+from otbench.results.job import Job
+from otbench.results.record import Record
+from otbench.results.records import answers, with_failure
 from otbench.run.executors.base import Executor, ExecutorOptions, Observer
 
 POLL_SECONDS = 0.1
@@ -64,18 +67,18 @@ def _start(job: Job, slot: int, options: ExecutorOptions) -> _Running:
     (job.folder / "progress.json").unlink(missing_ok=True)
     # Everything was fetched before the run; a cell that tried again could end up with other data.
     environment = os.environ | {WATCH_PARENT: "1", "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"}
-    threads = str(job.threads)
+    threads = str(job.cell.threads)
     # Before the numerical libraries load, or they start a thread for every core.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         environment[name] = threads
-    if job.threads == 1:
+    if job.cell.threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
     if options.gpus:
         environment["CUDA_VISIBLE_DEVICES"] = _visible_device(slot % options.gpus)
     log = (job.folder / "cell.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "otbench.run.worker", str(job.folder)],
+        [sys.executable, "-m", "otbench.run.worker", str(job.request)],
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -103,8 +106,8 @@ def _end(entry: _Running, timeout: float | None) -> dict[str, Any] | None:
     if code != 0:
         return _write_record(entry, *_explain(code))
     record = entry.job.record()
-    if record is None:
-        reason = "the process ended without a record; see cell.log"
+    if record is None or not answers(entry.job, record):
+        reason = "the process ended without a record of its own; see cell.log"
         return _write_record(entry, "failed", reason)
     return record
 
@@ -126,18 +129,16 @@ def _kill(entry: _Running) -> None:
 
 
 def _close(entry: _Running) -> None:
+    entry.job.request.unlink(missing_ok=True)
     entry.log.close()
     if entry.process.stdin:
         entry.process.stdin.close()
 
 
-def _write_record(entry: _Running, status: str, reason: str) -> dict[str, Any]:
-    """Write a record for a process that could not write its own, keeping what was there."""
-    blank: dict[str, Any] = {"started_at": entry.started_at, "peak_rss_mb": None}
-    blank |= {"fit_seconds": None, "score_seconds": None, "rows": []}
-    blank |= {"losses": {}, "curve": []}
-    kept = {name: value for name, value in entry.job.previous().items() if name in blank}
-    return entry.job.write_record(**blank | kept, status=status, reason=reason)
+def _write_record(entry: _Running, status: str, reason: str) -> Record:
+    """Write a record for a process that could not write its own; a better one stays."""
+    job = entry.job
+    return with_failure(job, job.record(), status, reason, started_at=entry.started_at)
 
 
 def _progress(job: Job) -> dict[str, Any]:
