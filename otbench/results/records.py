@@ -43,7 +43,9 @@ def answers(job: Job, record: Record | None) -> bool:
     if record is None:
         return False
     last = record.get("last_attempt") or {}
-    return job.attempt in (record["attempt"], last.get("attempt")) or is_finished(job, record)
+    if job.attempt in (record["attempt"], last.get("attempt")):
+        return True
+    return not (job.fresh or job.rescore) and is_finished(job, record)
 
 
 def outcome_of(job: Job, record: Record) -> tuple[str, str | None]:

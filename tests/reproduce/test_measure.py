@@ -125,7 +125,7 @@ def test_what_is_written(one, outcome, tmp_path, capsys):
     result.print()
     shown = capsys.readouterr().out
     assert "probe_acc[logistic]" in shown
-    assert "0.9300 ±0.0361" in shown
+    assert "0.9300 ±0.0896" in shown
     assert "paper 0.9700" in shown
     assert "MIXED" in shown
     assert "note: drawn anew" in shown
