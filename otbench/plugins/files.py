@@ -15,6 +15,7 @@ from pathlib import Path
 
 from otbench.errors import UsageError
 from otbench.interface.parameters import kebab
+from otbench.plugins.child import environment, python
 from otbench.plugins.registry import Plugin, load_file_module
 
 IMPORT_SECONDS = 120
@@ -35,9 +36,16 @@ def find_plugins(path: str) -> list[Plugin]:
     file = Path(path).resolve()
     if not file.is_file():
         raise UsageError(f"--plugin {path}: there is no such file")
-    command = [sys.executable, "-m", "otbench.plugins.files", str(file)]
+    command = python("otbench.plugins.files", str(file))
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_SECONDS)
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=IMPORT_SECONDS,
+            stdin=subprocess.DEVNULL,
+            env=environment(),
+        )
     except subprocess.TimeoutExpired:
         answer = None
     if answer is None or answer.returncode != 0:

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from otbench.errors import UsageError, unknown_name
+from otbench.plugins.defaults import kept_defaults
 
 KINDS = ("methods", "datasets", "tasks", "metrics", "executors")
 OWN_DISTRIBUTION = "otbench-suite"
@@ -59,10 +60,11 @@ class Plugin:
         Exception
             Whatever its module raises on import.
         """
-        if self.file:
-            return getattr(load_file_module(self.file), self.value)
-        module, _, attribute = self.value.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        with kept_defaults():
+            if self.file:
+                return getattr(load_file_module(self.file), self.value)
+            module, _, attribute = self.value.partition(":")
+            return getattr(importlib.import_module(module), attribute)
 
 
 class Registry:

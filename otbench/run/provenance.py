@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from otbench._version import __version__
+from otbench.plugins.child import environment
 
 PACKAGES = (
     "torch",
@@ -84,7 +85,11 @@ def _commit() -> dict[str, Any]:
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         answer = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            env=environment(),
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import uuid
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.extras import missing_from
+from otbench.plugins.child import environment, python
 from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import parse
 from otbench.presets import Sizes, get_preset
@@ -132,7 +132,7 @@ def preflight(request: Request) -> Plan:
     """
     if hint := missing_from("train"):
         raise DataError(hint)
-    command = [sys.executable, "-W", "ignore", "-m", "otbench.run.preflight"]
+    command = python("otbench.run.preflight")
     while True:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plan.json"
@@ -142,6 +142,7 @@ def preflight(request: Request) -> Plan:
                 input=json.dumps(asdict(request)),
                 stdout=subprocess.DEVNULL,
                 text=True,
+                env=environment(PYTHONWARNINGS="ignore"),
             )
             if path.exists():
                 plan = Plan(**json.loads(path.read_text()))

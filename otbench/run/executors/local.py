@@ -6,12 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any
 
+from otbench.plugins.child import environment, python
 from otbench.results.cell import read_json
 from otbench.results.job import Job
 from otbench.results.record import Record
@@ -66,23 +66,23 @@ class LocalExecutor(Executor):
 def _start(job: Job, slot: int, options: ExecutorOptions) -> _Running:
     (job.folder / "progress.json").unlink(missing_ok=True)
     # Everything was fetched before the run; a cell that tried again could end up with other data.
-    environment = os.environ | {WATCH_PARENT: "1", "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"}
+    variables = environment(**{WATCH_PARENT: "1", "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"})
     threads = str(job.cell.threads)
     # Before the numerical libraries load, or they start a thread for every core.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        environment[name] = threads
+        variables[name] = threads
     if job.cell.threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-        environment["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
+        variables["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
     if options.gpus:
-        environment["CUDA_VISIBLE_DEVICES"] = _visible_device(slot % options.gpus)
+        variables["CUDA_VISIBLE_DEVICES"] = _visible_device(slot % options.gpus)
     log = (job.folder / "cell.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "otbench.run.worker", str(job.request)],
+        python("otbench.run.worker", str(job.request.resolve())),
         stdin=subprocess.PIPE,
         stdout=log,
         stderr=subprocess.STDOUT,
-        env=environment,
+        env=variables,
         start_new_session=True,
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,42 @@
+"""How the suite starts its own Python processes: by name, in an environment that bends nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+KEPT_JAX = ("JAX_PLATFORM", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
+"""Beginnings of JAX's variables that decide where and how fast it computes, not what."""
+
+
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of the suite.
+
+    The working directory is not searched for modules (``-P``): a ``random.py`` or another checkout
+    that lies there is not executed.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment of a child process.
+
+    Without git's variables, without JAX's that change numbers, and without relative entries of
+    ``PYTHONPATH``. Variables of numerical libraries (``OMP_*``, ``MKL_*``, ``ONEDNN_*``,
+    ``ATEN_*``) pass through.
+
+    Parameters
+    ----------
+    **more
+        Added to it.
+    """
+    clean = {name: value for name, value in os.environ.items() if not _bends(name)}
+    entries = clean.pop("PYTHONPATH", "").split(os.pathsep)
+    if absolute := [entry for entry in entries if Path(entry).is_absolute()]:
+        clean["PYTHONPATH"] = os.pathsep.join(absolute)
+    return clean | {"PYTHONIOENCODING": "utf-8"} | more
+
+
+def _bends(name: str) -> bool:
+    return name.startswith("GIT_") or (name.startswith("JAX_") and not name.startswith(KEPT_JAX))

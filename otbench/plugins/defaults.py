@@ -1,0 +1,27 @@
+"""Defaults of the numerical libraries, which an import of a stranger's must not change for all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def kept_defaults() -> Iterator[None]:
+    """Restore the suite's defaults of torch and NumPy after a plugin was imported."""
+    try:
+        yield
+    finally:
+        if "torch" in sys.modules:
+            import torch
+
+            torch.set_default_dtype(torch.float32)
+            torch.set_default_device(None)
+            torch.set_grad_enabled(True)
+            torch.set_float32_matmul_precision("highest")
+            torch.use_deterministic_algorithms(False)
+        if "numpy" in sys.modules:
+            import numpy as np
+
+            np.seterr(divide="warn", over="warn", under="ignore", invalid="warn")
