@@ -122,7 +122,7 @@ def _source(module: str, beside: Path | None) -> Path | None:
 
 def _imports(path: Path, module: str, beside: Path | None) -> Iterator[str]:
     parts = module.split(".")
-    for level, base, names in _import_statements(path.read_bytes()):
+    for level, base, names in _parsed(path.read_bytes())[0]:
         if level:
             up = level - 1 if path.name == "__init__.py" else level
             base = ".".join([*parts[: len(parts) - up], *([base] if base else [])])
@@ -132,27 +132,26 @@ def _imports(path: Path, module: str, beside: Path | None) -> Iterator[str]:
             yield from (f"{base}.{name}" for name in names)
 
 
+def code_of(path: Path) -> str:
+    """Return the code of a file in one form, without comments and prose."""
+    return _parsed(path.read_bytes())[1]
+
+
+Import = tuple[int, str, tuple[str, ...]]
+
+
 @cache
-def _import_statements(source: bytes) -> tuple[tuple[int, str, tuple[str, ...]], ...]:
-    """Return level, module and imported names of each import; methods share most sources."""
-    found: list[tuple[int, str, tuple[str, ...]]] = []
-    for node in ast.walk(ast.parse(source)):
+def _parsed(source: bytes) -> tuple[tuple[Import, ...], str]:
+    """Return level, module and imported names of each import, and the code; methods share most."""
+    tree = ast.parse(source)
+    found: list[Import] = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [(0, alias.name, ()) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             names = tuple(alias.name for alias in node.names)
             found.append((node.level, node.module or "", names))
-    return tuple(found)
-
-
-def code_of(path: Path) -> str:
-    """Return the code of a file in one form, without comments and prose."""
-    return _code(path.read_bytes())
-
-
-@cache
-def _code(source: bytes) -> str:
-    return ast.unparse(_WithoutProse().visit(ast.parse(source)))
+    return tuple(found), ast.unparse(_WithoutProse().visit(tree))
 
 
 class _WithoutProse(ast.NodeTransformer):

@@ -12,6 +12,8 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from email.parser import HeaderParser
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -124,9 +126,16 @@ def _origin(plugin: Plugin) -> str:
 
 def _from_entry_point(kind: str, point: EntryPoint) -> Plugin:
     distribution = point.dist
-    name = distribution.metadata["Name"] if distribution else "unknown"
-    version = distribution.version if distribution else ""
+    text = distribution.read_text("METADATA") if distribution else None
+    name, version = _name_and_version(text) if text else ("unknown", "")
     return Plugin(kind, point.name, point.value, name, version)
+
+
+@cache
+def _name_and_version(metadata: str) -> tuple[str, str]:
+    """Parse a distribution's metadata once, not once for each of its entry points."""
+    headers = HeaderParser().parsestr(metadata, headersonly=True)
+    return headers["Name"], headers["Version"]
 
 
 def load_file_module(path: str) -> ModuleType:

@@ -33,9 +33,10 @@ def score_digests(metrics: Mapping[str, Sequence[str]], sizes: Sizes) -> dict[st
     sizes : Sizes
     """
     common, code = canonical(asdict(sizes)), cache(_code)
+    of_tasks, of_metrics = Registry("tasks"), Registry("metrics")
 
     def digest(task: str, text: str) -> str:
-        parts = (common, text, code("tasks", task), code("metrics", text.partition("[")[0]))
+        parts = (common, text, code(of_tasks, task), code(of_metrics, text.partition("[")[0]))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     return {
@@ -43,10 +44,10 @@ def score_digests(metrics: Mapping[str, Sequence[str]], sizes: Sizes) -> dict[st
     }
 
 
-def _code(kind: str, name: str) -> str:
+def _code(registry: Registry, name: str) -> str:
     """Return the digest of the module that defines a task or metric."""
     try:
-        plugin = Registry(kind).get(name)
+        plugin = registry.get(name)
     except UsageError:
         return "unknown"
     return code_digest(plugin.module, plugin.file, SCORING)
