@@ -20,7 +20,9 @@ def kept_defaults() -> Iterator[None]:
             torch.set_default_device(None)
             torch.set_grad_enabled(True)
             torch.set_float32_matmul_precision("highest")
-            torch.use_deterministic_algorithms(False)
+            # Setting it imports torch.compile, which takes seconds.
+            if torch.are_deterministic_algorithms_enabled():
+                torch.use_deterministic_algorithms(False)
         if "numpy" in sys.modules:
             import numpy as np
 

@@ -22,7 +22,9 @@ class FakePoint(EntryPoint):
 
 def point(name: str, value: str, distribution: str) -> EntryPoint:
     made = FakePoint(name, value, "otbench.methods")
-    vars(made)["_dist"] = SimpleNamespace(metadata={"Name": distribution}, version="1.2")
+    vars(made)["_dist"] = SimpleNamespace(
+        read_text=lambda name: f"Name: {distribution}\nVersion: 1.2\n\nLong words."
+    )
     return made
 
 
