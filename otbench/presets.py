@@ -20,7 +20,7 @@ class Sizes:
     Attributes
     ----------
     sample : int or None
-        Test images at most; None for all.
+        Test images at most, a stratified sample; None for all.
     train_sample : int or None
         Training images whose codes the classifier and K-means are fitted on; None for all.
     pairs : int

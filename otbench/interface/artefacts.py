@@ -139,7 +139,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class LatentCodes:
-    """Codes of images with the labels of the test split.
+    """Codes of images with their labels.
 
     Attributes
     ----------
@@ -149,12 +149,15 @@ class LatentCodes:
         Of ``test``.
     classes : int
         How many classes there are.
+    train_labels : Tensor, shape (n,), int64, or None
+        Of ``train``; for the probe alone.
     """
 
     train: Tensor
     test: Tensor
     labels: Tensor
     classes: int
+    train_labels: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -251,8 +254,15 @@ class Translated(ComparedImages):
         Other images of the target (its validation split), for what sampling alone contributes.
     excess : float
         Mean distance of the carried pixels from [0, 1] before they were clipped.
+    labels : Tensor, shape (m,), int64, or None
+        Modes of ``real``, where there are labels.
+    masks : Tensor, shape (n, h, w), or None
+        For each source image, the share of each pixel that belongs to the thing whose colour should
+        survive; see `otbench.interface.data.ImagePair`.
     """
 
     source: Tensor = field(kw_only=True)
     again: Tensor = field(kw_only=True)
     excess: float = field(kw_only=True)
+    labels: Tensor | None = field(default=None, kw_only=True)
+    masks: Tensor | None = field(default=None, kw_only=True)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from otbench.ot.discrete.weak import WeakAnswer
 
 
+SAMPLE_SEED = 7_160_009
+"""Of the protocol: all methods and seeds are scored on the same items."""
+
+
 @dataclass(frozen=True)
 class Split:
     """One part of a data set.
@@ -39,6 +43,31 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def sample(self, n: int | None = None) -> Split:
+        """Return n items, the classes in proportion, shuffled by a fixed seed; None for all.
+
+        Every beginning of the sample is such a sample itself: a file that is sorted by class may
+        be scored by its first few items.
+        """
+        rows = self.sample_rows(n)
+        return Split(self.images[rows], None if self.labels is None else self.labels[rows])
+
+    def sample_rows(self, n: int | None = None) -> Tensor:
+        """Return the indices of `sample`, shape (min(n, len),), int64, on the CPU."""
+        generator = torch.Generator().manual_seed(SAMPLE_SEED)
+        order = torch.randperm(len(self), generator=generator)
+        if self.labels is not None:
+            _, classes, counts = self.labels.cpu()[order].unique(
+                return_inverse=True, return_counts=True
+            )
+            by_class = classes.argsort(stable=True)
+            rank = torch.empty_like(by_class)
+            rank[by_class] = torch.cat([torch.arange(count) for count in counts.tolist()])
+            # Each class is spread evenly over [0, 1), from a start of its own.
+            start = torch.rand(len(counts), generator=generator, dtype=torch.float64)
+            order = order[((rank + start[classes]) / counts[classes]).argsort(stable=True)]
+        return order[:n]
 
 
 @dataclass(frozen=True)

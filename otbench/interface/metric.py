@@ -13,6 +13,21 @@ from otbench.interface.scoring import ScoreContext
 
 Direction = Literal["higher", "lower", "neutral"]
 
+Degenerate = Literal[
+    "blank",
+    "grey",
+    "blurred",
+    "frozen",
+    "cross-faded",
+    "teleporting",
+    "copied",
+    "shuffled",
+    "one bad of eight",
+]
+"""Outputs that no one wants: empty images; one even grey; the truth, blurred; one image all along;
+a mixture of the two ends; the first end, then suddenly the last; the source as it is; the truth of
+another item; the truth, but every eighth item blank."""
+
 
 class Undefined(ValueError):
     """The metric is undefined for this artefact; the message is the reason."""
@@ -63,6 +78,13 @@ class Metric(Parametrised):
     range: ClassVar[str]
     """The values it can take, with their unit."""
     title: ClassVar[str]
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ()
+    """Degenerate outputs that score as well as the truth. None may score better: a metric that one
+    of them wins has no direction."""
+
+    def direction_on(self, task: str) -> Direction:
+        """Return the direction on one of its tasks; the same on all, unless a metric says so."""
+        return self.direction
 
     @property
     @abstractmethod

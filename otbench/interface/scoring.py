@@ -26,7 +26,7 @@ class ScoreContext:
     data : ImageDataset or MeasurePair
         What the method was trained on.
     sample : int or None
-        Images to score at most (the first ones of the test split), None for all.
+        Images to score at most (a stratified sample of the test split), None for all.
     pairs : int
         Pairs of test images to interpolate between.
     frames : int
@@ -34,7 +34,7 @@ class ScoreContext:
     midpoints : int
         Further pairs of which only the middle frame is drawn, for distances between sets.
     train_sample : int or None
-        Training images that the probe and K-means learn from (the first ones), None for all.
+        Training images that the probe and K-means learn from (a stratified sample), None for all.
     batch_size : int
         Images that pass a network at once.
     curve : list of dict

@@ -18,6 +18,7 @@ from otbench.metrics.base import check_images
 from otbench.metrics.mass import (
     THRESHOLD,
     area_agreement,
+    centroid_distances,
     centroids,
     colour_mean,
     effective_area,
@@ -36,7 +37,7 @@ ITERATIONS = 1000
 def scored_points(artefact: Barycenters, ctx: ScoreContext) -> Tensor:
     """Return the rows of the weights that are scored: those in which every corner takes part.
 
-    16 of the 36 of four corners. The first `ScoreContext.pairs` of them, if that is fewer.
+    16 of the 36 of four corners. `ScoreContext.pairs` of them, evenly spread, if that is fewer.
 
     Raises
     ------
@@ -46,10 +47,11 @@ def scored_points(artefact: Barycenters, ctx: ScoreContext) -> Tensor:
         If there is none.
     """
     check_images(corners=artefact.corners, images=artefact.images)
-    rows = (artefact.weights > 1e-6).all(1).nonzero().flatten()[: ctx.pairs]
+    rows = (artefact.weights > 1e-6).all(1).nonzero().flatten()
     if not len(rows):
         raise Undefined("no weights have all corners in them")
-    return rows
+    spread = torch.linspace(0, len(rows) - 1, min(ctx.pairs, len(rows)))
+    return rows[spread.round().long().to(rows.device)]
 
 
 def debiased_barycenter(corners: Tensor, weights: Tensor) -> Tensor:
@@ -109,7 +111,7 @@ class BarycenterGap(Metric):
         return f"barycenter_gap[threshold={THRESHOLD:g},reg={REGULARISATION:g}]"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points; the standard error is over them."""
+        """Average over the grid's points, which are no sample: there is no standard error."""
         corners = artefact.corners
         ratios = []
         for row in scored_points(artefact, ctx).tolist():
@@ -124,7 +126,12 @@ class BarycenterGap(Metric):
                 ratios.append(_cost(artefact.images[row], corners, weights) / least)
         if not ratios:
             raise Undefined("all corners are the same image")
-        return Value.of(torch.tensor(ratios, dtype=torch.float64))
+        return _mean(torch.tensor(ratios, dtype=torch.float64))
+
+
+def _mean(values: Tensor) -> Value:
+    """Average over the points of the grid, (n,)."""
+    return Value(float(values.mean()), None, len(values))
 
 
 def _cost(image: Tensor, corners: Tensor, weights: Tensor) -> float:
@@ -159,7 +166,7 @@ class BarycenterW2(Metric):
         return f"the exact barycentres of {data.name} are not known"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points; the standard error is over them."""
+        """Average over the grid's points, which are no sample: there is no standard error."""
         if artefact.exact is None:
             raise Undefined("the exact barycentres are not known")
         rows = scored_points(artefact, ctx)
@@ -167,7 +174,7 @@ class BarycenterW2(Metric):
             squared_w2(image, exact) ** 0.5
             for image, exact in zip(artefact.images[rows], artefact.exact[rows], strict=True)
         ]
-        return Value.of(torch.tensor(distances, dtype=torch.float64))
+        return _mean(torch.tensor(distances, dtype=torch.float64))
 
 
 @dataclass(frozen=True)
@@ -195,12 +202,12 @@ class Sharpness(Metric):
         return "sharpness[area]"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points; the standard error is over them."""
+        """Average over the grid's points, which are no sample: there is no standard error."""
         rows = scored_points(artefact, ctx)
         weights = artefact.weights[rows].double()
         kept, shares = _colours(artefact.corners, weights)
         due = (weights @ effective_area(artefact.corners[:, kept]).sqrt()).square()
-        return Value.of(colour_mean(area_agreement(artefact.images[rows][:, kept], due), shares))
+        return _mean(colour_mean(area_agreement(artefact.images[rows][:, kept], due), shares))
 
 
 @dataclass(frozen=True)
@@ -223,13 +230,13 @@ class CentroidBilinearity(Metric):
         return "centroid_bilinearity"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points; the standard error is over them."""
+        """Average over the grid's points, which are no sample: there is no standard error."""
         rows = scored_points(artefact, ctx)
         weights = artefact.weights[rows].double()
         kept, shares = _colours(artefact.corners, weights)
         due = torch.einsum("km,mcd->kcd", weights, centroids(artefact.corners[:, kept]))
-        errors = (centroids(artefact.images[rows][:, kept]) - due).norm(dim=-1)
-        return Value.of(colour_mean(errors, shares))
+        errors = centroid_distances(artefact.images[rows][:, kept], due)
+        return _mean(colour_mean(errors, shares))
 
 
 def _colours(corners: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

@@ -60,10 +60,11 @@ class ColourR2(TranslationMetric):
     1 where the colour of an image says what colour it is carried to, 0 where it says nothing. The
     pixels that count are those of the pair's `colour_masks`, which belong to the source image, for
     x and T(x) alike; without masks, each image's own by their brightness (the largest colour). An
-    image that no pixel counts of is left out.
+    image that no pixel counts of is left out. A map that does nothing keeps all colours, so that
+    there is no direction.
     """
 
-    direction: ClassVar[Direction] = "higher"
+    direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, 1]"
     title: ClassVar[str] = "Colour explained by the source's colour"
 
@@ -80,15 +81,15 @@ class ColourR2(TranslationMetric):
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
         """Fit, in float64 on the CPU; n is the number of images that count."""
         x, y = artefact.source, artefact.generated
-        masks = ctx.data.colour_masks
+        masks = artefact.masks
         if masks is None:
             weights = x.amax(1), y.amax(1)
         else:
-            if len(masks) < len(x) or masks.shape[1:] != x.shape[2:]:
+            if len(masks) != len(x) or masks.shape[1:] != x.shape[2:]:
                 raise ValueError(
                     f"colour_masks {tuple(masks.shape)} do not fit images {tuple(x.shape)}"
                 )
-            weights = (masks[: len(x)].to(x.device),) * 2
+            weights = (masks.to(x.device),) * 2
         colours = [
             mean_colour(images, heavy).numpy(force=True)
             for images, heavy in zip((x, y), weights, strict=True)

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from otbench.interface.artefacts import ComparedImages, Paths
 from otbench.interface.data import ImageDataset, ImagePair
-from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.metric import Degenerate, Direction, Metric, Undefined, Value
 from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics import features
+
+ROWS = 1024
+"""Of a matrix of kernel values that are in memory at once."""
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -48,35 +51,87 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     return max(0.0, float((mean_a - mean_b).square().sum() + spread - 2 * cross))
 
 
-def _kernel_rows(a: Tensor, b: Tensor, same: bool) -> Tensor:
-    # Sums of the cubic kernel over b for each row of a, without the diagonal if both are one.
-    rows = torch.cat([(part @ b.T / a.shape[1] + 1).pow(3).sum(1) for part in a.split(1024)])
-    return rows - (a.square().mean(1) + 1).pow(3) if same else rows
+def _kernel(a: Tensor, b: Tensor) -> Tensor:
+    return (a @ b.T / a.shape[1] + 1).pow(3)
 
 
-def kernel_distance(a: Tensor, b: Tensor) -> tuple[float, float]:
+def _kernel_means(a: Tensor, b: Tensor, same: bool) -> tuple[Tensor, float]:
+    """Return the mean of the cubic kernel over b for each row of a, and its mean square.
+
+    Without the diagonal where both are one.
+    """
+    sums = []
+    for part in a.split(ROWS):
+        values = _kernel(part, b)
+        sums.append(torch.stack([values.sum(1), values.square().sum(1)]))
+    rows, squared = torch.cat(sums, 1)
+    squares, count = float(squared.sum()), len(b)
+    if same:
+        own = (a.square().mean(1) + 1).pow(3)
+        rows, squares, count = rows - own, squares - float(own.square().sum()), count - 1
+    return rows / count, squares / (len(a) * count)
+
+
+def _paired_variance(a: Tensor, b: Tensor) -> float:
+    """Return the variance of the squared MMD of samples that belong together row by row.
+
+    That of a U-statistic of order 2 on the pairs, with the kernel
+    k(x, x') + k(y, y') - k(x, y') - k(x', y).
+    """
+    n = len(a)
+    sums = []
+    for start, x, y in zip(range(0, n, ROWS), a.split(ROWS), b.split(ROWS), strict=True):
+        values = _kernel(x, a) + _kernel(y, b) - _kernel(x, b) - _kernel(y, a)
+        own = torch.arange(len(x), device=x.device)
+        values[own, start + own] = 0
+        sums.append(torch.stack([values.sum(1), values.square().sum(1)]))
+    rows, squared = torch.cat(sums, 1) / (n - 1)
+    rest = float(squared.mean() - 2 * rows.square().mean() + rows.mean().square())
+    second = 2 * max(0.0, rest) / (n * (n - 1))
+    return max(4 * float(rows.var()) / n - second, second)
+
+
+def kernel_distance(a: Tensor, b: Tensor, paired: bool = False) -> tuple[float, float]:
     r"""Return the unbiased squared MMD of two samples with its standard error.
 
     Kernel :math:`(x^\top y / d + 1)^3` (Binkowski, Sutherland, Arbel & Gretton 2018, arXiv
     1801.01401, section 4), the U-statistic over the whole samples rather than the mean over random
-    subsets of the release: no draw, and the smallest variance. The standard error is that of the
-    first-order projection of the U-statistic, the two samples taken as independent.
+    subsets of the release: no draw, and the smallest variance. The standard error has the terms of
+    first and second order of the U-statistic's variance (Serfling 1980, section 5.2): for equal
+    laws the first one vanishes.
 
     Parameters
     ----------
     a, b : Tensor, shape (n, d), (m, d)
         Features; n and m at least 2. Computed in float64.
+    paired : bool
+        Whether a row of ``b`` was made from the same row of ``a``. Else the samples are taken as
+        independent. The standard error alone depends on it.
     """
     n, m = len(a), len(b)
     if n < 2 or m < 2:
         raise Undefined("the unbiased estimate needs at least 2 images on either side")
     a, b = a.double(), b.double()
-    within_a = _kernel_rows(a, a, same=True) / (n - 1)
-    within_b = _kernel_rows(b, b, same=True) / (m - 1)
-    from_a, from_b = _kernel_rows(a, b, same=False) / m, _kernel_rows(b, a, same=False) / n
-    value = within_a.mean() + within_b.mean() - 2 * from_a.mean()
-    variance = (within_a - from_a).var() / n + (within_b - from_b).var() / m
-    return float(value), float(2 * variance.sqrt())
+    within_a, square_a = _kernel_means(a, a, same=True)
+    within_b, square_b = _kernel_means(b, b, same=True)
+    (from_a, square), (from_b, _) = (_kernel_means(*x, same=False) for x in ((a, b), (b, a)))
+    value = float(within_a.mean() + within_b.mean() - 2 * from_a.mean())
+    slope_a, slope_b = within_a - from_a, within_b - from_b
+    if paired:
+        return value, _paired_variance(a, b) ** 0.5
+    # What is left of the kernel without the means of its rows and columns has the variances:
+    rest_a, rest_b, rest = (
+        max(0.0, mean_square - float(u.square().mean() + v.square().mean() - u.mean() * v.mean()))
+        for mean_square, u, v in (
+            (square_a, within_a, within_a),
+            (square_b, within_b, within_b),
+            (square, from_a, from_b),
+        )
+    )
+    second = 2 * rest_a / (n * (n - 1)) + 2 * rest_b / (m * (m - 1)) + 4 * rest / (n * m)
+    # The variance of the slopes holds the second order twice over: they are means over samples.
+    variance = 4 * float(slope_a.var() / n + slope_b.var() / m) - second
+    return value, max(variance, second) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -85,7 +140,9 @@ class FeatureDistance(Metric):
 
     For reconstruction it compares the test images with their reconstructions; for interpolation,
     the test images with the middle frames of `ScoreContext.midpoints` random pairs; for
-    translation, test images of the target with the carried test images of the source.
+    translation, test images of the target with the carried test images of the source. There is no
+    direction on interpolation: the first image itself, in place of the middle of a path, is as real
+    as an image can be.
 
     Parameters
     ----------
@@ -103,6 +160,11 @@ class FeatureDistance(Metric):
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction", "interpolation", "translation")
     direction: ClassVar[Direction] = "lower"
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ("shuffled",)
+
+    def direction_on(self, task: str) -> Direction:
+        """Return ``neutral`` on interpolation, which a copy of an end would win."""
+        return "neutral" if task == "interpolation" else self.direction
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", features.canonical(self.features))
@@ -182,5 +244,6 @@ class KID(FeatureDistance):
     def compute(self, artefact: ComparedImages | Paths, ctx: ScoreContext) -> Value:
         """Compare the sets; n is the number of generated images."""
         real, generated = self.feature_sets(artefact, ctx)
-        value, stderr = kernel_distance(real, generated)
+        paired = isinstance(artefact, ComparedImages) and artefact.paired
+        value, stderr = kernel_distance(real, generated, paired)
         return Value(value, stderr, len(generated))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from otbench.interface.artefacts import KnownPaths, Paths, between_true_ends
-from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.metric import Degenerate, Direction, Metric, Undefined, Value
 from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_images
@@ -18,6 +18,7 @@ from otbench.metrics.mass import (
     FLOOR,
     THRESHOLD,
     area_agreement,
+    centroid_distances,
     centroids,
     colour_mean,
     effective_area,
@@ -28,6 +29,10 @@ from otbench.metrics.mass import (
 )
 
 TASKS = ("geodesic", "limited-data")
+
+CONTRAST = 0.01
+"""Difference of the brightest and the darkest pixel, as a share of the former, up to which an image
+is one even grey."""
 
 
 def interior(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
@@ -52,8 +57,9 @@ class GeodesicW2(Metric):
 
     The root of `otbench.metrics.mass.squared_w2` at each time strictly between the ends; the mean
     or the greatest along a path. Masses are normalised, so this metric is blind to mass that a
-    frame gains or loses as a whole; see the mass drift for that. The exact frames lie on the pixel
-    grid too: a translation by whole pixels scores 0, one by a fraction of a pixel a few tenths.
+    frame gains or loses as a whole; see the mass drift for that. A blank frame is as far as any
+    image can be. The exact frames lie on the pixel grid too: a translation by whole pixels scores
+    0, one by a fraction of a pixel a few tenths.
 
     Parameters
     ----------
@@ -96,7 +102,8 @@ class PairEnergy(Metric):
     With ``ends="drawn"`` the frames count as the method draws them. A path that never reaches its
     ends, at worst one that stands still, then scores below 1, so that the number has no direction:
     read it with the endpoint error. With ``ends="data"`` the true images stand in for the first
-    and last frame: the jumps count, nothing is gained by staying away, and less is better.
+    and last frame: the jumps count, nothing is gained by staying away, and less is better. Of more
+    than `MOST` paths the first are scored, for each needs an exact plan.
 
     Parameters
     ----------
@@ -128,7 +135,11 @@ class PairEnergy(Metric):
         check_images(x0=x0, x1=x1, frames=frames)
         if self.ends == "data":
             frames = between_true_ends(x0, x1, frames)
-        return energy_over(cost, x0, x1, frames, self.floor, obstacles)
+        return energy_over(cost, x0[:MOST], x1[:MOST], frames[:MOST], self.floor, obstacles)
+
+
+MOST = 32
+"""Paths at most whose energy is compared with the exact cost: a tenth of a second each."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +156,7 @@ class EnergyGap(PairEnergy):
     0.2 where it meets clean ends. For the ends see `PairEnergy`.
     """
 
-    tasks: ClassVar[tuple[str, ...]] = TASKS
+    tasks: ClassVar[tuple[str, ...]] = ("interpolation", *TASKS)
     range: ClassVar[str] = "[0, inf), 1 for the geodesic"
     title: ClassVar[str] = "Energy of the path over that of the geodesic"
 
@@ -164,10 +175,12 @@ class CentroidError(Metric):
     """Distance of a frame's centre of mass from the exact geodesic's, which moves straight.
 
     Averaged over the times strictly between the ends; colours count by their mass in the exact
-    frame.
+    frame. A blank frame has its centre in the farthest corner. A cross-fade moves its centre as
+    straight as the geodesic does.
     """
 
     tasks: ClassVar[tuple[str, ...]] = TASKS
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ("blurred", "cross-faded")
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), pixels"
     title: ClassVar[str] = "Distance of the centroid from the geodesic's"
@@ -180,7 +193,7 @@ class CentroidError(Metric):
     def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:
         """Average over paths; the standard error is over them."""
         drawn, exact = _present(artefact)
-        errors = (centroids(drawn) - centroids(exact)).norm(dim=-1)
+        errors = centroid_distances(drawn, centroids(exact))
         return Value.of(colour_mean(errors, masses(exact)).mean(1))
 
 
@@ -190,12 +203,14 @@ class Compactness(Metric):
 
     The smaller of the ratio of their effective areas (`otbench.metrics.mass.effective_area`) and
     its inverse, averaged over the times strictly between the ends: blur and cross-fading lower it.
-    Colours count by their mass in the exact frame.
+    Colours count by their mass in the exact frame; a blank frame scores 0. A path that stands still
+    or jumps between its ends is as compact as they are.
     """
 
     tasks: ClassVar[tuple[str, ...]] = TASKS
     direction: ClassVar[Direction] = "higher"
-    range: ClassVar[str] = "(0, 1]"
+    range: ClassVar[str] = "[0, 1]"
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ("frozen", "teleporting")
     title: ClassVar[str] = "Compactness of the frames, against the geodesic's"
 
     @property
@@ -218,14 +233,19 @@ def _present(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
 
 
 def component_count(image: Tensor) -> int:
-    """Count the bright regions of an image (c, h, w): joined pixels above half its peak.
+    """Count the bright regions of an image (c, h, w).
 
-    The colours are added; pixels that touch by a corner are joined. A blank image has none.
+    Joined pixels above the middle between its darkest and its brightest pixel. The colours are
+    added; pixels that touch by a corner are joined. An image whose contrast is at most `CONTRAST`
+    of its peak, blank or grey, has none.
     """
     from scipy import ndimage
 
     gray = image.double().sum(0).cpu().numpy()
-    return int(ndimage.label(gray > gray.max() / 2, structure=[[1] * 3] * 3)[1])
+    low, high = gray.min(), gray.max()
+    if high - low <= CONTRAST * high:
+        return 0
+    return int(ndimage.label(gray > (low + high) / 2, structure=[[1] * 3] * 3)[1])
 
 
 @dataclass(frozen=True)
@@ -233,17 +253,19 @@ class ComponentCount(Metric):
     """Difference in the number of bright regions between a frame and the exact geodesic's.
 
     Regions as `component_count` finds them; the absolute difference, averaged over the times
-    strictly between the ends. A cross-fade shows two blobs where the geodesic moves one.
+    strictly between the ends. A cross-fade shows two blobs where the geodesic moves one. One blob
+    that is blurred or in the wrong place is still one.
     """
 
     tasks: ClassVar[tuple[str, ...]] = TASKS
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ("blurred", "frozen", "teleporting")
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, inf), regions"
     title: ClassVar[str] = "Regions too many or too few"
 
     @property
     def id(self) -> str:
-        """Name with the threshold, as a share of the peak."""
+        """Name with the threshold, as a share of the contrast."""
         return "component_count[threshold=0.5]"
 
     def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from otbench.interface.artefacts import Paths
 from otbench.interface.data import CircularFamily, ImageDataset
-from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.metric import Degenerate, Direction, Metric, Undefined, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_images
 
@@ -105,21 +105,26 @@ class FamilyMetric(Metric):
     definition: Literal["legacy", "corrected"] = "corrected"
 
     tasks: ClassVar[tuple[str, ...]] = ("interpolation",)
-    direction: ClassVar[Direction] = "lower"
+
+    @property
+    def direction(self) -> Direction:  # type: ignore[override]
+        """``lower``; ``neutral`` as released, where a path that stands still scores best."""
+        return "lower" if self.definition == "corrected" else "neutral"
 
     def missing(self, data: ImageDataset) -> str | None:
         """Refuse data without a known family."""
         return None if data.family else "needs a known circular family of images (data set lines)"
 
-    def nearest(self, paths: Paths, ctx: ScoreContext) -> Nearest:
-        """Find the members nearest to the frames, once a cell for each definition."""
-        check_images(frames=paths.frames)
+    def nearest(self, paths: Paths, ctx: ScoreContext, ends: bool = False) -> Nearest:
+        """Find the members nearest to the frames, or to the true ends, once a cell."""
+        frames = torch.stack([paths.x0, paths.x1], 1) if ends else paths.frames
+        check_images(frames=frames)
         family = ctx.data.family
         if family is None:
             raise ValueError(f"{self.id} {self.missing(ctx.data)}")
         shift = self.definition == "legacy"
         return ctx.once(
-            f"nearest/{shift}", lambda: nearest(paths.frames, family, shift, ctx), of=paths
+            f"nearest/{shift}/{ends}", lambda: nearest(frames, family, shift, ctx), of=paths
         )
 
 
@@ -129,9 +134,10 @@ class LineDistance(FamilyMetric):
 
     ``legacy``: pixels on [-1, 1], where the dark background dominates: a blank image is at 0.03
     only, and two random lines at 0.082. ``corrected``: pixels on [0, 1], so that only ink counts
-    and a blank image is at 1.
+    and a blank image is at 1. It does not see whether the path moves; the smoothness does.
     """
 
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ("frozen", "teleporting")
     range: ClassVar[str] = "legacy: [0, 2]; corrected: [0, 1]; cosine distance"
     title: ClassVar[str] = "Distance of the path to the true images"
 
@@ -158,7 +164,9 @@ class LineSmoothness(FamilyMetric):
 
     ``corrected``: :math:`\max_n D_n / s - 1/T + (\sum_n D_n / s - 1)` with s the shorter arc
     between the two ends: the second part is the detour in units of s, 0 on the shorter way.
-    Undefined where s is below 1e-4; the mean is over the defined paths, and n counts them.
+    Where s is below 1e-4 but the true ends are s' apart, the path scores as one jump,
+    :math:`1 - 1/T + \sum_n D_n / s'`; where they are not apart either, it is undefined. The mean is
+    over the defined paths, and n counts them.
     """
 
     range: ClassVar[str] = "[-1/T, inf); 0 for an even turn the shorter way"
@@ -174,16 +182,30 @@ class LineSmoothness(FamilyMetric):
         angles = unwrap(self.nearest(artefact, ctx).angles)
         steps = angles.diff(dim=1).abs()
         turn = (angles[:, -1] - angles[:, 0]).abs()
-        legacy = self.definition == "legacy"
-        arc = turn if legacy else torch.arccos(torch.cos(turn))
-        defined = arc >= SHORTEST
+        if self.definition == "corrected":
+            return self._corrected(steps, _shorter(turn), artefact, ctx)
+        defined = turn >= SHORTEST
         if not defined.any():
             raise Undefined("no path turns: its last frame is nearest to the image of its first")
-        steps, arc = steps[defined], arc[defined]
-        scores = steps.amax(1) / arc - 1 / steps.shape[1]
-        if not legacy:
-            return Value.of(scores + steps.sum(1) / arc - 1)
+        steps, turn = steps[defined], turn[defined]
         share = float(defined.double().mean())
-        value = Value.of(scores)
+        value = Value.of(steps.amax(1) / turn - 1 / steps.shape[1])
         stderr = None if value.stderr is None else value.stderr * share
         return Value(value.value * share, stderr, len(defined))
+
+    def _corrected(self, steps: Tensor, arc: Tensor, paths: Paths, ctx: ScoreContext) -> Value:
+        ends = self.nearest(paths, ctx, ends=True).angles
+        due = _shorter(ends[:, 1] - ends[:, 0])
+        still = arc < SHORTEST
+        jump = 1 + steps.sum(1) / due
+        turn = (steps.amax(1) + steps.sum(1)) / arc - 1
+        scores = torch.where(still, jump, turn) - 1 / steps.shape[1]
+        defined = ~still | (due >= SHORTEST)
+        if not defined.any():
+            raise Undefined("the two images of every pair are nearest to the same member")
+        return Value.of(scores[defined])
+
+
+def _shorter(turn: Tensor) -> Tensor:
+    """Return the shorter way round of an angle."""
+    return torch.arccos(torch.cos(turn))

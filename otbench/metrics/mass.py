@@ -28,7 +28,8 @@ def squared_w2(a: Tensor, b: Tensor) -> float:
     """Return the squared 2-Wasserstein distance of two images, in squared pixels.
 
     By an exact plan between the pixels above `THRESHOLD` of the peak, nothing coarsened, on the
-    CPU. Masses are normalised, colour by colour; the colours count by their mass in ``b``.
+    CPU. Masses are normalised, colour by colour; the colours count by their mass in ``b``. Where
+    ``a`` is blank, it counts as the farthest image there is; see `farthest_cost`.
 
     Parameters
     ----------
@@ -38,20 +39,36 @@ def squared_w2(a: Tensor, b: Tensor) -> float:
     Raises
     ------
     Undefined
-        If ``b`` is blank, or ``a`` in a colour that ``b`` has.
+        If ``b`` is blank.
     """
     total, mass = 0.0, 0.0
-    for name, (first, second) in enumerate(zip(a, b, strict=True)):
+    for first, second in zip(a, b, strict=True):
         share = float(second.double().sum())
         if share <= 0:
             continue
-        if not float(first.max()) > 0:
-            raise Undefined(f"an image is blank in colour {name}: it has no mass to compare")
-        total += share * plane_cost(first, second)
+        drawn = float(first.max()) > 0
+        total += share * (plane_cost(first, second) if drawn else farthest_cost(second))
         mass += share
     if mass == 0:
         raise Undefined("a true image is blank: it has no mass to compare with")
     return total / mass
+
+
+def farthest_cost(plane: Tensor) -> float:
+    """Return the largest squared 2-Wasserstein distance of any image from a plane (h, w).
+
+    The distance is convex in the image, so that a single bright pixel is farthest, and a corner
+    the farthest pixel.
+    """
+    plane = plane.detach().double().clamp(min=0)
+    plane = plane * (plane > THRESHOLD * plane.max())
+    height, width = plane.shape
+    corners = [
+        torch.zeros_like(plane).index_put_((torch.tensor(row), torch.tensor(column)), plane.sum())
+        for row in (0, height - 1)
+        for column in (0, width - 1)
+    ]
+    return max(plane_cost(corner, plane) for corner in corners)
 
 
 def masses(images: Tensor) -> Tensor:
@@ -81,6 +98,27 @@ def centroids(images: Tensor) -> Tensor:
     down = images.sum(-1) @ rows
     right = images.sum(-2) @ columns
     return torch.stack([down, right], -1) / total.unsqueeze(-1)
+
+
+def centroid_distances(images: Tensor, due: Tensor) -> Tensor:
+    """Return how far each colour's centre of mass is from where it is due, in pixels.
+
+    Parameters
+    ----------
+    images : Tensor, shape (..., c, h, w)
+        The centre of a blank colour counts as the corner farthest from where it is due.
+    due : Tensor, shape (..., c, 2)
+        Rows and columns.
+
+    Returns
+    -------
+    Tensor, shape (..., c), float64
+    """
+    blank = masses(images) <= 0
+    found = (centroids(images + blank[..., None, None]) - due).norm(dim=-1)
+    last = torch.tensor(images.shape[-2:], dtype=due.dtype, device=due.device) - 1
+    farthest = torch.maximum(due, last - due).norm(dim=-1)
+    return torch.where(blank, farthest, found)
 
 
 def colour_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -164,9 +202,13 @@ def energy_over(
 
 
 def area_agreement(images: Tensor, due: Tensor) -> Tensor:
-    """Return the smaller of effective area over the area due, (..., c), and its inverse."""
-    ratio = effective_area(images) / due
-    return torch.minimum(ratio, 1 / ratio)
+    """Return the smaller of effective area over the area due, (..., c), and its inverse.
+
+    0 where a colour is blank.
+    """
+    blank = masses(images) <= 0
+    ratio = effective_area(images + blank[..., None, None]) / due
+    return torch.minimum(ratio, 1 / ratio).masked_fill(blank, 0)
 
 
 def effective_area(images: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from otbench.interface.artefacts import Translated
 from otbench.interface.data import ImagePair
-from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.metric import Degenerate, Direction, Undefined, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.domain import classifier, domain_features, mode_count
 from otbench.metrics.translation import TranslationMetric
@@ -33,7 +33,20 @@ def no_modes(data: Any) -> str | None:
 
 
 def modes_of(features: Tensor, ctx: ScoreContext) -> Tensor:
-    """Return how many images show each mode, by their features (n, 64), on the CPU, shape (m,).
+    """Return how many images of the target show each mode, and how many are none of its images.
+
+    A copy of a source image shows its mode and is yet no image of the target: whether it is one the
+    classifier tells, too.
+
+    Parameters
+    ----------
+    features : Tensor, shape (n, 64)
+    ctx : ScoreContext
+
+    Returns
+    -------
+    Tensor, shape (m + 1,), int64
+        On the CPU; the images that are not the target's come last.
 
     Raises
     ------
@@ -47,15 +60,22 @@ def modes_of(features: Tensor, ctx: ScoreContext) -> Tensor:
     accuracy = found.mode_accuracy or 0.0
     if accuracy < TRUSTED:
         raise Undefined(f"the classifier tells the target's modes in only {accuracy:.0%} of images")
-    return torch.bincount(found.modes(features), minlength=mode_count(ctx.data) or 0).cpu()
+    strange = mode_count(ctx.data) or 0
+    modes = found.modes(features).where(found.of_target(features), strange)
+    return torch.bincount(modes, minlength=strange + 1).cpu()
 
 
-def target_modes(n: int, ctx: ScoreContext) -> Tensor:
-    """Return how many of the target's first n test images are of each mode by label, (m,)."""
-    pair: ImagePair = ctx.data
-    labels = pair.target_images.test.labels
-    assert labels is not None
-    return torch.bincount(labels[:n].cpu(), minlength=mode_count(pair) or 0)
+def target_modes(labels: Tensor | None, ctx: ScoreContext) -> Tensor:
+    """Return how many images of the target are of each mode by label, (m + 1,); the last is 0.
+
+    Raises
+    ------
+    Undefined
+        If there are no labels.
+    """
+    if labels is None:
+        raise Undefined(no_modes(ctx.data) or "the target's images came without labels")
+    return torch.bincount(labels.cpu(), minlength=(mode_count(ctx.data) or 0) + 1)
 
 
 def share_reached(carried: Tensor, target: Tensor) -> float:
@@ -80,15 +100,15 @@ def share_reached(carried: Tensor, target: Tensor) -> float:
     return float((shares >= due * (1 - 1e-12))[there].double().mean())
 
 
-def mode_share(features: Tensor, n: int, ctx: ScoreContext) -> float:
-    """Return `share_reached` of carried images, by their features, of the first n test images'.
+def mode_share(features: Tensor, labels: Tensor | None, ctx: ScoreContext) -> float:
+    """Return `share_reached` by carried images with these features, of the modes in the labels.
 
     Raises
     ------
     Undefined
         If there is nothing to count; see `modes_of` and `share_reached`.
     """
-    return share_reached(modes_of(features, ctx), target_modes(n, ctx))
+    return share_reached(modes_of(features, ctx), target_modes(labels, ctx))
 
 
 def divergence(carried: Tensor, target: Tensor) -> float:
@@ -109,17 +129,26 @@ def divergence(carried: Tensor, target: Tensor) -> float:
 class Modes(TranslationMetric):
     """Modes of the target among the carried images, as the domain classifier labels them.
 
+    An image counts for a mode only if the classifier takes it for one of the target's.
+
     Parameters
     ----------
     of : {"reached", "kl"}
         The share of modes that have at least a fifth of their share in the target's test labels;
-        or the divergence KL(carried || target) of the shares, half an image added to each mode.
+        or the divergence KL(carried || target) of the shares, images that are not the target's a
+        mode of their own, half an image added to each mode.
     """
 
     of: Literal["reached", "kl"] = "reached"
 
     range: ClassVar[str] = "reached: [0, 1]; kl: [0, inf), nats"
     title: ClassVar[str] = "Modes of the target among the carried images"
+
+    @property
+    def blind_to(self) -> tuple[Degenerate, ...]:  # type: ignore[override]
+        """Mixtures, and few bad images, where modes are only counted."""
+        coarse: tuple[Degenerate, ...] = ("cross-faded", "one bad of eight")
+        return ("shuffled", *coarse) if self.of == "reached" else ("shuffled",)
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
@@ -137,9 +166,12 @@ class Modes(TranslationMetric):
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
         """Count; n is the number of carried images."""
-        features, n = domain_features(artefact.generated, ctx), len(artefact.real)
+        features = domain_features(artefact.generated, ctx)
         if self.of == "reached":
-            share = mode_share(features, n, ctx)
+            share = mode_share(features, artefact.labels, ctx)
         else:
-            share = divergence(modes_of(features, ctx), target_modes(n, ctx))
+            target = target_modes(artefact.labels, ctx)
+            # As many as the classifier refuses of the target itself are no fault of the map.
+            target[-1] = modes_of(domain_features(artefact.real, ctx), ctx)[-1]
+            share = divergence(modes_of(features, ctx), target)
         return Value(share, None, len(features))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from otbench.interface.artefacts import WalledPaths
-from otbench.interface.metric import Direction, Metric, Value
+from otbench.interface.metric import Degenerate, Direction, Metric, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_images
 from otbench.metrics.geodesic import PairEnergy
@@ -19,13 +19,15 @@ from otbench.metrics.mass import THRESHOLD, masses
 class WallMass(Metric):
     """Share of a frame's mass that the method draws on walls, before they are masked.
 
-    The mean over the frames of a path, its ends included; a blank frame has none there.
+    The mean over the frames of a path, its ends included. A blank frame counts in full: what is
+    nowhere has kept off nothing. How the rest of the mass moves is the energy's to say.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("obstacles",)
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, 1], share of the mass"
     title: ClassVar[str] = "Mass drawn on walls"
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ("frozen", "cross-faded", "teleporting")
 
     @property
     def id(self) -> str:
@@ -37,7 +39,8 @@ class WallMass(Metric):
         check_images(drawn=artefact.drawn)
         whole = masses(artefact.drawn).sum(-1)
         walled = masses(artefact.drawn * artefact.obstacles).sum(-1)
-        return Value.of((walled / whole.clamp(min=1e-12)).mean(1))
+        blank = whole <= 0
+        return Value.of((walled / whole.where(~blank, 1)).masked_fill(blank, 1).mean(1))
 
 
 @dataclass(frozen=True)

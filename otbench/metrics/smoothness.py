@@ -1,8 +1,7 @@
 """How evenly a path moves from frame to frame.
 
-None of these looks at whether the frames are good images: an abrupt jump between two perfect
-images, or a collapsed decoder, scores well on some of them. Read them beside a distance to the
-data (FID of the midpoints) and the path energy.
+None of these looks at whether the frames are good images, and a cross-fade is the evenest path of
+all: most have no direction. Read them beside the energy gap.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from otbench.interface.artefacts import PATH_TASKS, Paths, between_true_ends
@@ -33,20 +33,28 @@ def unevenness(steps: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor, shape (m,), float64
-        Paths that never move (sum below 1e-12) are left out.
-
-    Raises
-    ------
-    Undefined
-        If no path moves.
+    Tensor, shape (n,), float64
+        A path that never moves (sum below 1e-12) scores as one jump.
     """
     steps = steps.double()
     total = steps.sum(1)
     moving = total > 1e-12
-    if not moving.any():
-        raise Undefined("no path moves: all frames of each path are the same image")
-    return steps[moving].amax(1) / total[moving] - 1 / steps.shape[1]
+    share = torch.where(moving, steps.amax(1) / total.where(moving, 1), 1)
+    return share - 1 / steps.shape[1]
+
+
+def between_different_ends(artefact: Paths) -> Tensor:
+    """Return the frames of the paths whose true ends differ: the others need not move.
+
+    Raises
+    ------
+    Undefined
+        If there are none.
+    """
+    apart = (artefact.x0 != artefact.x1).flatten(1).any(1)
+    if not apart.any():
+        raise Undefined("the two images of every pair are the same: nothing has to move")
+    return artefact.frames if apart.all() else artefact.frames[apart.to(artefact.frames.device)]
 
 
 def pixel_steps(frames: Tensor) -> Tensor:
@@ -65,7 +73,8 @@ class AdjacentSSIM(Metric):
     cross-fade and a cross-fade above the true geodesic, and grows with the number of frames, hence
     it has no direction. Differs from theirs where their code slipped: windows are two-dimensional
     and the data range is 1 (theirs: columns only, range 2). The standard deviation is that of the
-    population (ddof 0).
+    population (ddof 0): less is better with the true images at the ends; as drawn, a path that
+    stands still has none, and it has no direction.
 
     Parameters
     ----------
@@ -84,8 +93,8 @@ class AdjacentSSIM(Metric):
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
-        """``neutral`` for the mean, ``lower`` for the standard deviation."""
-        return "lower" if self.statistic == "std" else "neutral"
+        """``lower`` for the standard deviation between true ends, else ``neutral``."""
+        return "lower" if self.statistic == "std" and self.ends == "data" else "neutral"
 
     @property
     def id(self) -> str:
@@ -121,12 +130,13 @@ class AdjacentSSIM(Metric):
 class MaxStep(Metric):
     """Largest step of a path between adjacent frames, in pixels' Euclidean distance.
 
-    `unevenness` of the path as drawn, its own end frames included. Paths that never move are left
-    out and n tells how many are counted.
+    `unevenness` of the path as drawn, its own end frames included. A path that never moves between
+    different images scores as one jump. No direction: a cross-fade moves in equal steps, which the
+    true path does not quite.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
-    direction: ClassVar[Direction] = "lower"
+    direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, 1 - 1/T], share of the path's length"
     title: ClassVar[str] = "Excess of the largest pixel step"
 
@@ -136,9 +146,9 @@ class MaxStep(Metric):
         return "max_step"
 
     def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
-        """Average over moving paths; the standard error is over them."""
+        """Average over paths between different images; the standard error is over them."""
         check_images(frames=artefact.frames)
-        return Value.of(unevenness(ctx.batched(pixel_steps, artefact.frames)))
+        return Value.of(unevenness(ctx.batched(pixel_steps, between_different_ends(artefact))))
 
 
 @dataclass(frozen=True)
@@ -146,11 +156,11 @@ class LPIPSSmoothness(Metric):
     """Largest step of a path between adjacent frames, in perceptual distance.
 
     As `MaxStep` with LPIPS (AlexNet) between the frames in place of the Euclidean distance: 0 if
-    the path changes by as much to the eye in each step.
+    the path changes by as much to the eye in each step. No direction, for the same reason.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
-    direction: ClassVar[Direction] = "lower"
+    direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, 1 - 1/T], share of the path's length"
     title: ClassVar[str] = "Excess of the largest perceptual step"
 
@@ -169,7 +179,7 @@ class LPIPSSmoothness(Metric):
         return lpips.too_small(data)
 
     def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
-        """Average over moving paths; the standard error is over them."""
+        """Average over paths between different images; the standard error is over them."""
         check_images(frames=artefact.frames)
         distance = lpips.perceptual(ctx)
-        return Value.of(unevenness(ctx.batched(distance.steps, artefact.frames)))
+        return Value.of(unevenness(ctx.batched(distance.steps, between_different_ends(artefact))))

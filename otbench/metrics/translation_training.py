@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from otbench.interface.artefacts import Translated
-from otbench.interface.metric import Direction, Undefined, Value
+from otbench.interface.metric import Degenerate, Direction, Undefined, Value
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.collapse import collapse_in, narrow
 from otbench.metrics.modes import Modes
@@ -31,6 +31,13 @@ class Collapsed(TranslationMetric):
 
     of: Literal["fired", "step"] = "fired"
 
+    blind_to: ClassVar[tuple[Degenerate, ...]] = (
+        "blurred",
+        "cross-faded",
+        "copied",
+        "shuffled",
+        "one bad of eight",
+    )
     range: ClassVar[str] = "fired: 0 or 1; step: [1, inf), updates"
     title: ClassVar[str] = "Collapse of the map"
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from otbench.interface.artefacts import PATH_TASKS, Paths
-from otbench.interface.metric import Direction, Metric, Undefined, Value
+from otbench.interface.metric import Degenerate, Direction, Metric, Undefined, Value
 from otbench.interface.parameters import parameter
 from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_images
@@ -30,8 +30,9 @@ class PathEnergy(Metric):
     ``otbench.ot.dynamic.path_energy``. Over the mass M and times T it estimates a squared
     Wasserstein distance: at a large tau a translation by d pixels scores d squared and a
     cross-fade many times more. A small tau lets mass fade out and in instead of moving far: at 10,
-    a cross-fade over some ten pixels is cheaper than the translation. Read it with the mass
-    drift beside it. For RGB each colour is a density of its own, as in the paper, and the result
+    a cross-fade over some ten pixels is cheaper than the translation. Hence, and since a path that
+    stands still costs nothing, it has no direction: read it beside the energy gap, which has one.
+    For RGB each colour is a density of its own, as in the paper, and the result
     is their mean weighted by mass. Walls of the data set hold. Images keep their own size.
 
     Parameters
@@ -47,7 +48,7 @@ class PathEnergy(Metric):
     floor: float = parameter(1e-3, "density of the background", above=0)
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
-    direction: ClassVar[Direction] = "lower"
+    direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf), square pixels"
     title: ClassVar[str] = "Transport energy of the path"
 
@@ -85,11 +86,12 @@ class MassDrift(Metric):
     """Departure of a path's mass from the straight line between the masses of the true ends.
 
     The absolute difference, averaged over all frames, over the mean mass of the two ends. Mass is
-    the sum of all pixels and colours. Pairs of blank images are left out.
+    the sum of all pixels and colours. Pairs of blank images are left out. No direction: an even
+    grey of the right mass, and a cross-fade, do not drift at all.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
-    direction: ClassVar[Direction] = "lower"
+    direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf), share of the mass"
     title: ClassVar[str] = "Drift of the mass along the path"
 
@@ -115,19 +117,19 @@ class MassDrift(Metric):
 
 @dataclass(frozen=True)
 class PeakRatio(Metric):
-    """Greatest brightness along a path over the greatest of its two true ends.
+    """Greatest brightness between the ends of a path over the greatest of its two true ends.
 
     Each frame is first scaled to the mass that the line between the masses of the ends has at its
-    time, so that a path that fades as a whole hides nothing. Not less than 1, since the ends are
-    part of every path: blur is not rewarded, only crowding is punished, as where a solver on a
-    grid squeezes mass around a corner (15 times for proximal splitting in the maze of Feng &
-    Strohmer 2024, figure 3). Images end at full intensity, so a method that clips there loses
-    mass instead: read it with the mass drift.
+    time, so that a path that fades as a whole hides nothing. Above 1 mass is crowded, as where a
+    solver on a grid squeezes it around a corner (15 times for proximal splitting in the maze of
+    Feng & Strohmer 2024, figure 3); below 1 it is spread, as by blur and cross-fading. Hence it has
+    no direction. Images end at full intensity, so a method that clips there loses mass instead:
+    read it with the mass drift. A blank frame has no peak.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
-    direction: ClassVar[Direction] = "lower"
-    range: ClassVar[str] = "[1, inf)"
+    direction: ClassVar[Direction] = "neutral"
+    range: ClassVar[str] = "[0, inf), 1 for a shape that keeps its peak"
     title: ClassVar[str] = "Greatest peak along the path over that of the ends"
 
     @property
@@ -139,14 +141,17 @@ class PeakRatio(Metric):
         """Average over paths whose ends are not blank; the standard error is over them."""
         x0, x1, frames = artefact.x0, artefact.x1, artefact.frames
         check_images(x0=x0, x1=x1, frames=frames)
+        if frames.shape[1] < 3:
+            raise Undefined("a path of two frames has none between its ends")
+        frames = frames[:, 1:-1]
         first, last, mass = (masses(x).sum(-1) for x in (x0, x1, frames))
-        straight = _straight(first, last, artefact.times)
+        straight = _straight(first, last, artefact.times[1:-1])
         peaks = frames.double().flatten(2).amax(2) * straight / mass.clamp(min=1e-12)
         ends = torch.maximum(x0.flatten(1).amax(1), x1.flatten(1).amax(1)).double()
         kept = ends > 0
         if not kept.any():
             raise Undefined("all end images are blank: there is no peak to compare with")
-        return Value.of((peaks.amax(1)[kept] / ends[kept]).clamp(min=1))
+        return Value.of(peaks.amax(1)[kept] / ends[kept])
 
 
 @dataclass(frozen=True)
@@ -157,7 +162,8 @@ class MassLeak(Metric):
     wrap around; both are shortcuts for a path that should move mass inside the image (Feng &
     Strohmer 2024, figure 8). All frames are scaled to one mass; what passes the rim outwards
     (periodic: either way through the seam) is summed over the steps, over that mass. A
-    translation leaks next to nothing, a cross-fade of discs about half of its mass.
+    translation leaks next to nothing, a cross-fade of discs about half of its mass, and a path that
+    stands still nothing, so that it has no direction.
 
     Parameters
     ----------
@@ -170,7 +176,7 @@ class MassLeak(Metric):
     floor: float = parameter(FLOOR, "density of the background", above=0)
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
-    direction: ClassVar[Direction] = "lower"
+    direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf), share of the mass"
     title: ClassVar[str] = "Mass that the cheapest flow moves through the rim"
 
@@ -212,10 +218,11 @@ class EndpointError(Metric):
     """Mean squared error between the first and last frame and the true end images.
 
     0 for a path that starts and ends at the data, as the references do; for an autoencoder it is
-    the reconstruction error of the ends.
+    the reconstruction error of the ends. It does not see what lies between them.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
+    blind_to: ClassVar[tuple[Degenerate, ...]] = ("cross-faded", "teleporting")
     direction: ClassVar[Direction] = "lower"
     range: ClassVar[str] = "[0, 1], squared intensity"
     title: ClassVar[str] = "Squared error at the ends of the path"

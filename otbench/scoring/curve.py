@@ -25,7 +25,7 @@ POINTS = 4096
 """Of the protocol's held-out points, the first ones."""
 
 IMAGES = 256
-"""Test images of either side, the first ones."""
+"""Test images of either side, a stratified sample."""
 
 CHECKPOINTS = 12
 """At most so many, even on the scale of the logarithm, and the end besides."""
@@ -129,10 +129,9 @@ class ImageCurve(Curve):
     def __init__(self, data: ImagePair, ctx: ScoreContext, steps: int, points: Points) -> None:
         super().__init__(ctx, steps, points)
         self._data = data
-        self._source, self._target = (
-            side.test.images[:IMAGES].to(ctx.device)
-            for side in (data.source_images, data.target_images)
-        )
+        self._source = data.source_images.test.sample(IMAGES).images.to(ctx.device)
+        reached = data.target_images.test.sample(IMAGES)
+        self._target, self._labels = reached.images.to(ctx.device), reached.labels
 
     def _spaced(self, step: int) -> bool:
         """Tell whether a tenth of the updates ends between the last step and this one."""
@@ -159,7 +158,7 @@ class ImageCurve(Curve):
             "pairwise": pairwise_ratio(moved, self._target),
         }
         try:
-            values["modes"] = mode_share(features, len(self._target), ctx)
+            values["modes"] = mode_share(features, self._labels, ctx)
         except Undefined as reason:
             log.info("modes are not counted: %s", reason)
         return values

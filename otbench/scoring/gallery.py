@@ -76,7 +76,7 @@ def write_translations(
     images besides.
     """
     source, target = (
-        s.test.images[:TRANSLATIONS] for s in (data.source_images, data.target_images)
+        s.test.sample(TRANSLATIONS).images for s in (data.source_images, data.target_images)
     )
     moved, _ = transport.push(method, source.flatten(1).to(ctx.device), ctx)
     arrays = {"images": source, "translated": data.images(moved), "targets": target}
@@ -114,13 +114,14 @@ def write_images(path: Path, method: Interpolator, data: ImageDataset, ctx: Scor
     """Write a few pictures as 8-bit arrays.
 
     ``images`` (n, c, h, w), ``reconstructions`` of them by an autoencoder, ``paths``
-    (n, k, c, h, w): between the first test images of the data set, or its own pairs, so that all
+    (n, k, c, h, w): between a few test images of the data set, or its own pairs, so that all
     methods show the same ones. The paths of a scene have more frames. Where there are walls,
     ``obstacles`` (h, w) holds them and the paths have them set to 0. Where a scene has corners
     and the method averages, ``barycenters`` (k, c, h, w) has one image for each row of
     `otbench.tasks.barycenter.grid_weights`.
     """
-    images = data.test.images[:IMAGES]
+    images = data.test.images if data.scene is not None else data.test.sample(IMAGES).images
+    images = images[:IMAGES]
     x0, x1 = data.pairs or (images[0::2], images[1::2])
     x0, x1 = x0[:PATHS].to(ctx.device), x1[:PATHS].to(ctx.device)
     steps = (ctx.frames - 1) * (1 if data.scene is None else SCENE_REFINEMENT)

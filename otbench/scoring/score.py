@@ -60,7 +60,7 @@ def row(task: str, text: str, metric: Metric | str, **content: Any) -> Row:
     """
     blank = {"value": None, "stderr": None, "n": None, "status": "ok", "reason": None}
     known = (
-        {"metric": metric.id, "direction": metric.direction}
+        {"metric": metric.id, "direction": metric.direction_on(task)}
         if isinstance(metric, Metric)
         else {"metric": text, "direction": "neutral", "status": "failed", "reason": metric}
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 from otbench.interface.artefacts import (
     LatentCodes,
 )
-from otbench.interface.data import ImageDataset
+from otbench.interface.data import ImageDataset, Split
 from otbench.interface.method import Autoencoder, Interpolator, Method
 from otbench.interface.scoring import ScoreContext, image_fault
 from otbench.interface.task import BadOutput, Task
@@ -138,9 +138,20 @@ def decoded_samples(
     return torch.cat(parts)
 
 
+def scored_split(data: ImageDataset, ctx: ScoreContext) -> Split:
+    """Return the test images to score with their labels, on the device, sampled once a cell."""
+
+    def draw() -> Split:
+        split = data.test.sample(ctx.sample)
+        labels = None if split.labels is None else split.labels.to(ctx.device)
+        return Split(split.images.to(ctx.device), labels)
+
+    return ctx.once("test-split", draw, of=data)
+
+
 def scored_images(data: ImageDataset, ctx: ScoreContext) -> Tensor:
     """Return the test images to score, one tensor on the device for all tasks of a cell."""
-    return ctx.once("test-images", lambda: data.test.images[: ctx.sample].to(ctx.device), of=data)
+    return scored_split(data, ctx).images
 
 
 def scored_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> Tensor:
@@ -153,17 +164,22 @@ def scored_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> 
 def latent_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> LatentCodes:
     """Encode training and test images, once a cell.
 
-    The first `ScoreContext.train_sample` training images, and the test images to score.
+    A stratified sample of `ScoreContext.train_sample` training images, and the test images to
+    score.
     """
 
     def compute() -> LatentCodes:
-        train, labels = data.train.images[: ctx.train_sample], data.test.labels
-        if labels is None or data.train.labels is None:
+        train, labels = data.train.sample(ctx.train_sample), scored_split(data, ctx).labels
+        if labels is None or train.labels is None:
             raise ValueError(f"{data.name} has no labels")
-        classes = data.classes or int(max(labels.max(), data.train.labels.max())) + 1
-        test = scored_codes(method, data, ctx)
-        labels = labels[: len(test)].to(ctx.device)
-        return LatentCodes(encoded(method, train, ctx), test, labels, classes)
+        classes = data.classes or 1 + max(int(part.max()) for part in (labels, train.labels))
+        return LatentCodes(
+            encoded(method, train.images, ctx),
+            scored_codes(method, data, ctx),
+            labels,
+            classes,
+            train.labels.to(ctx.device),
+        )
 
     return ctx.once("latent-codes", compute, of=method)
 

@@ -46,7 +46,8 @@ class Classification(CollectionTask):
     """Predict the classes of test images from their codes by a single linear layer.
 
     Codes are standardised by the training codes; the layer is a logistic regression trained to
-    convergence on the first `ScoreContext.train_sample` training codes, the method being frozen.
+    convergence on the codes of `ScoreContext.train_sample` training images, a stratified sample,
+    the method being frozen.
     """
 
     name: ClassVar[str] = "classification"
@@ -64,8 +65,8 @@ class Classification(CollectionTask):
     def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> Predictions:
         """Return the predicted classes of the test images to score."""
         codes = latent_codes(method, data, ctx)
-        assert data.train.labels is not None
-        probe = fit_probe(codes.train, data.train.labels[: len(codes.train)])
+        assert codes.train_labels is not None
+        probe = fit_probe(codes.train, codes.train_labels)
         classes = probe.predict(codes.test.double().numpy(force=True))
         predicted = torch.from_numpy(classes).to(codes.labels.device)
         return Predictions(predicted, codes.labels, codes.test.shape[1], len(codes.train))

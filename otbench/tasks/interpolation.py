@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from otbench.interface.artefacts import ComparedImages, Paths
-from otbench.interface.data import ImageDataset
+from otbench.interface.data import ImageDataset, Split
 from otbench.interface.method import Interpolator, Method
 from otbench.interface.scoring import ScoreContext
 from otbench.tasks.base import INCEPTION_METRICS, CollectionTask, scored_images
@@ -23,16 +23,17 @@ FAMILY_FRAMES = 16
 class Interpolation(CollectionTask):
     """Draw paths between pairs of test images.
 
-    The pairs are those of the data set where it brings some (the first `ScoreContext.pairs`), else
-    random unordered pairs of the test split. `ScoreContext.midpoints` further random pairs give
-    one frame each, at t = 1/2, for distances between sets, which need more images than there are
-    paths. All draws have seeds of their own, so every method and seed sees the same pairs.
+    The pairs are those of the data set where it brings some (`ScoreContext.pairs` drawn of them),
+    else random unordered pairs of the test split. `ScoreContext.midpoints` further random pairs
+    give one frame each, at t = 1/2, for distances between sets, which need more images than there
+    are paths. All draws have seeds of their own, so every method and seed sees the same pairs.
     """
 
     name: ClassVar[str] = "interpolation"
     title: ClassVar[str] = "Interpolation between test images"
     order: ClassVar[int] = 20
     default_metrics: ClassVar[tuple[str, ...]] = (
+        "energy-gap[ends=data]",
         "path-energy",
         "fid[lenet]",
         "max-step",
@@ -62,7 +63,8 @@ class Interpolation(CollectionTask):
         if data.pairs is None:
             x0, x1 = data.test.images[random_pairs(len(data.test), ctx.pairs, PAIR_SEED)]
         else:
-            x0, x1 = (x[: ctx.pairs] for x in data.pairs)
+            chosen = Split(data.pairs[0]).sample_rows(ctx.pairs).sort().values
+            x0, x1 = (x[chosen] for x in data.pairs)
         x0, x1 = x0.to(ctx.device), x1.to(ctx.device)
         times = torch.linspace(0, 1, FAMILY_FRAMES if data.family else ctx.frames)
         half = random_pairs(len(data.test), ctx.midpoints, MIDPOINT_SEED)

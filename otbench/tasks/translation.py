@@ -15,9 +15,6 @@ from otbench.interface.task import BadOutput
 from otbench.tasks.base import INCEPTION_METRICS
 from otbench.tasks.transport import MapTask, carried
 
-IMAGES = 1000
-"""Test images of either side at most, the first ones."""
-
 DRAWN_FROM, DRAWS = 64, 8
 """Source images that a stochastic map carries several times, and how often."""
 
@@ -48,6 +45,7 @@ class Translation(MapTask):
         "pairwise-ratio",
         "colour-r2",
         "translation-cost",
+        "translation-cost[of=bound]",
         "diversity",
         "range-excess",
         "collapse",
@@ -66,9 +64,11 @@ class Translation(MapTask):
         BadOutput
             If what it made are not points of the right shape, or far from [0, 1].
         """
-        n = min(ctx.sample or IMAGES, IMAGES)
-        sides = data.source_images.test, data.target_images.test, data.target_images.validation
-        source, target, again = (split.images[:n].to(ctx.device) for split in sides)
+        rows = data.source_images.test.sample_rows(ctx.sample)
+        source = data.source_images.test.images[rows].to(ctx.device)
+        masks = None if data.colour_masks is None else data.colour_masks[rows]
+        reached = data.target_images.test.sample(ctx.sample)
+        again = data.target_images.validation.sample(ctx.sample).images.to(ctx.device)
         moved = carried(method, source.flatten(1), ctx)
         generated, excess = as_images(moved, data, f"{type(method).__name__}.push")
         draws = None
@@ -79,7 +79,15 @@ class Translation(MapTask):
             rows, _ = as_images(few.flatten(0, 1), data, f"{type(method).__name__}.conditional")
             draws = rows.unflatten(0, few.shape[:2])
         return Translated(
-            target, generated, False, draws, source=source, again=again, excess=excess
+            reached.images.to(ctx.device),
+            generated,
+            False,
+            draws,
+            source=source,
+            again=again,
+            excess=excess,
+            labels=reached.labels,
+            masks=masks,
         )
 
 

@@ -138,7 +138,7 @@ def translated(image_pair: ImagePair) -> Callable[..., Translated]:
         if generated is None:
             generated = target.train.images[:n]
         contents = {"source": source.images[: len(generated)], "again": target.validation.images}
-        contents |= {"excess": 0.0, "samples": None} | changes
+        contents |= {"excess": 0.0, "samples": None, "labels": target.test.labels} | changes
         return Translated(target.test.images, generated, False, **contents)
 
     return make

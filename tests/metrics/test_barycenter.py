@@ -116,8 +116,10 @@ def test_what_cannot_be_scored_is_named(
     for metric in METRICS:
         with pytest.raises(ValueError, match=r"'images' has values .*wanted \[0, 1\]"):
             metric.compute(bright, scoring)
-        with pytest.raises(Undefined, match="blank"):
-            metric.compute(blank, scoring)
+        worst, truth = (metric.compute(images, scoring) for images in (blank, exact))
+        assert worst.value < truth.value if metric.direction == "higher" else worst.value > 2
+        # The points of a grid are chosen, not drawn.
+        assert (truth.stderr, truth.n) == (None, 16)
     rim = dataclasses.replace(exact, weights=exact.weights[:6], images=exact.images[:6])
     with pytest.raises(Undefined, match="all corners"):
         Sharpness().compute(rim, scoring)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -22,7 +24,7 @@ from otbench.metrics.domain import (
     mode_count,
     stored_or_trained,
 )
-from otbench.metrics.domain_fd import DomainFD
+from otbench.metrics.domain_fd import DomainFD, floor, resampled
 from otbench.metrics.frechet import FID, frechet_distance
 
 CPU = torch.device("cpu")
@@ -157,15 +159,15 @@ def test_the_distance_lies_between_floor_and_identity(
         DomainFD(of).compute(perfect, pair_scoring)  # type: ignore[arg-type]
         for of in ("generated", "floor", "identity")
     )
-    # the shortest stack, the validation split, sets the number for all
-    assert value.n == floor.n == identity.n == 128
+    # all images count, and the floor is for as many
+    assert value.n == floor.n == identity.n == 160
     assert value.value < 3 * floor.value
     assert value.value < 0.15 * identity.value
     still = translated(perfect.source)
     assert DomainFD().compute(still, pair_scoring).value == pytest.approx(identity.value)
     with torch.no_grad():
         real, source = (
-            domain.classifier(pair_scoring).network.features(x[:128])
+            domain.classifier(pair_scoring).network.features(x)
             for x in (perfect.real, perfect.source)
         )
     assert identity.value == pytest.approx(frechet_distance(real, source), rel=1e-6)
@@ -181,3 +183,38 @@ def test_the_usual_distances_take_translations_too(image_pair: ImagePair) -> Non
     big: list[Tensor] = [torch.rand(8, 3, 32, 32) for _ in range(4)]
     artefact = Translated(big[0], big[1], False, source=big[2], again=big[3], excess=0.0)
     assert FID().compute(artefact, ScoreContext(CPU, 0, image_pair)).value > 0
+
+
+def gaussian(n: int, generator: torch.Generator) -> Tensor:
+    return torch.randn(n, 16, generator=generator, dtype=torch.float64)
+
+
+def test_the_floor_is_the_distance_of_two_samples_of_one_law() -> None:
+    """Against fresh samples, for pools that hold both samples, and that hold less."""
+    generator = torch.Generator().manual_seed(5)
+    n, m = 400, 250
+    due = np.mean(
+        [frechet_distance(gaussian(n, generator), gaussian(m, generator)) for _ in range(60)]
+    )
+    for size in (2 * (n + m), n + m, 500):
+        found = floor(gaussian(size, generator), n, m)
+        assert found.value == pytest.approx(due, rel=0.12)
+
+
+def test_the_bootstrap_error_is_the_spread_over_samples() -> None:
+    generator = torch.Generator().manual_seed(6)
+    found = [resampled(gaussian(300, generator) + 0.5, gaussian(200, generator)) for _ in range(40)]
+    spread = np.std([value.value for value in found], ddof=1)
+    assert np.mean([value.stderr for value in found]) == pytest.approx(spread, rel=0.3)
+
+
+def test_the_order_of_the_images_changes_nothing(
+    pair_scoring: ScoreContext, translated: Make
+) -> None:
+    """Half of the images in the order of a file was what made the distance a matter of luck."""
+    perfect = translated()
+    order = perfect.labels.argsort()
+    by_class = dataclasses.replace(perfect, real=perfect.real[order])
+    for of in ("generated", "floor"):
+        one, other = (DomainFD(of).compute(x, pair_scoring).value for x in (perfect, by_class))  # type: ignore[arg-type]
+        assert one == pytest.approx(other, rel=0.25 if of == "floor" else 1e-6)

@@ -154,9 +154,15 @@ def test_peaks_are_compared_at_one_mass(scoring: ScoreContext) -> None:
     paths = dataclasses.replace(paths, x0=frames[:, 0], x1=frames[:, -1])
     count = float(disc(15, 8).sum())
     assert PeakRatio().compute(paths, scoring).value == pytest.approx(count, rel=1e-5)
-    # A path that is dim everywhere but at one mass is not rewarded.
-    blurred = known(faded(moved(2)), moved(2).double())
-    assert PeakRatio().compute(blurred, scoring).value == 1
+    # A cross-fade of discs apart is dimmer between its ends: at t = 0.1 by a tenth.
+    fading = known(faded(moved(2)), moved(2).double())
+    assert PeakRatio().compute(fading, scoring).value == pytest.approx(0.9)
+    # Crowding between the ends shows, however bright the ends are drawn.
+    dim = dataclasses.replace(fading, frames=0.5 * moved(2))
+    dim.frames[:, [0, -1]] = 1
+    dim.frames[0, 5] = 0
+    dim.frames[0, 5, 0, 15, 16:18] = 1
+    assert PeakRatio().compute(dim, scoring).value == pytest.approx(count / 2)
     blank = known(torch.zeros(1, 11, 1, 8, 8), torch.zeros(1, 11, 1, 8, 8).double())
     for metric in (PeakRatio(), MassLeak(), EnergyGap(), GeodesicW2()):
         with pytest.raises(Undefined, match=r"blank|in common"):
@@ -166,6 +172,8 @@ def test_peaks_are_compared_at_one_mass(scoring: ScoreContext) -> None:
 def test_components_counted_by_hand() -> None:
     image = torch.zeros(1, 8, 8)
     assert component_count(image) == 0
+    assert component_count(image + 0.3) == 0  # one even grey has no regions either
+    assert component_count(image + 0.3 + 1e-3 * torch.eye(8)) == 0
     image[0, 1, 1] = image[0, 2, 2] = 1.0  # joined by a corner
     image[0, 6, 1] = 0.6
     image[0, 5, 6] = 0.4  # below half of the peak
@@ -190,8 +198,9 @@ def test_distance_is_that_of_pot_and_colours_weigh_by_mass() -> None:
     first[0, 2, 2] = second[0, 2, 5] = 0.25
     first[1, 4, 4] = second[1, 4, 4] = 0.75
     assert squared_w2(first, second) == pytest.approx(9 / 4)
-    with pytest.raises(Undefined, match="blank in colour 1"):
-        squared_w2(first * torch.tensor([1.0, 0, 1]).view(3, 1, 1), second)
+    # What is missing of the second colour is as far as the corner (0, 0) or (7, 7).
+    missing = first * torch.tensor([1.0, 0, 1]).view(3, 1, 1)
+    assert squared_w2(missing, second) == pytest.approx((9 + 3 * (4**2 + 4**2)) / 4)
 
 
 def test_colours_weigh_by_mass(scoring: ScoreContext) -> None:

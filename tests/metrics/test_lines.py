@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -118,7 +119,22 @@ def test_undefined_paths_count_only_in_the_legacy_mean(scoring: ScoreContext) ->
     assert corrected.value == pytest.approx(14 / 15, abs=1e-3)
     assert (legacy.n, corrected.n) == (2, 1)
     with pytest.raises(Undefined, match="no path turns"):
+        LineSmoothness("legacy").compute(as_paths(still), scoring)
+    with pytest.raises(Undefined, match="nearest to the same member"):
         LineSmoothness("corrected").compute(as_paths(still), scoring)
+
+
+def test_a_path_that_stands_still_between_two_lines_is_one_jump(scoring: ScoreContext) -> None:
+    still = as_paths(draw_lines(torch.full((16,), FROM)))
+    paths = dataclasses.replace(still, x1=draw_lines(torch.tensor([TO])))
+    corrected = LineSmoothness("corrected").compute(paths, scoring)
+    assert corrected.value == pytest.approx(1 - 1 / 15, abs=1e-6)
+    # and it is worse the more it wanders and comes back: there and back again is twice the arc
+    there = FROM + (TO - FROM) * (1 - (2 * TIME - 1).abs())
+    wandering = dataclasses.replace(as_paths(draw_lines(there)), x1=paths.x1)
+    arc = float((there.max() - FROM) / (TO - FROM))
+    worse = LineSmoothness("corrected").compute(wandering, scoring).value
+    assert worse == pytest.approx(1 - 1 / 15 + 2 * arc, abs=1e-2)
 
 
 def test_distance_matches_the_brute_force(bank: CircularFamily, scoring: ScoreContext) -> None:

@@ -52,11 +52,14 @@ def by_sklearn(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
 
     apart = np.sqrt(((real[:, None] - made[None]) ** 2).sum(2))
     wide = apart <= reach(real, 5)[:, None]
+    near = np.zeros_like(wide)
+    for column, rows in enumerate(NearestNeighbors(n_neighbors=20).fit(real).kneighbors(made)[1]):
+        near[rows, column] = True
     return {
         "precision": (apart <= reach(real, 3)[:, None]).any(0).mean(),
         "recall": (apart <= reach(made, 3)[None]).any(1).mean(),
         "density": wide.sum() / (5 * len(made)),
-        "coverage": wide.any(1).mean(),
+        "coverage": (wide & near).any(1).mean(),
     }
 
 
@@ -80,6 +83,20 @@ def test_two_samples_of_one_law_come_to_the_expectations() -> None:
     once = neighbour_scores(same, same.clone())
     assert (once["precision"], once["recall"], once["coverage"]) == (1, 1, 1)
     assert once["density"] == pytest.approx((k + 1) / k)
+
+
+@pytest.mark.parametrize("dimension", [64, 256])
+def test_a_collapse_to_the_centre_covers_little_in_many_dimensions(dimension: int) -> None:
+    """By the definition of Naeem et al. the centre lies in every ball, and coverage is 1."""
+    n = 500
+    real, truth = normal(n, dimension, 0), normal(n, dimension, 1)
+    centre = torch.zeros(n, dimension)
+    assert (distances(real, centre) <= radii(distances(real, real), 5)[:, None]).any(1).all()
+    for collapsed in (centre, 0.05 * normal(n, dimension, 2), truth[:1].expand(n, -1)):
+        assert coverage(real, collapsed) < 0.15
+    assert coverage(real, truth) > 0.75
+    # Eight of the images, each repeated, cover no more than the bound says.
+    assert coverage(real, truth[:8].repeat_interleave(n // 8, 0)[:n]) <= 8 * 20 / n
 
 
 @pytest.mark.parametrize("kept", [1, 2, 4, 8])

@@ -59,7 +59,7 @@ def test_directions_and_names() -> None:
     assert AdjacentSSIM().id == "adjacent_ssim[mean,drawn,legacy]"
     assert AdjacentSSIM("std").id == "adjacent_ssim[std,drawn]"
     assert AdjacentSSIM("std", "data").id == "adjacent_ssim[std,data,legacy]"
-    assert [AdjacentSSIM(s).direction for s in ("mean", "std")] == ["neutral", "lower"]
+    assert [AdjacentSSIM(s, "data").direction for s in ("mean", "std")] == ["neutral", "lower"]
     assert PathEnergy().id == "path_energy[tau=10,floor=0.001]"
     with pytest.raises(ValueError, match="mean, std"):
         AdjacentSSIM("median")
@@ -72,15 +72,19 @@ def test_max_step_of_even_paths_and_jumps(scoring: ScoreContext) -> None:
     assert MaxStep().compute(as_paths(even), scoring).value == pytest.approx(0, abs=1e-6)
     jump = even[:, [0, 0, 0, 5, 5, 5]]
     assert MaxStep().compute(as_paths(jump), scoring).value == pytest.approx(1 - 1 / 5)
-    mixed = torch.cat([jump, even[:, [0] * 6]])
+    still = even[:, [0] * 6]
+    # Standing still between different images is a jump that is not even drawn.
+    stuck = as_paths(still, even[:, 0], even[:, -1])
+    assert MaxStep().compute(stuck, scoring).value == pytest.approx(1 - 1 / 5)
+    mixed = torch.cat([even, still])
     assert MaxStep().compute(as_paths(mixed), scoring).n == 5
-    with pytest.raises(Undefined, match="no path moves"):
-        MaxStep().compute(as_paths(even[:, [0] * 6]), scoring)
+    with pytest.raises(Undefined, match="nothing has to move"):
+        MaxStep().compute(as_paths(still), scoring)
 
 
 def test_unevenness_of_given_steps() -> None:
     steps = torch.tensor([[1.0, 1.0, 2.0], [0.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
-    assert unevenness(steps).tolist() == pytest.approx([1 / 2 - 1 / 3, 1 - 1 / 3])
+    assert unevenness(steps).tolist() == pytest.approx([1 / 2 - 1 / 3, 1 - 1 / 3, 1 - 1 / 3])
 
 
 def test_mass_drift_of_a_bump_and_of_a_fade(scoring: ScoreContext) -> None:

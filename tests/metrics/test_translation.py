@@ -31,6 +31,7 @@ from otbench.metrics.translation import (
     PairwiseRatio,
     RangeExcess,
     TranslationCost,
+    gelbrich_bound,
     pairwise_ratio,
     plan_cost,
 )
@@ -52,7 +53,7 @@ def dataset(test: Tensor) -> ImageDataset:
 def scene(x: Tensor, y: Tensor, masks: Tensor | None = None) -> tuple[Translated, ScoreContext]:
     """Return an artefact that carries x to y, with a context."""
     pair = ImagePair("noise", "tiny", dataset(x), dataset(y), masks)
-    artefact = Translated(y, y, False, source=x, again=y, excess=0.0)
+    artefact = Translated(y, y, False, source=x, again=y, excess=0.0, masks=masks)
     return artefact, ScoreContext(CPU, 0, pair)
 
 
@@ -95,6 +96,10 @@ def test_modes_are_counted_among_the_carried_images(
         due = -math.log((test.labels < kept).double().mean())
         assert kl.value == pytest.approx(due, abs=0.16)
         assert kl.n == len(some.generated)
+    # Copies of the source show all modes, and are no images of the target.
+    copies = translated(translated().source)
+    assert Modes().compute(copies, pair_scoring).value == 0
+    assert Modes("kl").compute(copies, pair_scoring).value > 3
     assert (Modes().id, Modes("kl").id) == ("modes[reached,share=0.2]", "modes[kl]")
     assert (Modes().direction, Modes("kl").direction) == ("higher", "lower")
 
@@ -125,8 +130,8 @@ def test_the_ratio_of_distances_is_scipys() -> None:
 
 def test_colours_that_are_mixed_linearly_are_explained_wholly() -> None:
     x = noise(40, 3, 8, 8) * noise(40, 3, 1, 1, seed=1)
-    masks = torch.zeros(50, 8, 8)
-    masks[:, 2:6, 3:7] = noise(50, 4, 4, seed=2)
+    masks = torch.zeros(40, 8, 8)
+    masks[:, 2:6, 3:7] = noise(40, 4, 4, seed=2)
     mix = torch.tensor([[0.5, 0.2, 0.0], [0.1, 0.6, 0.1], [0.0, 0.3, 0.4]])
     y = torch.einsum("oc,nchw->nohw", mix, x) + 0.1
     # what lies outside the mask does not count
@@ -194,8 +199,27 @@ def test_the_plan_costs_what_the_best_assignment_does(
     assert ratio.value == pytest.approx(1)
     assert mean.value == pytest.approx(due)
     assert ratio.stderr == pytest.approx(mean.stderr / due)  # type: ignore[operator]
-    ids = [TranslationCost().id, TranslationCost("mean").id]
-    assert ids == ["translation_cost[ratio,n=1000]", "translation_cost[mean]"]
+    ids = [TranslationCost(of).id for of in ("ratio", "bound", "mean")]  # type: ignore[arg-type]
+    assert ids == [f"translation_cost[{of}]" for of in ("ratio,n=1000", "bound,n=1000", "mean")]
+
+
+def test_the_affine_map_costs_the_bound_and_what_undershoots_costs_less() -> None:
+    x = 0.2 + 0.3 * noise(400, 1, 4, 4)
+    stretch = torch.diag(0.5 + noise(16, seed=1)).double()
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(2))).Q
+    matrix = (turn.double() @ stretch @ turn.double().T).float()
+    flat = x.flatten(1)
+    # A positive definite affine map is optimal (Gelbrich 1990, theorem 2.1): the bound is its cost.
+    y = (0.4 + (flat - flat.mean(0)) @ matrix).view_as(x)
+    artefact, ctx = scene(x, y)
+    assert TranslationCost("bound").compute(artefact, ctx).value == pytest.approx(1, rel=1e-3)
+    assert TranslationCost().compute(artefact, ctx).value == pytest.approx(1, rel=1e-3)
+    halfway = dataclasses.replace(artefact, generated=(x + y) / 2)
+    assert TranslationCost("bound").compute(halfway, ctx).value == pytest.approx(1 / 4, rel=1e-3)
+    # A plan of images of another shape costs more than their moments show.
+    squared = noise(400, 1, 4, 4, seed=3) ** 4
+    artefact, ctx = scene(x, squared)
+    assert gelbrich_bound(x, squared) < plan_cost(x, squared)
 
 
 def test_a_map_that_stays_behind_costs_less_than_the_plan() -> None:
@@ -238,7 +262,7 @@ def test_the_excess_is_that_of_the_task() -> None:
 ALL: list[Metric] = [
     *(DomainFD(), DomainFD("floor"), DomainFD("identity"), PRDC(), Modes(), Modes("kl")),
     *(PairwiseRatio(), ColourR2(), TranslationCost(), TranslationCost("mean"), Diversity()),
-    *(RangeExcess(), Collapsed(), Collapsed("step")),
+    *(RangeExcess(), Collapsed(), Collapsed("step"), TranslationCost("bound")),
 ]
 
 
