@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from otbench.interface import Autoencoder, FitContext, ImageDataset, parameter
+from otbench.interface.scoring import check_input
 from otbench.nn.backbone import Backbone, initialise
 from otbench.nn.training import PEAK_LR, Optimiser
 
@@ -83,9 +84,31 @@ class BackboneAutoencoder(Autoencoder):
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
         """Train ``self.network_`` within the budget."""
 
+    def checked(self, call: str, *stacks: Tensor) -> None:
+        """Refuse images of another size, type or range than those of the training.
+
+        Raises
+        ------
+        ValueError
+            If so; ``call`` is named in the message.
+        """
+        for images in stacks:
+            check_input(images, self.image_shape_, f"{type(self).__name__}.{call}")
+
     def encode(self, x: Tensor) -> Tensor:
-        """Map images (n, c, h, w) to codes (n, d)."""
+        """Map images (n, c, h, w) in [0, 1] to codes (n, d)."""
+        self.checked("encode", x)
         return self.network_.encode(x)
+
+    def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """Decode the straight line between the two codes."""
+        self.checked("interpolate", x0, x1)
+        return super().interpolate(x0, x1, t)
+
+    def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
+        """Decode the weighted mean of the codes."""
+        self.checked("barycenter", x)
+        return super().barycenter(x, weights)
 
     def decode(self, z: Tensor) -> Tensor:
         """Map codes (n, d) to images (n, c, h, w) in [0, 1]."""

@@ -116,6 +116,7 @@ class RandomAutoencoder(BackboneAutoencoder):
         """Decode the straight line between the two codes, one z shared along it."""
         if not self.stochastic or self.decode_mode != "sample":
             return super().interpolate(x0, x1, t)
+        self.checked("interpolate", x0, x1)
         path = self.code_path(x0, x1, t)
         rows = torch.arange(len(x0), device=path.device) % BANK
         noise = self.network_.bank[rows].repeat_interleave(len(t), 0)
@@ -123,5 +124,6 @@ class RandomAutoencoder(BackboneAutoencoder):
 
     def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
         """Decode the weighted mean of the codes, all with one z."""
+        self.checked("barycenter", x)
         one = self.network_.bank[:1] if self.stochastic and self.decode_mode == "sample" else None
         return self.decode(weights.to(x) @ self.encode(x), noise=one)

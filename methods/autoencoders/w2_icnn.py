@@ -178,7 +178,7 @@ class W2ICNN(AE):
 
     def encode(self, x: Tensor) -> Tensor:
         """Map images (n, c, h, w) to codes (n, d) whose law is close to N(0, I)."""
-        return self.map_.push(self.network_.encode(x))
+        return self.map_.push(super().encode(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """Map codes (n, d) to images (n, c, h, w) in [0, 1]; not differentiable."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -89,6 +89,32 @@ class ScoreContext:
                 for batch in zip(*(x.split(self.batch_size) for x in inputs), strict=True)
             ]
         return torch.cat(parts)
+
+
+def check_input(images: Tensor, image_shape: Sequence[int], call: str) -> None:
+    """Refuse images that a model was not trained for.
+
+    Parameters
+    ----------
+    images : Tensor, shape (n, c, h, w)
+    image_shape : sequence of int
+        Channels, height and width of the training images.
+    call : str
+        For the message.
+
+    Raises
+    ------
+    ValueError
+        If they are of another shape or type, or lie outside [0, 1].
+    """
+    wanted = f"wanted (n, {', '.join(map(str, image_shape))}), as in training"
+    if tuple(images.shape[1:]) != tuple(image_shape):
+        raise ValueError(f"{call} got images of shape {tuple(images.shape)}, {wanted}")
+    if images.dtype != torch.float32:
+        raise ValueError(f"{call} got images of {images.dtype}, wanted torch.float32 in [0, 1]")
+    fault = image_fault(images) if len(images) else None
+    if fault:
+        raise ValueError(f"{call} got a stack of images that {fault}")
 
 
 def image_fault(images: Tensor) -> str | None:

@@ -43,9 +43,10 @@ def cell_text(row: pd.Series, seeds: int = 1) -> str:
     seeds : int
         How many ran: where fewer have a value, both numbers are told.
     """
-    if row["metric"] == UVP_METRIC and row["mean"] > DIVERGED_UVP:
+    reference = row["reference"] == True  # noqa: E712 - missing is neither
+    if row["metric"] == UVP_METRIC and row["mean"] > DIVERGED_UVP and not reference:
         return ">100"
-    alone = row["stderr"] if row["reference"] is True else math.nan
+    alone = row["stderr"] if reference else math.nan
     spread = row["ci95"] if row["seeds"] > 1 else alone
     text = _with_spread(row, spread)
     return f"{text} ({row['seeds']} of {seeds})" if row["seeds"] < seeds else text

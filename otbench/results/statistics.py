@@ -62,7 +62,8 @@ def diverged(rows: pd.DataFrame) -> float:
     """Return the share of a method's seeds that failed or ended off the mark; lower is better.
 
     A seed counts if it has no value and something failed, such as its training, or if its forward
-    unexplained variance failed or is above `DIVERGED_UVP`. Seeds that were skipped or ended from
+    unexplained variance failed or is above `DIVERGED_UVP`; a reference learns nothing, and only
+    fails. Seeds that were skipped or ended from
     outside (timeout, memory) are not among those that it is a share of.
 
     Parameters
@@ -82,6 +83,7 @@ def diverged(rows: pd.DataFrame) -> float:
 def _is_off(rows: pd.DataFrame) -> bool:
     """Tell whether one seed diverged."""
     uvp = rows[rows["metric"] == UVP_METRIC]
-    if (uvp["status"] == "failed").any() or (uvp["value"] > DIVERGED_UVP).any():
+    learned = uvp["reference"] != True  # noqa: E712 - missing is neither
+    if (uvp["status"] == "failed").any() or (learned & (uvp["value"] > DIVERGED_UVP)).any():
         return True
     return not (rows["status"] == "ok").any()

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING, dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -161,21 +161,32 @@ def published() -> pd.DataFrame:
 
 
 @cache
-def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], Printed]]]:
-    """Return, by data set, method's name, task and metric, parameters with what is printed."""
-    found: dict[tuple[str, ...], list[tuple[set[Any], Printed]]] = {}
-    for row in published().to_dict("records"):
+def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]]:
+    """Return, by data set, method's name, task and metric, what is printed, and for whom.
+
+    That is, the parameters that a cell must have, and those of which it must have none.
+    """
+    found: dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]] = {}
+    for row in published().fillna({"unless": ""}).to_dict("records"):
         (spec,) = parse_one(row["method"])
+        (unless,) = parse_one(f"{spec.name}[{row['unless']}]" if row["unless"] else spec.name)
         key = (row["dataset"], spec.name, row["task"], row["metric"])
         spread = float(row["spread"])
         number = Printed(float(row["value"]), None if math.isnan(spread) else spread, row["source"])
-        found.setdefault(key, []).append((set(spec.parameters), number))
+        sets = set(spec.parameters), set(unless.parameters)
+        found.setdefault(key, []).append((*sets, number))
     return found
 
 
 def _readings(value: Any) -> tuple[Any, ...]:
     """Return what a value in a selection may stand for: `none` is a word or nothing."""
     return (None, "none") if value is None else (value,)
+
+
+def _without_folder(dataset: str) -> str:
+    """Return the label of a data set without the folder that a user keeps it in."""
+    (spec,) = parse_one(dataset)
+    return replace(spec, parameters=tuple(x for x in spec.parameters if x[0] != "path")).label
 
 
 def published_number(
@@ -188,17 +199,21 @@ def published_number(
     dataset, method : str
         Labels.
     parameters : mapping
-        All parameters of the method with their values. A number printed under a name alone stands
-        for all parameters; one under a name with parameters for the methods that have these. The
-        one with the most parameters counts.
+        All parameters of the method with their values. A number stands for the methods that have
+        the parameters it is printed under and none of those in the column ``unless``. The one
+        with the most parameters counts.
     task, metric : str
     """
-    rows = _printed().get((dataset, method.partition("[")[0], task, metric), [])
+    key = (_without_folder(dataset), method.partition("[")[0], task, metric)
     values = with_tuples(dict(parameters))
+
+    def has(one: tuple[str, Any]) -> bool:
+        return values.get(one[0], MISSING) in _readings(one[1])
+
     fitting = [
         (len(wanted), number)
-        for wanted, number in rows
-        if all(values.get(name, MISSING) in _readings(value) for name, value in wanted)
+        for wanted, unless, number in _printed().get(key, [])
+        if all(map(has, wanted)) and not any(map(has, unless))
     ]
     return max(fitting, key=lambda one: one[0])[1] if fitting else None
 
@@ -207,8 +222,9 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """Lay results out with one row a method.
 
     For each metric there are the columns ``task/metric``, then ``… n`` (the seeds with a value),
-    ``… std``, ``… ci95``, ``… direction`` and, where a paper prints one, ``… published``; for maps
-    also ``… median``, and one column ``diverged``, see the function of that name.
+    ``… std``, ``… ci95``, ``… direction`` and, where a paper prints one, ``… published`` with its
+    ``… source``; for maps also ``… median``, and one column ``diverged``, see the function of that
+    name.
 
     Parameters
     ----------
@@ -243,19 +259,20 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
             columns[f"{name} median"] = joined["median"]
         columns[f"{name} direction"] = pd.Series(part["direction"].iloc[0], index=board.index)
         known = _published(board, str(task), str(metric))
-        if known.notna().any():
-            columns[f"{name} published"] = known
+        if known["published"].notna().any():
+            columns |= {f"{name} {column}": known[column] for column in known}
     return pd.concat([board.drop(columns="params"), pd.DataFrame(columns)], axis=1)
 
 
-def _published(board: pd.DataFrame, task: str, metric: str) -> pd.Series:
+def _published(board: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
+    """Return the published number of each row and where it is printed."""
     cells = zip(board["dataset"], board["method"], board["params"], strict=True)
     found = [
         published_number(dataset, method, _read(params), task, metric)
         for dataset, method, params in cells
     ]
-    numbers = [one.value if one else None for one in found]
-    return pd.Series(numbers, index=board.index, dtype="float64")
+    numbers = [(one.value, one.source) if one else (math.nan, None) for one in found]
+    return pd.DataFrame(numbers, index=board.index, columns=["published", "source"])
 
 
 def _read(params: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ NUMBERS = count()
 
 
 class FakeCell:
-    dataset, parameters = "mnist", {}
+    dataset, parameters = "mnist[binarize=true]", {"balanced": False, "boundary": "noflux"}
 
     def __init__(self, method, seed):
         self.method, self.seed = method, seed

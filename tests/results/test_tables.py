@@ -98,6 +98,28 @@ def test_what_counts_as_diverged(rows: list[dict[str, Any]], share: float) -> No
     assert diverged(table(rows)) == pytest.approx(share, nan_ok=True)
 
 
+def test_a_reference_learns_nothing_and_does_not_diverge() -> None:
+    """The identity is as far from the target as the two laws are, in every seed."""
+    far = [one | {"reference": True} for seed in (0, 1) for one in scored("identity", seed, 250.0)]
+    assert diverged(table(far)) == 0
+    assert diverged(table([*far, failed("identity", 2)[0] | {"reference": True}])) > 0
+    page = io.StringIO()
+    print_tables(table(far, scored("steady", 0, 1.0)), Console(file=page, width=160))
+    assert "diverged" not in page.getvalue()
+    assert "250" in page.getvalue()
+
+
+def test_the_leaderboard_names_the_source_of_a_published_number() -> None:
+    known = {"task": "classification", "metric": "probe_acc[logistic]", "direction": "higher"}
+    of = {"dataset": "mnist[binarize=true]", "params": '{"likelihood": "bernoulli"}'}
+    board = leaderboard(table([row("ae", 0, **known, **of, value=0.95)]))
+    column = "classification/probe_acc[logistic]"
+    assert board[f"{column} published"].tolist() == [0.94]
+    assert board[f"{column} source"].tolist() == ["Feng & Strohmer 2024, Table 1"]
+    plain = leaderboard(table([row("ae", 0, **known, **of | {"dataset": "mnist"}, value=0.95)]))
+    assert not [name for name in plain if "published" in name or "source" in name]
+
+
 def test_the_terminal_says_which_maps_diverged() -> None:
     page = io.StringIO()
     print_tables(RESULTS, Console(file=page, width=160, highlight=False))
