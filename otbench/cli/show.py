@@ -97,10 +97,12 @@ def _plugin(plugin: Any) -> list[str]:
             lines += [f"  parameters: {changes}"]
     else:
         lines += [inspect.getdoc(cls) or ""]
-        for name in ("direction", "range", "tasks"):
-            if hasattr(cls, name):
-                value = getattr(cls, name)
-                lines.append(f"{name}: {', '.join(value) if isinstance(value, tuple) else value}")
+        for name in ("direction", "range", "tasks", "blind_to"):
+            value = getattr(cls, name, None)
+            if isinstance(value, str | tuple) and value:
+                lines.append(
+                    f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, tuple) else value}"
+                )
     fields = [f for f in dataclasses.fields(cls) if f.init] if dataclasses.is_dataclass(cls) else []
     if fields:
         lines += ["", "parameters:"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from otbench.interface.data import ImageDataset, MeasurePair, Split
+from otbench.interface.data import ImageDataset, MeasurePair
 from otbench.interface.method import Autoencoder, MethodCard, TransportMap
 from otbench.interface.training import FitContext
 
@@ -57,15 +57,9 @@ class IdentityMap(TransportMap):
 
 
 def excerpt(data: ImageDataset) -> ImageDataset:
-    """Return the same data set with a few images of each split, classes evenly among them."""
-
-    def cut(split: Split) -> Split:
-        if split.labels is None:
-            return Split(split.images[:IMAGES])
-        order = torch.argsort(split.labels, stable=True)
-        chosen = order[torch.linspace(0, len(order) - 1, min(IMAGES, len(order))).long()]
-        return Split(split.images[chosen], split.labels[chosen])
-
-    train, validation, test = (cut(split) for split in (data.train, data.validation, data.test))
+    """Return the same data set with a few images of each split, the classes in proportion."""
+    train, validation, test = (
+        split.sample(IMAGES) for split in (data.train, data.validation, data.test)
+    )
     pairs = None if data.scene is None else data.pairs
     return replace(data, train=train, validation=validation, test=test, pairs=pairs)

@@ -200,7 +200,7 @@ def test_the_plan_costs_what_the_best_assignment_does(
     assert mean.value == pytest.approx(due)
     assert ratio.stderr == pytest.approx(mean.stderr / due)  # type: ignore[operator]
     ids = [TranslationCost(of).id for of in ("ratio", "bound", "mean")]  # type: ignore[arg-type]
-    assert ids == [f"translation_cost[{of}]" for of in ("ratio,n=1000", "bound,n=1000", "mean")]
+    assert ids == [f"translation_cost[{of}]" for of in ("ratio,n=1000", "bound,n=2000", "mean")]
 
 
 def test_the_affine_map_costs_the_bound_and_what_undershoots_costs_less() -> None:
