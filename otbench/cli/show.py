@@ -100,9 +100,8 @@ def _plugin(plugin: Any) -> list[str]:
         for name in ("direction", "range", "tasks", "blind_to"):
             value = getattr(cls, name, None)
             if isinstance(value, str | tuple) and value:
-                lines.append(
-                    f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, tuple) else value}"
-                )
+                text = value if isinstance(value, str) else ", ".join(value)
+                lines.append(f"{name.replace('_', ' ')}: {text}")
     fields = [f for f in dataclasses.fields(cls) if f.init] if dataclasses.is_dataclass(cls) else []
     if fields:
         lines += ["", "parameters:"]
