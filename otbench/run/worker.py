@@ -180,11 +180,11 @@ class _Worker:
         kept = self.content["rows"]
         everything = job.rescore or not kept
         wanted = job.metrics if everything else missing_metrics(job, self.previous)
-        if score_digests(wanted, job.sizes) != {
-            f"{task}/{text}": job.digests[f"{task}/{text}"]
-            for task, texts in wanted.items()
-            for text in texts
-        }:
+        if not kept:
+            # Trained anew: what was scored of the model before is scored of this one.
+            wanted = _joined(wanted, (self.found or {}).get("rows", []))
+        digests = score_digests(wanted, job.sizes)
+        if any(job.digests.get(name, digest) != digest for name, digest in digests.items()):
             raise RuntimeError("metrics changed after the run was planned; run the command again")
         stages: list[str] = []
 
@@ -195,7 +195,7 @@ class _Worker:
             self._progress(task)
 
         rows = [
-            row | {"score_sha256": job.digests[f"{row['task']}/{row['text']}"]}
+            row | {"score_sha256": digests[f"{row['task']}/{row['text']}"]}
             for row in score(method, data, ctx, wanted, job.unavailable, on_stage=on_stage)
         ]
         if stages:
@@ -215,6 +215,16 @@ class _Worker:
 
     def _progress(self, stage: str, **content: Any) -> None:
         write_json(self.job.folder / "progress.json", {"stage": stage, **content})
+
+
+def _joined(wanted: dict[str, list[str]], rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the metrics wanted, by task, and those that rows are of."""
+    joined = {task: list(texts) for task, texts in wanted.items()}
+    for row in rows:
+        texts = joined.setdefault(row["task"], [])
+        if row["text"] not in texts:
+            texts.append(row["text"])
+    return joined
 
 
 def _build(plugin: Plugin, parameters: dict[str, Any]) -> Any:

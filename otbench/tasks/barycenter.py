@@ -73,7 +73,9 @@ def drawn_barycenters(
 
     def draw(part: Tensor) -> Tensor:
         shape = (len(part), *corners.shape[1:])
-        return checked_images(method.barycenter(corners, part), shape, call).to(ctx.device)
+        return checked_images(method.barycenter(corners.clone(), part.clone()), shape, call).to(
+            ctx.device
+        )
 
     return ctx.once("barycenters", lambda: ctx.batched(draw, weights), of=method)
 

@@ -1,4 +1,7 @@
-"""Checked calls of a method's functions, and helpers of several tasks."""
+"""Checked calls of a method's functions, and helpers of several tasks.
+
+A method is given copies: what it writes into them changes nothing that is scored.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,7 @@ def encoded(method: Autoencoder, images: Tensor, ctx: ScoreContext) -> Tensor:
     call = f"{type(method).__name__}.encode"
 
     def encode(x: Tensor) -> Tensor:
-        codes = method.encode(x)
+        codes = method.encode(x.clone())
         _check_tensor(codes, (len(x), None), call)
         bad = int((~torch.isfinite(codes)).sum())
         if bad:
@@ -111,7 +114,7 @@ def decoded(method: Autoencoder, codes: Tensor, data: ImageDataset, ctx: ScoreCo
 
     def decode(z: Tensor) -> Tensor:
         shape = (len(z), *data.image_shape)
-        return checked_images(method.decode(z), shape, call).to(ctx.device)
+        return checked_images(method.decode(z.clone()), shape, call).to(ctx.device)
 
     return ctx.batched(decode, codes)
 
@@ -131,7 +134,7 @@ def decoded_samples(
     parts = []
     for z in codes.split(max(1, ctx.batch_size // n)):
         with torch.no_grad():
-            images = method.decode_samples(z, n, generator)
+            images = method.decode_samples(z.clone(), n, generator)
         if images is None:
             return None
         parts.append(checked_images(images, (len(z), n, *data.image_shape), call).to(ctx.device))

@@ -104,7 +104,9 @@ def drawn_paths(
     parts = []
     with torch.no_grad():
         for a, b in zip(x0.split(size), x1.split(size), strict=True):
-            frames = method.interpolate(a.to(ctx.device), b.to(ctx.device), times)
+            frames = method.interpolate(
+                a.to(ctx.device).clone(), b.to(ctx.device).clone(), times.clone()
+            )
             shape = (len(a), len(times), *a.shape[1:])
             parts.append(checked_images(frames, shape, call).to(ctx.device))
     return torch.cat(parts)

@@ -75,7 +75,7 @@ class Translation(MapTask):
         if isinstance(method, StochasticMap):
             generator = torch.Generator(ctx.device).manual_seed(DRAW_SEED)
             with torch.no_grad():
-                few = method.conditional(source[:DRAWN_FROM].flatten(1), DRAWS, generator)
+                few = method.conditional(source[:DRAWN_FROM].flatten(1).clone(), DRAWS, generator)
             rows, _ = as_images(few.flatten(0, 1), data, f"{type(method).__name__}.conditional")
             draws = rows.unflatten(0, few.shape[:2])
         return Translated(

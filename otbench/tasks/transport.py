@@ -197,7 +197,7 @@ def _in_batches(points: Tensor, call: str, carry: Any) -> Tensor:
     """Carry points (n, d) in batches, without gradients, to checked ones on the same device."""
     with torch.no_grad():
         parts = [
-            checked_points(carry(part), len(part), part.shape[1], call).to(points.device)
+            checked_points(carry(part.clone()), len(part), part.shape[1], call).to(points.device)
             for part in points.split(BATCH)
         ]
     return torch.cat(parts)
@@ -224,7 +224,7 @@ def push(method: TransportMap, source: Tensor, ctx: ScoreContext) -> tuple[Tenso
 
 def _dual(method: TransportMap, points: HeldOut) -> float | BadOutput:
     target = points.target if points.images is None else points.images
-    value = method.dual_value(points.source, target)
+    value = method.dual_value(points.source.clone(), target.clone())
     call = f"{type(method).__name__}.dual_value"
     if not isinstance(value, int | float):
         return BadOutput(f"{call} returned a {type(value).__name__}, wanted a float")

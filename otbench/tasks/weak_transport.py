@@ -58,12 +58,12 @@ class WeakTransportation(PointTask):
         name = type(method).__name__
         with torch.no_grad():
             if not isinstance(method, StochasticMap):
-                moved = checked_points(method.push(x), len(x), x.shape[1], f"{name}.push").to(
-                    x.device
-                )
+                moved = checked_points(
+                    method.push(x.clone()), len(x), x.shape[1], f"{name}.push"
+                ).to(x.device)
                 return WeakTransport(x, y, variance, moved.unsqueeze(1), moved, None, None)
             generator = torch.Generator(ctx.device)
-            draws = method.conditional(x, DRAWS, generator.manual_seed(DRAW_SEED))
+            draws = method.conditional(x.clone(), DRAWS, generator.manual_seed(DRAW_SEED))
             wanted = (len(x), DRAWS, x.shape[1])
             if not isinstance(draws, Tensor) or tuple(draws.shape) != wanted:
                 raise BadOutput(
@@ -72,7 +72,7 @@ class WeakTransportation(PointTask):
                 )
             rows = draws.flatten(0, 1)
             checked_points(rows, len(rows), x.shape[1], f"{name}.conditional")
-            mean = method.barycentric(x, DRAWS, generator.manual_seed(MEAN_SEED))
+            mean = method.barycentric(x.clone(), DRAWS, generator.manual_seed(MEAN_SEED))
             checked_points(mean, len(x), x.shape[1], f"{name}.barycentric")
         losses = method.potential_losses()
         return WeakTransport(x, y, variance, draws.to(x), mean.to(x), method.cost_gamma(), losses)

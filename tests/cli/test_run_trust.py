@@ -44,10 +44,10 @@ def test_what_deceives_is_told(otbench: Command, tmp_path: Path) -> None:
     assert honest["status"] == "ok"
     assert value(honest, "mse") == 0
 
+    # It gets copies, so its codes of another image are scored against the true one.
     (changed,) = records(out, "changes-its-input")
-    assert changed["status"] == "failed"
-    assert "task reconstruction: the method changed" in changed["reason"]
-    assert not changed["rows"]
+    assert changed["status"] == "ok"
+    assert value(changed, "mse") > 1e-3
 
     (spoilt,) = records(out, "changes-its-data")
     assert spoilt["status"] == "failed"
@@ -64,15 +64,15 @@ def test_an_old_record_is_no_answer_and_no_good_one_is_lost(
     out = tmp_path / "results"
     run = ("run", "--plugin", PLUGIN, *SMOKE, "--out", out)
     both = ("--methods", "says-nothing", "moody")
-    assert otbench(*run, *both).code == 0
+    assert otbench(*run, *both, "--metrics", "kid[lenet]").code == 0
     before = {name: records(out, name)[0] for name in ("says-nothing", "moody")}
 
     (mood / "silent").touch()
     (mood / "sleepy").touch()
-    again = otbench(*run, *both, "--overwrite-strategy", "always", "--timeout", "15s")
+    again = otbench(*run, *both, "--overwrite-strategy", "always", "--timeout", "12s")
     assert again.code == 1
     assert "without a record of its own; see cell.log; the earlier result stands" in again.err
-    assert "timeout: killed after 15 s; the earlier result stands" in again.err
+    assert "timeout: killed after 12 s; the earlier result stands" in again.err
     for name, record in before.items():
         (after,) = records(out, name)
         assert after["rows"] == record["rows"]
@@ -82,10 +82,9 @@ def test_an_old_record_is_no_answer_and_no_good_one_is_lost(
     # A model that cannot be loaded is trained again, and what this command does not name stays.
     (mood / "sleepy").unlink()
     (mood / "forgetful").touch()
-    one = otbench(*run, "--methods", "moody", "--metrics", "kid[lenet]")
-    assert one.code == 0, one.err
     rescored = otbench(*run, "--methods", "moody", "--rescore")
     assert rescored.code == 0, rescored.err
+    assert not (mood / "forgetful").exists()
     (after,) = records(out, "moody")
     metrics = [(row["task"], row["metric"]) for row in after["rows"]]
     assert any(metric.startswith("kid[") for _, metric in metrics)
