@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +26,9 @@ exit codes:
   2 wrong usage, nothing started                     3 nothing could run (data missing)
   130 interrupted, finished cells are kept
 """
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""Errors of a file system that takes no more."""
+
 VERBS = (run, reproduce, ls, show, check, data, leaderboard, compare, sysinfo)
 
 
@@ -47,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.platform == "win32":
         sys.stderr.write("otbench runs on Linux and macOS; on Windows use WSL\n")
         return 2
+    for stream in (sys.stdout, sys.stderr):
+        # What a pipe or terminal cannot show is replaced; it is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = build_parser().parse_args(given)
     options.arguments = given[1:]
@@ -67,6 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        sys.stderr.write(
+            f"otbench: {error.strerror} at {error.filename}; what was finished is kept, make room "
+            "and run the command again\n"
+        )
+        return 1
 
 
 if __name__ == "__main__":

@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otbench import presets
 from otbench.cli.execution import add_execution, add_output, add_preset, execution_options, positive
-from otbench.errors import UsageError, unknown_name
+from otbench.errors import UsageError, describe, unknown_name
 from otbench.run.request import Request, Sweep
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from otbench.report.live import Live
     from otbench.run.runner import Outcome
 
 USUAL_VARIANTS = ("full", "default", "drawn")
@@ -105,11 +108,11 @@ def run(options: argparse.Namespace) -> int:
             sys.stdout.write(f"{job.cell.dataset}  {job.cell.folder_name}  {state}\n")
         return 0
     outcome = run_request(request, settings, live)
-    _report(outcome, settings.out, as_json=options.json)
+    _report(outcome, settings.out, live, as_json=options.json)
     return outcome.exit_code
 
 
-def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
+def _report(outcome: Outcome, out: Path, live: Live, as_json: bool) -> None:
     """Write tables and pictures, and print them."""
     from otbench.report.collapse import collapse_sheet
     from otbench.report.maps import KINDS, curve_sheet, map_sheet
@@ -132,12 +135,20 @@ def _report(outcome: Outcome, out: Path, as_json: bool) -> None:
             if job.cell.dataset == dataset and (record := outcome.record(job)):
                 records.setdefault(job.cell.method, []).append(record)
         name = slug(dataset)
-        sheets = [interpolation_sheet(ordered, out / f"interpolation-{name}.png")]
-        sheets.append(translation_sheet(ordered, out / f"translation-{name}.png"))
-        sheets += [map_sheet(kind, ordered, out / f"{kind}-{name}.png") for kind in KINDS]
-        sheets.append(curve_sheet(records, out / f"curve-{name}.png"))
-        sheets.append(collapse_sheet(records, out / f"collapse-{name}.png"))
-        written += [sheet for sheet in sheets if sheet]
+        sheets: dict[str, Callable[[Path], Path | None]] = {
+            "interpolation": partial(interpolation_sheet, ordered),
+            "translation": partial(translation_sheet, ordered),
+            **{kind: partial(map_sheet, kind, ordered) for kind in KINDS},
+            "curve": partial(curve_sheet, records),
+            "collapse": partial(collapse_sheet, records),
+        }
+        for kind, draw in sheets.items():
+            try:
+                sheet = draw(out / f"{kind}-{name}.png")
+            except Exception as error:  # noqa: BLE001 - a picture is no reason to lose a table
+                live.warn(f"no {kind}-{name}.png: {describe(error)}")
+                continue
+            written += [sheet] if sheet else []
     if as_json:
         sys.stdout.write(_as_json(results, written, outcome) + "\n")
         return

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from otbench.files import whole
 from otbench.report.pictures import COLOURS, folded, pyplot
 
 COLUMNS = 5
@@ -89,7 +90,8 @@ def saved(figure: Any, path: Path) -> Path | None:
     """Write a figure and close it; None stays None."""
     if figure is None:
         return None
-    figure.savefig(path, dpi=120)
+    with whole(path) as temporary:
+        figure.savefig(temporary, dpi=120)
     pyplot().close(figure)
     return path
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from otbench.files import whole
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 """Okabe and Ito's, told apart by the colour-blind."""
 
@@ -98,6 +100,7 @@ def _sheet(strips: dict[str, np.ndarray], path: Path, width: float, height: floa
         size = 9 if len(label) <= 30 else 6
         row[0].set_ylabel(folded(label), rotation=0, ha="right", va="center", fontsize=size)
     figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.03, hspace=0.08)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    with whole(path) as temporary:
+        figure.savefig(temporary, dpi=120, bbox_inches="tight")
     plots.close(figure)
     return path

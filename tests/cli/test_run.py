@@ -66,9 +66,13 @@ def test_a_run_ends_in_tables_and_the_same_command_reuses_it(otbench: Command, o
     assert board["reconstruction/mse direction"].eq("lower").all()
 
     records = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/*/record.json")}
+    # A picture that cannot be drawn is a warning, and costs no table.
+    gallery = next(out.glob("cells/*/ae-s0-*/gallery.npz"))
+    gallery.write_bytes(gallery.read_bytes()[:100])
     with counted_reads("record.json") as reads:
         second = otbench(*command, "--json")
     assert second.code == 0
+    assert "no interpolation-digits.png" in second.err
     assert reads == dict.fromkeys(records, 1)
     assert json.loads(second.out)["exit_code"] == 0
     assert {path: path.stat().st_mtime_ns for path in records} == records

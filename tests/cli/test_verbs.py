@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.results.small import write_results
 
 HEAVY = ("torch", "jax", "pandas", "sklearn", "numpy", "rich")
 
@@ -81,3 +84,31 @@ def test_show_prints_bibtex(otbench: Command) -> None:
     assert done.code == 0
     assert done.out.startswith("@misc{feng2024,")
     assert otbench("show", "crossfade", "--bibtex").code == 2
+
+
+def test_a_pipe_that_is_no_utf8_gets_replacements(tmp_path: Path) -> None:
+    write_results(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "otbench.cli.main", "leaderboard", str(tmp_path)],
+        env=os.environ | {"PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert b"mse" in ended.stdout
+
+
+def test_a_full_disk_is_one_sentence_and_loses_nothing(
+    otbench: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_results(tmp_path)
+    assert otbench("leaderboard", tmp_path).code == 0
+    before = {file: file.read_bytes() for file in tmp_path.glob("*.csv")}
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "results.csv")
+
+    monkeypatch.setattr("otbench.files.os.replace", full)
+    ended = otbench("leaderboard", tmp_path)
+    assert ended.code == 1
+    assert "No space left on device at results.csv; what was finished is kept" in ended.err
+    assert {file: file.read_bytes() for file in tmp_path.glob("*.csv")} == before
+    assert not list(tmp_path.glob(".*.tmp*"))
