@@ -68,10 +68,20 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, and the expression that decides whether it holds here."""
+    """What the paper says, and the expression that decides whether it holds here.
+
+    Attributes
+    ----------
+    says : str
+    check : Expression
+    shown : str
+        Why the claim is shown and not judged: the method was trained on the number, or its settings
+        were chosen by it. Empty for a claim that is judged.
+    """
 
     says: str
     check: Expression
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,7 +206,9 @@ def _reproduction(id_: str, paper: str, table: dict[str, Any]) -> Reproduction:
     quantities = tuple(
         Quantity(name, *text.split("/", 1)) for name, text in table["quantities"].items()
     )
-    claims = tuple(Claim(c["says"], Expression.parse(c["check"])) for c in table["claims"])
+    claims = tuple(
+        Claim(c["says"], Expression.parse(c["check"]), c.get("shown", "")) for c in table["claims"]
+    )
     picture = Picture(**{k: _tuple(v) for k, v in table["picture"].items()})
     made = Reproduction(
         id_,

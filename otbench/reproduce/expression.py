@@ -34,6 +34,26 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "abs": ab
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """Two sides of which one must be less.
+
+    Attributes
+    ----------
+    left, right : str
+        Arithmetic.
+    less : bool
+        Whether the left one must be.
+    strict : bool
+        Whether equal sides do not do.
+    """
+
+    left: str
+    right: str
+    less: bool
+    strict: bool
+
+
+@dataclass(frozen=True)
 class Expression:
     """A claim that has been checked for form.
 
@@ -42,10 +62,13 @@ class Expression:
     text : str
     addresses : tuple of Address
         The numbers it speaks of, each once, in order.
+    comparisons : tuple of Comparison
+        Of two sides each; ``a < b < c`` is two.
     """
 
     text: str
     addresses: tuple[Address, ...]
+    comparisons: tuple[Comparison, ...]
 
     @classmethod
     def parse(cls, text: str) -> Expression:
@@ -67,7 +90,7 @@ class Expression:
         if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):
             raise UsageError(f"the claim '{text}' compares nothing")
         _Evaluation(text, collect).of(tree)
-        return cls(text, tuple(found))
+        return cls(text, tuple(found), tuple(_comparisons(tree)))
 
     def holds(self, values: Mapping[Address, float]) -> bool:
         """Evaluate with the numbers given.
@@ -79,6 +102,22 @@ class Expression:
         """
         return bool(_Evaluation(self.text, values.__getitem__).of(_tree(self.text)))
 
+    def margin(self, comparison: Comparison, values: Mapping[Address, float]) -> float:
+        """Return by how much a comparison is met by the numbers given: above 0 where it is.
+
+        Raises
+        ------
+        ZeroDivisionError
+            If a number divided by is 0.
+        """
+        evaluate = _Evaluation(self.text, values.__getitem__).of
+        left, right = (float(evaluate(_tree(side))) for side in (comparison.left, comparison.right))
+        return right - left if comparison.less else left - right
+
+    def joined(self, states: Mapping[Comparison, str]) -> str:
+        """Return the state of the whole from ``holds``, ``fails`` or another of its comparisons."""
+        return _joined(_tree(self.text), states)
+
     def filled_in(self, values: Mapping[Address, float], write: Callable[[float], str]) -> str:
         """Return the text with each address followed by its number."""
         text = self.text
@@ -86,6 +125,44 @@ class Expression:
             name = ".".join(address)
             text = text.replace(name, write(values[address]) if address in values else "?")
         return text
+
+
+def _comparisons(node: ast.expr) -> list[Comparison]:
+    match node:
+        case ast.BoolOp():
+            return [one for part in node.values for one in _comparisons(part)]
+        case ast.UnaryOp(op=ast.Not()):
+            return _comparisons(node.operand)
+        case ast.Compare():
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            return [
+                Comparison(
+                    left, right, isinstance(op, ast.Lt | ast.LtE), isinstance(op, ast.Lt | ast.Gt)
+                )
+                for op, left, right in zip(node.ops, sides, sides[1:], strict=False)
+            ]
+    return []
+
+
+def _joined(node: ast.expr, states: Mapping[Comparison, str]) -> str:
+    holds, fails = "holds", "fails"
+    match node:
+        case ast.UnaryOp(op=ast.Not()):
+            inner = _joined(node.operand, states)
+            return {holds: fails, fails: holds}.get(inner, inner)
+        case ast.BoolOp(op=ast.Or()):
+            strong, weak = holds, fails
+            parts = [_joined(part, states) for part in node.values]
+        case ast.BoolOp():
+            strong, weak = fails, holds
+            parts = [_joined(part, states) for part in node.values]
+        case _:
+            strong, weak = fails, holds
+            parts = [states[comparison] for comparison in _comparisons(node)]
+    if strong in parts:
+        return strong
+    open_ = [part for part in parts if part != weak]
+    return open_[0] if open_ else weak
 
 
 def _tree(text: str) -> ast.expr:

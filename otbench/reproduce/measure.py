@@ -23,6 +23,9 @@ OF_CELL = "cell"
 LARGE = ">100"
 """How papers print the error of a map that has diverged."""
 
+LEAST_SEEDS = 5
+"""Below, no interval is narrow and honest at once: a claim is not judged."""
+
 DIVERGED = "diverged"
 """A quantity of a cell, 1 or 0, also of one that failed; see `diverged`."""
 
@@ -114,7 +117,11 @@ def _scaled(run: Run, preset_name: str) -> tuple[str, int | None, int]:
     steps = run.steps
     if steps is not None:
         steps = max(1, round(steps * preset.scene_steps / quick.scene_steps))
-    seeds = 1 if preset.scene_steps < quick.scene_steps else max(preset.seeds, run.seeds or 1)
+    if preset.scene_steps < quick.scene_steps:
+        seeds = 1
+    else:
+        least = LEAST_SEEDS if preset.full else 1
+        seeds = max(preset.seeds, run.seeds or 1, least)
     return paper.get("dataset", run.dataset), paper.get("steps", steps), seeds
 
 

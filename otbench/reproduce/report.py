@@ -18,11 +18,14 @@ from otbench.report.terminal import ARROWS, cell_text, number, output_console
 from otbench.reproduce.declaration import Reproduction
 from otbench.reproduce.measure import LARGE, Measured, measured
 from otbench.reproduce.pictures import draw
-from otbench.reproduce.verdict import FAILS, HOLDS, MIXED, UNKNOWN, Verdict, judge
+from otbench.reproduce.verdict import FAILS, FEW, HOLDS, OPEN, SHOWN, UNKNOWN, VOID, Verdict, judge
 from otbench.results.cell import read_json, write_json
 from otbench.run.runner import Outcome
 
-STYLES = {HOLDS: "bold green", MIXED: "bold yellow", FAILS: "bold red", UNKNOWN: "dim"}
+STYLES = {
+    HOLDS: "bold green", FAILS: "bold red", OPEN: "bold yellow", FEW: "yellow", VOID: "red",
+    SHOWN: "dim", UNKNOWN: "dim",
+}  # fmt: skip
 
 
 @dataclass
@@ -69,9 +72,9 @@ class Presented:
         for method, selection in one.methods.items():
             console.print(Text(f"  {method}: {selection}", style="dim"), soft_wrap=True)
         for verdict in self.verdicts:
-            line = Text(f"{verdict.status.upper():>12}  ", style=STYLES[verdict.status])
+            line = Text(f"{verdict.status.upper():>20}  ", style=STYLES[verdict.status])
             line.append(f"{verdict.says}\n", style="default")
-            line.append(f"{'':14}{verdict.detail}", style="dim")
+            line.append(f"{'':22}{verdict.detail}", style="dim")
             console.print(line, soft_wrap=True)
         for reason in _reasons(self.numbers):
             console.print(Text(reason), soft_wrap=True)
@@ -129,7 +132,7 @@ def print_summary(presented: Sequence[Presented]) -> None:
     console.print(Text("\nclaims", style="bold"))
     for one in presented:
         for verdict in one.verdicts:
-            line = Text(f"{verdict.status.upper():>12}  ", style=STYLES[verdict.status])
+            line = Text(f"{verdict.status.upper():>20}  ", style=STYLES[verdict.status])
             line.append(f"{one.reproduction.id}: {verdict.says}", style="default")
             console.print(line, soft_wrap=True)
 

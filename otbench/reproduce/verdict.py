@@ -1,15 +1,29 @@
-"""Whether a claim holds on the numbers measured."""
+"""The rule by which a claim holds, fails, or cannot be told.
+
+A claim is made of comparisons. Each compares two numbers in every seed, so each seed gives a
+margin: by how much the claim is met there, in the unit of the numbers; factors such as ``0.5 *
+baseline`` are part of the claim. Seeds are paired. Over at least `LEAST_SEEDS` of them, the 95
+% t-interval of the mean margin decides: above 0 the comparison holds, below 0 it fails, around
+0 it is not distinguishable. Of comparisons joined by ``and`` all must hold, each at its own
+level (an intersection-union test); of those joined by ``or`` one.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from otbench.report.terminal import number
 from otbench.reproduce.declaration import Claim
-from otbench.reproduce.measure import Measured
+from otbench.reproduce.expression import Address
+from otbench.reproduce.measure import LEAST_SEEDS, Measured
+from otbench.results.statistics import interval
 
-HOLDS, MIXED, FAILS, UNKNOWN = "holds", "mixed", "fails", "not measured"
+HOLDS, FAILS, OPEN = "holds", "fails", "not distinguishable"
+FEW, VOID, SHOWN, UNKNOWN = "too few seeds", "void", "shown", "not measured"
 
 
 @dataclass(frozen=True)
@@ -22,10 +36,11 @@ class Verdict:
     check : str
         The expression.
     status : str
-        ``holds``: for the means and for every seed. ``mixed``: for the means or for some seeds,
-        but not for all of these. ``fails``. ``not measured``.
+        ``holds``, ``fails`` or ``not distinguishable``, by the rule at the head of this module.
+        ``too few seeds``: fewer than `LEAST_SEEDS`. ``void``: a seed that it rests on failed.
+        ``shown``: not judged, for the reason that the claim gives. ``not measured``.
     detail : str
-        The expression with the means filled in and the count of seeds, or why it is unknown.
+        The expression with the means filled in, margins and seeds, or why there is no verdict.
     """
 
     says: str
@@ -35,30 +50,95 @@ class Verdict:
 
 
 def judge(claim: Claim, measured: Sequence[Measured]) -> Verdict:
-    """Evaluate a claim for the means and for every seed; a missing number makes it undecided."""
-    known = {one.address: one for one in measured}
-    needed = [known[address] for address in claim.check.addresses]
-    missing = [one for one in needed if not one.values]
-    if missing:
-        one = missing[0]
-        reason = f"{'.'.join(one.address)}: {one.reason}"
-        return Verdict(claim.says, claim.check.text, UNKNOWN, reason)
-    try:
-        return _judge(claim, needed)
-    except ZeroDivisionError:
-        return Verdict(claim.says, claim.check.text, UNKNOWN, "a number divided by is 0")
-
-
-def _judge(claim: Claim, needed: Sequence[Measured]) -> Verdict:
-    means = {one.address: one.mean for one in needed}
-    seeds = sorted(set.union(*(set(one.values) for one in needed)))
-    complete = [seed for seed in seeds if all(seed in one.values for one in needed)]
-    won = sum(
-        claim.check.holds({one.address: one.values[seed] for one in needed}) for seed in complete
-    )
-    in_mean = claim.check.holds(means)
-    status = MIXED if in_mean or won else FAILS
-    if in_mean and won == len(seeds):
-        status = HOLDS
-    detail = f"{claim.check.filled_in(means, number)}, in {won} of {len(seeds)} seeds"
+    """Judge a claim by the numbers of all seeds."""
+    status, detail = _judge(claim, {one.address: one for one in measured})
     return Verdict(claim.says, claim.check.text, status, detail)
+
+
+def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
+    needed = [known[address] for address in claim.check.addresses]
+    for one in needed:
+        if not one.values:
+            return UNKNOWN, f"{'.'.join(one.address)}: {one.reason}"
+    means = {one.address: one.mean for one in needed}
+    filled = claim.check.filled_in(means, number)
+    trained = [set(one.values) for one in needed if not one.reference]
+    if not trained:
+        return _of_references(claim, means, filled)
+    seeds = sorted(set.union(*trained))
+    for one in needed:
+        lost = [seed for seed in seeds if seed not in one.values and not one.reference]
+        if lost:
+            why = one.reason or "it has no value"
+            return VOID, f"{'.'.join(one.address)}, seed {lost[0]}: {why}"
+    values = {seed: {one.address: _value(one, seed) for one in needed} for seed in seeds}
+    if claim.shown:
+        return SHOWN, f"{filled}; not judged: {claim.shown}"
+    try:
+        tests = {
+            comparison: _Test(
+                [claim.check.margin(comparison, values[seed]) for seed in seeds],
+                comparison.strict,
+            )
+            for comparison in claim.check.comparisons
+        }
+    except ZeroDivisionError:
+        return UNKNOWN, f"{filled}: a number divided by is 0"
+    if not all(math.isfinite(margin) for test in tests.values() for margin in test.margins):
+        return UNKNOWN, f"{filled}: a number is not finite"
+    if len(seeds) < LEAST_SEEDS:
+        said = "so" if claim.check.holds(means) else "not so"
+        return FEW, f"{filled}: {said} in the mean of {_count(len(seeds))}; it takes {LEAST_SEEDS}"
+    states = {comparison: test.state for comparison, test in tests.items()}
+    margins = "; ".join(str(test) for test in tests.values())
+    return claim.check.joined(states), f"{filled}, {_count(len(seeds))}; margin {margins}"
+
+
+def _of_references(claim: Claim, means: dict[Address, float], filled: str) -> tuple[str, str]:
+    """Judge a claim about references alone, which learn nothing: there is no chance in it."""
+    try:
+        return (HOLDS if claim.check.holds(means) else FAILS), f"{filled}, exactly"
+    except ZeroDivisionError:
+        return UNKNOWN, f"{filled}: a number divided by is 0"
+
+
+def _value(one: Measured, seed: int) -> float:
+    return one.mean if one.reference else one.values[seed]
+
+
+def _count(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The margins of one comparison, one a seed."""
+
+    margins: list[float]
+    strict: bool
+
+    @property
+    def mean(self) -> float:
+        return sum(self.margins) / len(self.margins)
+
+    @property
+    def half(self) -> float:
+        return interval(pd.Series(self.margins))
+
+    @property
+    def exact(self) -> bool:
+        """Whether the two sides are equal in every seed."""
+        return not any(self.margins)
+
+    @property
+    def state(self) -> str:
+        if self.mean - self.half > 0 or (not self.strict and self.exact):
+            return HOLDS
+        if self.mean + self.half < 0 or (self.strict and self.exact):
+            return FAILS
+        return OPEN
+
+    def __str__(self) -> str:
+        spread = pd.Series(self.margins).std()
+        effect = f", effect {self.mean / spread:.1f}" if spread > 0 else ""
+        return f"{number(self.mean)} ±{number(self.half)}{effect}"

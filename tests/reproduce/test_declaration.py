@@ -59,7 +59,7 @@ def test_one_sweep_for_each_method_of_each_run(one):
 
 def test_presets_scale_steps_and_seeds(one):
     assert [sweep.steps for sweep in sweeps_of(one, "standard", None)] == [None, None, 1000]
-    assert [len(sweep.seeds) for sweep in sweeps_of(one, "standard", None)] == [3, 3, 3]
+    assert [len(sweep.seeds) for sweep in sweeps_of(one, "standard", None)] == [5, 5, 5]
     assert [len(sweep.seeds) for sweep in sweeps_of(one, "smoke", None)] == [1, 1, 1]
     assert sweeps_of(one, "paper", None)[-1].steps == 7
     assert [sweep.seeds for sweep in sweeps_of(one, "paper", 2)] == [[0, 1]] * 3
