@@ -12,8 +12,9 @@ HEAD = """\
 # Reproductions
 
 What papers claim in figures and tables, and what came out here; written by `otbench reproduce`.
-**holds**: for the means and for every seed; **mixed**: not for all of them; **fails**; or else the
-reason why it could not be measured.
+The 95 % t-interval of the margin over at least five paired seeds decides: **holds**, **fails**, or
+**not distinguishable**. **Too few seeds**; **void**: a seed failed; **shown** and not judged: the method
+was trained on the number, or its settings were chosen by it; or else why it was not measured.
 """
 
 
