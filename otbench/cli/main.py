@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import errno
 import io
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from otbench._version import __version__
 from otbench.cli import check, compare, data, leaderboard, ls, reproduce, run, show, sysinfo
@@ -26,10 +29,39 @@ exit codes:
   2 wrong usage, nothing started                     3 nothing could run (data missing)
   130 interrupted, finished cells are kept
 """
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a process to end; Windows lacks one."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a file system that takes no more."""
 
 VERBS = (run, reproduce, ls, show, check, data, leaderboard, compare, sysinfo)
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that asks the process to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.signal = signal.Signals(number)
+
+
+@contextmanager
+def _ends_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: in order, with what is there kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, frame: object) -> None:
+        raise Ended(number)
+
+    before = {number: signal.signal(number, end) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,7 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.arguments = given[1:]
     verb = next(module for module in VERBS if module.__name__.endswith(f".{options.verb}"))
     try:
-        return verb.run(options)
+        with _ends_as_interrupted():
+            return verb.run(options)
+    except Ended as end:
+        sys.stderr.write(f"otbench: ended by {end.signal.name}; finished cells are kept\n")
+        return 128 + end.signal
     except OTBenchError as error:
         sys.stderr.write(f"otbench: {error}\n")
         return error.exit_code

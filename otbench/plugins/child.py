@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -35,8 +37,28 @@ def environment(**more: str) -> dict[str, str]:
     entries = clean.pop("PYTHONPATH", "").split(os.pathsep)
     if absolute := [entry for entry in entries if Path(entry).is_absolute()]:
         clean["PYTHONPATH"] = os.pathsep.join(absolute)
-    return clean | {"PYTHONIOENCODING": "utf-8"} | more
+    return clean | {"PYTHONIOENCODING": "utf-8", PARENT: str(os.getpid())} | more
 
 
 def _bends(name: str) -> bool:
     return name.startswith("GIT_") or (name.startswith("JAX_") and not name.startswith(KEPT_JAX))
+
+
+PARENT = "OTBENCH_PARENT"
+"""The process that a child of the suite ends with."""
+
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it ends, even one that holds the GIL (Linux).
+
+    Does nothing in a process that was started otherwise, or on another system.
+    """
+    parent = os.environ.get(PARENT)
+    if parent is None or not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != int(parent):
+        # It ended before the signal was asked for.
+        os._exit(130)

@@ -13,8 +13,8 @@ HEAD = """\
 
 What papers claim in figures and tables, and what came out here; written by `otbench reproduce`.
 The 95 % t-interval of the margin over at least five paired seeds decides: **holds**, **fails**, or
-**not distinguishable**. **Too few seeds**; **void**: a seed failed; **shown** and not judged: the method
-was trained on the number, or its settings were chosen by it; or else why it was not measured.
+**not distinguishable**. **Too few seeds**; **void**: a seed failed; **shown**, not judged: the
+method was trained on the number, or its settings were chosen by it; or why it was not measured.
 """
 
 

@@ -24,6 +24,7 @@ from otbench.interface.method import Method, MethodCard, PaperSettings
 from otbench.interface.metric import Metric
 from otbench.interface.parameters import declared
 from otbench.interface.task import Task
+from otbench.plugins.child import die_with_parent
 from otbench.plugins.fingerprint import code_digest
 from otbench.plugins.parameters import instantiate, resolve
 from otbench.plugins.registry import Plugin, Registry
@@ -276,6 +277,7 @@ def add_metrics(known: dict[str, list[str]], more: Mapping[str, Sequence[str]]) 
 
 def main() -> int:
     """Read a request from the standard input and write the plan to the file that is named."""
+    die_with_parent()
     request, path = Request.from_json(json.load(sys.stdin)), Path(sys.argv[1])
     try:
         plan = make_plan(request, path.with_suffix(IMPORTING))

@@ -28,6 +28,7 @@ from otbench.interface.method import Method
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, FitContext
 from otbench.nn.memory import keep_freed_memory
+from otbench.plugins.child import die_with_parent
 from otbench.plugins.fingerprint import code_digest
 from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin
@@ -48,8 +49,9 @@ log = logging.getLogger("otbench.run.worker")
 def main(request: Path) -> int:
     """Bring the cell that a request is about to a record."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
-    if os.environ.get(WATCH_PARENT):
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+    die_with_parent()
+    if watch := os.environ.get(WATCH_PARENT):
+        threading.Thread(target=_end_with_parent, args=[int(watch)], daemon=True).start()
     job = Job.read(request)
     # Another run may have started the same cell: one of them works at a time, and the second one
     # finds what the first one left.
@@ -58,8 +60,8 @@ def main(request: Path) -> int:
     return 0
 
 
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1024):
+def _end_with_parent(watch: int) -> None:
+    while os.read(watch, 1024):
         pass
     os._exit(130)
 

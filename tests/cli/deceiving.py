@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,3 +84,12 @@ class Moody(Pixels):
             (Path(os.environ["MOOD"]) / "forgetful").unlink()
             raise RuntimeError("what was this again?")
         return super().load(folder, device)
+
+
+class LeavesSomethingRunning(Pixels):
+    """Starts a process that goes on, and reads what nobody writes."""
+
+    def fit(self, data, ctx):
+        subprocess.Popen(["sleep", "987"])
+        assert sys.stdin.read() == ""
+        super().fit(data, ctx)

@@ -213,6 +213,24 @@ def test_a_killed_run_leaves_nothing_half_written_and_no_process(out: Path) -> N
     assert json.loads(record.read_text())["status"] == "ok"
 
 
+def test_a_run_that_is_asked_to_end_keeps_records_and_tables(out: Path) -> None:
+    command = [sys.executable, "-m", "otbench.cli.main", "run", "--plugin", str(PLUGIN), *SMOKE]
+    command += ["--methods", "hangs", "--out", str(out)]
+    environment = os.environ | {"OTBENCH_OFFLINE": "1"}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 200
+    while not list(out.glob("cells/digits/hangs-*/progress.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "ended by SIGTERM; finished cells are kept" in said
+    (record,) = out.glob("cells/digits/hangs-*/record.json")
+    assert json.loads(record.read_text())["status"] == "interrupted"
+    assert not list(out.rglob("request-*"))
+
+
 def _command_lines() -> str:
     import psutil
 

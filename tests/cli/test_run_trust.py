@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from otbench import load_results
@@ -38,8 +39,15 @@ def test_what_deceives_is_told(otbench: Command, tmp_path: Path) -> None:
     done = otbench(
         "run", "--plugin", PLUGIN, *SMOKE, "--out", out,
         "--methods", "pixels", "changes-its-input", "changes-its-data", "forgets-itself",
+        "leaves-something-running",
     )  # fmt: skip
     assert done.code == 1
+    # Its standard input is empty, and what it started ended with it.
+    (left,) = records(out, "leaves-something-running")
+    assert left["status"] == "ok"
+    assert not any(
+        process.info["cmdline"] == ["sleep", "987"] for process in psutil.process_iter(["cmdline"])
+    )
     (honest,) = records(out, "pixels")
     assert honest["status"] == "ok"
     assert value(honest, "mse") == 0

@@ -20,7 +20,7 @@ from otbench.run.executors.base import Executor, ExecutorOptions, Observer
 
 POLL_SECONDS = 0.1
 WATCH_PARENT = "OTBENCH_WATCH_PARENT"
-"""Tells a worker to end when its standard input closes, which is when this process is gone."""
+"""Names the pipe whose other end this process holds: a worker ends when that closes."""
 
 
 @dataclass
@@ -28,6 +28,7 @@ class _Running:
     job: Job
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    watch: int
     slot: int
     started: float
     started_at: str
@@ -66,7 +67,10 @@ class LocalExecutor(Executor):
 def _start(job: Job, slot: int, options: ExecutorOptions) -> _Running:
     (job.folder / "progress.json").unlink(missing_ok=True)
     # Everything was fetched before the run; a cell that tried again could end up with other data.
-    variables = environment(**{WATCH_PARENT: "1", "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"})
+    theirs, ours = os.pipe()
+    variables = environment(
+        **{WATCH_PARENT: str(theirs), "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"}
+    )
     threads = str(job.cell.threads)
     # Before the numerical libraries load, or they start a thread for every core.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -79,14 +83,16 @@ def _start(job: Job, slot: int, options: ExecutorOptions) -> _Running:
     log = (job.folder / "cell.log").open("wb")
     process = subprocess.Popen(
         python("otbench.run.worker", str(job.request.resolve())),
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs],
         stdout=log,
         stderr=subprocess.STDOUT,
         env=variables,
         start_new_session=True,
     )
+    os.close(theirs)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return _Running(job, process, log, slot, time.monotonic(), now)
+    return _Running(job, process, log, ours, slot, time.monotonic(), now)
 
 
 def _visible_device(index: int) -> str:
@@ -102,7 +108,8 @@ def _end(entry: _Running, timeout: float | None) -> dict[str, Any] | None:
             return None
         _kill(entry)
         return _write_record(entry, "timeout", f"killed after {timeout:g} s")
-    _close(entry)
+    # What a method started may live on.
+    _kill(entry)
     if code != 0:
         return _write_record(entry, *_explain(code))
     record = entry.job.record()
@@ -131,8 +138,7 @@ def _kill(entry: _Running) -> None:
 def _close(entry: _Running) -> None:
     entry.job.request.unlink(missing_ok=True)
     entry.log.close()
-    if entry.process.stdin:
-        entry.process.stdin.close()
+    os.close(entry.watch)
 
 
 def _write_record(entry: _Running, status: str, reason: str) -> Record:
