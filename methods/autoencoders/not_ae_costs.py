@@ -7,6 +7,7 @@ from torch import Tensor
 
 from otbench.assets import store
 from otbench.nn.perceptual import ASSET, load_taps
+from otbench.ot.neural.costs import weak_quadratic
 
 PAIRWISE = {
     "l2": lambda x, y: ((x - y) ** 2).flatten(1).mean(dim=1),
@@ -64,10 +65,9 @@ def weak_quadratic_cost(x: Tensor, y: Tensor, gamma: float) -> Tensor:
         C_{2,\gamma}(x, \mu) = \tfrac12 \int |x - y|^2 d\mu(y) - \tfrac\gamma2 \mathrm{Var}(\mu)
         = \tfrac12 |x - m|^2 + \tfrac{1 - \gamma}2 \mathrm{Var}(\mu), \quad m = \int y \, d\mu(y)
 
-    (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220). Both terms are unbiased:
-    the mean of :math:`|x - y_k|^2`, and `mean_variance`. The same number is
-    :math:`|x - \bar y|^2 + (1 - \gamma - 1 / k)` times the variance, over d. For gamma = 0 it is
-    the mean over k of `transport_cost` with ``l2``.
+    (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220); see
+    `otbench.ot.neural.costs.weak_quadratic`. For gamma = 0 it is the mean over k of
+    `transport_cost` with ``l2``.
 
     Parameters
     ----------
@@ -81,11 +81,17 @@ def weak_quadratic_cost(x: Tensor, y: Tensor, gamma: float) -> Tensor:
     -------
     Tensor, shape (n,)
         May be negative for a single estimate; its expectation is not, for gamma at most 1.
+
+    Raises
+    ------
+    ValueError
+        If gamma is not 0 and k is 1.
     """
-    n, k = y.shape[:2]
-    pairs = transport_cost(x.repeat_interleave(k, 0), y.flatten(0, 1), "l2")
-    strong = pairs.view(n, k).mean(1)
-    return strong - gamma * mean_variance(y) if gamma else strong
+    if gamma and y.shape[1] < 2:
+        raise ValueError("a variance needs at least 2 draws for each image")
+    x, y = x.flatten(1), y.flatten(2)
+    cost: Tensor = 2 / x.shape[1] * weak_quadratic(x, y, gamma)
+    return cost
 
 
 class Cost:

@@ -76,7 +76,7 @@ class DomainNet(nn.Module):
         result: Tensor = self.body(x)
         return result
 
-    def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Return from features (n, 64) the logits of the target (n,) and of the modes (n, m)."""
         logits = self.heads(torch.relu(features))
         return logits[:, 0], logits[:, 1:]
@@ -102,11 +102,11 @@ class DomainClassifier:
 
     def modes(self, features: Tensor) -> Tensor:
         """Return the most likely mode of each image from its features (n, 64), int64 (n,)."""
-        return self.network.answers(features)[1].argmax(1)
+        return self.network.logits(features)[1].argmax(1)
 
     def of_target(self, features: Tensor) -> Tensor:
         """Tell which images are the target's from their features (n, 64), bool (n,)."""
-        return self.network.answers(features)[0] > 0
+        return self.network.logits(features)[0] > 0
 
 
 def mode_count(pair: ImagePair) -> int | None:
@@ -138,7 +138,7 @@ def train(pair: ImagePair, device: torch.device) -> DomainClassifier:
         is_target = torch.arange(2, device=device).repeat_interleave(BATCH // 2).float()
         for step, rows, columns in zip(ctx.steps(), *batches, strict=False):
             images = torch.cat([source.images[rows], target.images[columns]]).to(device)
-            side, modes = network.answers(network.features(images))
+            side, modes = network.logits(network.features(images))
             loss = functional.binary_cross_entropy_with_logits(side, is_target)
             if classes:
                 labels = torch.cat([_labels(source, rows), _labels(target, columns)])
@@ -162,8 +162,8 @@ def _measured(network: DomainNet, pair: ImagePair, device: torch.device) -> Doma
         for expected, side in enumerate((pair.source_images, pair.target_images)):
             seen = side.test.sample(HELD_OUT)
             parts = [network.features(part.to(device)) for part in seen.images.split(BATCH)]
-            told, modes = network.answers(torch.cat(parts))
-            shares.append(float(((told > 0) == bool(expected)).double().mean()))
+            domain, modes = network.logits(torch.cat(parts))
+            shares.append(float(((domain > 0) == bool(expected)).double().mean()))
     if modes.shape[1]:
         assert seen.labels is not None
         right = float((modes.argmax(1) == seen.labels.to(device)).double().mean())

@@ -66,7 +66,7 @@ def map_figure(kind: str, galleries: Mapping[str, Path]) -> Any:
     needs, panels_of = KINDS[kind]
     shown: dict[str, Arrays] = {}
     for label, path in galleries.items():
-        with np.load(path) as file:
+        with path.open("rb") as opened, np.load(opened) as file:
             if needs in file.files:
                 shown[label] = {name: _planar(file[name], name) for name in file.files}
     if not shown:

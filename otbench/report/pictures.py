@@ -26,7 +26,8 @@ def pyplot() -> Any:
 
 def stored(file: Path, name: str) -> np.ndarray | None:
     """Return an array of a ``gallery.npz``, None where it holds no such one."""
-    with np.load(file) as arrays:
+    # NumPy leaves a file open that it cannot read.
+    with file.open("rb") as opened, np.load(opened) as arrays:
         return arrays[name] if name in arrays.files else None
 
 

@@ -47,7 +47,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_images_of_all_sizes_have_as_many_features(side: int, channels: int) -> None:
     network = DomainNet((channels, side, side), classes=5)
     features = network.features(torch.rand(2, channels, side, side))
-    told, modes = network.answers(features)
+    told, modes = network.logits(features)
     assert (features.shape, told.shape, modes.shape) == ((2, 64), (2,), (2, 5))
     convolutions = [layer for layer in network.body if isinstance(layer, torch.nn.Conv2d)]
     assert 4 * 2 ** len(convolutions) == side
