@@ -96,6 +96,8 @@ def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
 
 def _of_references(claim: Claim, means: dict[Address, float], filled: str) -> tuple[str, str]:
     """Judge a claim about references alone, which learn nothing: there is no chance in it."""
+    if not all(map(math.isfinite, means.values())):
+        return UNKNOWN, f"{filled}: a number is not finite"
     try:
         return (HOLDS if claim.check.holds(means) else FAILS), f"{filled}, exactly"
     except ZeroDivisionError:

@@ -109,6 +109,8 @@ def test_between_references_there_is_no_chance() -> None:
     assert verdict("r.q.a < r.q.b", *pair).status == "holds"
     assert verdict("r.q.a > r.q.b", *pair).status == "fails"
     assert verdict("r.q.a / (r.q.b - 2) > 1", *pair).status == "not measured"
+    nothing = numbers("b", [math.nan], reference=True)
+    assert verdict("r.q.a > r.q.b", pair[0], nothing).status == "not measured"
 
 
 @pytest.mark.parametrize(
