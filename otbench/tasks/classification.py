@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from otbench.interface.artefacts import Predictions
@@ -26,7 +23,7 @@ ITERATIONS = 1000
 """Cap on the solver's iterations; 15 are usual."""
 
 
-def fit_probe(codes: Tensor, labels: Tensor) -> Pipeline:
+def fit_probe(codes: Tensor, labels: Tensor) -> Any:
     """Standardise codes and fit a multinomial logistic regression to convergence.
 
     From zero and without randomness; scikit-learn's ridge at its default C = 1.
@@ -37,6 +34,11 @@ def fit_probe(codes: Tensor, labels: Tensor) -> Pipeline:
         Computed with in float64; a coordinate that never varies is only shifted.
     labels : Tensor, shape (n,), int64
     """
+    # Its import takes seconds, which cells without a code need not pay.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     classifier = LogisticRegression(solver=SOLVER, tol=TOLERANCE, max_iter=ITERATIONS)
     probe = make_pipeline(StandardScaler(), classifier)
     return probe.fit(codes.double().numpy(force=True), labels.numpy(force=True))
