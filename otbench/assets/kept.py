@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
+
+from otbench.files import whole
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +25,8 @@ def write_whole(
 ) -> bool:
     """Write a safetensors file whole or not at all; return whether that succeeded."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            part = Path(folder) / path.name
-            save_file(dict(tensors), part, metadata)
-            part.replace(path)
+        with whole(path) as temporary:
+            save_file(dict(tensors), temporary, metadata)
     except OSError:
         return False
     return True

@@ -18,6 +18,8 @@ from otbench.errors import UsageError
 Address = tuple[str, str, str]
 """Run, quantity and method of a number."""
 
+HOLDS, FAILS = "holds", "fails"
+
 _ARITHMETIC: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -145,19 +147,17 @@ def _comparisons(node: ast.expr) -> list[Comparison]:
 
 
 def _joined(node: ast.expr, states: Mapping[Comparison, str]) -> str:
-    holds, fails = "holds", "fails"
+    strong, weak = FAILS, HOLDS
     match node:
         case ast.UnaryOp(op=ast.Not()):
             inner = _joined(node.operand, states)
-            return {holds: fails, fails: holds}.get(inner, inner)
+            return {HOLDS: FAILS, FAILS: HOLDS}.get(inner, inner)
         case ast.BoolOp(op=ast.Or()):
-            strong, weak = holds, fails
+            strong, weak = HOLDS, FAILS
             parts = [_joined(part, states) for part in node.values]
         case ast.BoolOp():
-            strong, weak = fails, holds
             parts = [_joined(part, states) for part in node.values]
         case _:
-            strong, weak = fails, holds
             parts = [states[comparison] for comparison in _comparisons(node)]
     if strong in parts:
         return strong

@@ -16,9 +16,10 @@ from rich.text import Text
 
 from otbench.report.terminal import ARROWS, cell_text, number, output_console
 from otbench.reproduce.declaration import Reproduction
+from otbench.reproduce.expression import FAILS, HOLDS
 from otbench.reproduce.measure import LARGE, Measured, measured
 from otbench.reproduce.pictures import draw
-from otbench.reproduce.verdict import FAILS, FEW, HOLDS, OPEN, SHOWN, UNKNOWN, VOID, Verdict, judge
+from otbench.reproduce.verdict import FEW, OPEN, SHOWN, UNKNOWN, VOID, Verdict, judge
 from otbench.results.cell import read_json, write_json
 from otbench.run.runner import Outcome
 

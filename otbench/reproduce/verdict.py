@@ -1,11 +1,11 @@
 """The rule by which a claim holds, fails, or cannot be told.
 
 A claim is made of comparisons. Each compares two numbers in every seed, so each seed gives a
-margin: by how much the claim is met there, in the unit of the numbers; factors such as ``0.5 *
-baseline`` are part of the claim. Seeds are paired. Over at least `LEAST_SEEDS` of them, the 95
-% t-interval of the mean margin decides: above 0 the comparison holds, below 0 it fails, around
-0 it is not distinguishable. Of comparisons joined by ``and`` all must hold, each at its own
-level (an intersection-union test); of those joined by ``or`` one.
+margin: by how much the claim is met there, in the unit of the numbers. Factors, as in
+``0.5 * baseline``, are part of the claim. Seeds are paired. Over at least `LEAST_SEEDS` of them,
+the 95 % t-interval of the mean margin decides: above 0 the comparison holds, below 0 it fails,
+around 0 it is not distinguishable. Of comparisons joined by ``and`` all must hold, each at its
+own level (an intersection-union test); of those joined by ``or`` one.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import pandas as pd
 
 from otbench.report.terminal import number
 from otbench.reproduce.declaration import Claim
-from otbench.reproduce.expression import Address
+from otbench.reproduce.expression import FAILS, HOLDS, Address
 from otbench.reproduce.measure import LEAST_SEEDS, Measured
 from otbench.results.statistics import interval
 
-HOLDS, FAILS, OPEN = "holds", "fails", "not distinguishable"
+OPEN = "not distinguishable"
 FEW, VOID, SHOWN, UNKNOWN = "too few seeds", "void", "shown", "not measured"
 
 
@@ -71,9 +71,9 @@ def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
         if lost:
             why = one.reason or "it has no value"
             return VOID, f"{'.'.join(one.address)}, seed {lost[0]}: {why}"
-    values = {seed: {one.address: _value(one, seed) for one in needed} for seed in seeds}
     if claim.shown:
         return SHOWN, f"{filled}; not judged: {claim.shown}"
+    values = {seed: {one.address: _value(one, seed) for one in needed} for seed in seeds}
     try:
         tests = {
             comparison: _Test(

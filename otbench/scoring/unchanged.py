@@ -11,6 +11,9 @@ from torch import Tensor
 
 from otbench.interface.scoring import ScoreContext
 
+WIDTH = 1021
+"""Numbers in a row of the second sum; a prime, so that rows of images do not line up with it."""
+
 
 class ChangedData(RuntimeError):
     """A method wrote into a tensor that is not its own."""
@@ -86,7 +89,3 @@ def _checksum(tensor: Tensor) -> tuple[int, int]:
     weights = torch.arange(1, WIDTH + 1, device=tensor.device)
     tail = int(words[rows.numel() :].sum(dtype=torch.long)) + rest
     return int(columns.sum()) + tail, int((columns * weights).sum()) + tail
-
-
-WIDTH = 1021
-"""Numbers in a row of the second sum; a prime, so that rows of images do not line up with it."""

@@ -7,7 +7,6 @@ Backhoff-Veraguas, Beiglböck & Pammer 2019).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from otbench.files import whole
 from otbench.ot.discrete.pot import import_pot
 
 Array = NDArray[np.float64]
@@ -155,7 +155,7 @@ def discrete_answer(x: Array, y: Array, gamma: float, cache: Path | None = None)
 
 
 def _keep(found: DiscreteAnswer, cache: Path) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_name(f".{cache.stem}-{os.getpid()}.npz")
-    np.savez(temporary, images=found.images, variances=found.variances, cost=np.array(found.cost))
-    temporary.replace(cache)
+    with whole(cache) as temporary:
+        np.savez(
+            temporary, images=found.images, variances=found.variances, cost=np.array(found.cost)
+        )
