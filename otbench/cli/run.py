@@ -49,7 +49,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     what = parser.add_argument_group("what to run")
     what.add_argument(
         "--methods", nargs="+", metavar="NAME", default=["all"],
-        help="methods, separated by commas or spaces; name[parameter=value]; default: all",
+        help="methods, separated by commas or spaces: name[parameter=value], all, 'w2-*', "
+        "'all,-acai'; default: all",
     )  # fmt: skip
     what.add_argument(
         "--dataset", "--datasets", nargs="+", metavar="NAME", default=["mnist"], dest="datasets",

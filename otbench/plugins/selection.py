@@ -8,16 +8,21 @@ first parameter without its name.
 from __future__ import annotations
 
 import ast
+import fnmatch
 import itertools
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from otbench.errors import UsageError
+from otbench.errors import UsageError, unknown_name
 
 FIRST = ""
 """Key of a value given without a name; it belongs to the first parameter."""
+
+LARGEST_GRID = 10_000
+"""Combinations of one selection; more are a slip of the keyboard."""
 
 _SHAPE = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?::(?P<rest>[^\[\]]+))?(?:\[(?P<inside>.*)\])?")
 _WORDS = {"true": True, "false": False, "none": None}
@@ -106,24 +111,35 @@ def parse_one(text: str) -> list[Spec]:
     Raises
     ------
     UsageError
-        If the text is not ``name``, ``name:value`` or ``name[key=value,...]``.
+        If the text is not ``name``, ``name:value`` or ``name[key=value,...]``, if a parameter is
+        given twice, or if the grid has more than `LARGEST_GRID` combinations.
     """
     match = _SHAPE.fullmatch(text)
     if not match:
         raise UsageError(
             f"cannot read '{text}'; write name, name[parameter=value], or name[parameter=[a,b]]"
         )
-    axes: list[list[tuple[str, Any]]] = []
+    axes: dict[str, list[Any]] = {}
     if match["rest"]:
-        axes.append([(FIRST, match["rest"])])
+        axes[FIRST] = [match["rest"]]
     for part in split_outside_brackets(match["inside"] or ""):
         key, equals, value_text = part.partition("=")
         if not equals:
             key, value_text = FIRST, part
+        key = key.strip().replace("-", "_")
+        if key in axes:
+            what = f"parameter '{key}'" if key else "a parameter without a name"
+            raise UsageError(
+                f"'{text}' gives {what} twice; a list makes a grid: {key or 'p'}=[a,b]"
+            )
         value = _value(value_text.strip())
-        choices = value if isinstance(value, list) else [value]
-        axes.append([(key.strip().replace("-", "_"), choice) for choice in choices])
-    return [Spec(match["name"], combination) for combination in itertools.product(*axes)]
+        axes[key] = value if isinstance(value, list) else [value]
+    if (size := math.prod(map(len, axes.values()))) > LARGEST_GRID:
+        raise UsageError(f"'{text}' is a grid of {size:,} combinations; {LARGEST_GRID:,} at most")
+    return [
+        Spec(match["name"], tuple(zip(axes, values, strict=True)))
+        for values in itertools.product(*axes.values())
+    ]
 
 
 def parse(texts: Iterable[str]) -> list[Spec]:
@@ -133,3 +149,57 @@ def parse(texts: Iterable[str]) -> list[Spec]:
         for part in split_outside_brackets(text):
             specs.update(dict.fromkeys(parse_one(part)))
     return list(specs)
+
+
+def choose(texts: Iterable[str], names: Iterable[str], what: str) -> dict[Spec, bool]:
+    """Choose among known names by selections, wildcards and exclusions.
+
+    ``all`` and wildcards such as ``w2-*`` take every name that fits; a leading minus leaves names
+    out again, wherever it stands: ``all,-acai``, ``all,-w2-*``.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        Selections, each possibly a comma-separated list.
+    names : iterable of str
+        All known names.
+    what : str
+        Their kind, such as ``method``, for messages.
+
+    Returns
+    -------
+    dict of Spec to bool
+        In order, each with whether it was asked for by its own name.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or a wildcard or an exclusion fits none.
+    """
+    names = list(names)
+    chosen: dict[Spec, bool] = {}
+    dropped: set[str] = set()
+    for part in (part for text in texts for part in split_outside_brackets(text)):
+        if part.startswith("-"):
+            dropped.update(_fitting(part[1:].strip(), names, what))
+        elif part == "all" or _is_wildcard(part):
+            for name in _fitting(part, names, what):
+                chosen.setdefault(Spec(name), False)
+        else:
+            for spec in parse_one(part):
+                if spec.name not in names:
+                    raise UsageError(unknown_name(what, spec.name, names))
+                chosen[spec] = True
+    return {spec: named for spec, named in chosen.items() if spec.name not in dropped}
+
+
+def _is_wildcard(text: str) -> bool:
+    return "[" not in text and any(char in text for char in "*?")
+
+
+def _fitting(text: str, names: list[str], what: str) -> list[str]:
+    """Return the names that ``all``, a wildcard or a plain name fits."""
+    fitting = fnmatch.filter(names, "*" if text == "all" else text) if "[" not in text else []
+    if not fitting:
+        raise UsageError(unknown_name(what, text, names))
+    return fitting

@@ -28,7 +28,7 @@ from otbench.plugins.child import die_with_parent
 from otbench.plugins.fingerprint import code_digest
 from otbench.plugins.parameters import instantiate, resolve
 from otbench.plugins.registry import Plugin, Registry
-from otbench.plugins.selection import Spec, parse
+from otbench.plugins.selection import Spec, choose, parse
 from otbench.presets import Preset, get_preset
 from otbench.results.cell import Cell
 from otbench.run.dry_pass import dry_pass
@@ -77,9 +77,9 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
                 "dataset_parameters": dataset.parameters(),
                 "dataset_plugin": datasets.get(spec.name),
             }
-            for name, plugin, method, given in chosen:
+            for name, plugin, method, given, named in chosen:
                 if reason := mismatch(type(method), data):
-                    if "all" not in sweep.methods:
+                    if named:
                         method_label = _label(name, method)
                         plan.rejected.append(
                             _rejection(request, number, method_label, label, "skipped", reason)
@@ -187,12 +187,14 @@ def _device(wanted: str) -> tuple[str, int]:
 
 def _load_methods(
     request: Request, number: int, registry: Registry, plan: Plan, breadcrumb: Path
-) -> Iterator[tuple[str, Plugin, Method, frozenset[str]]]:
-    """Import and instantiate a sweep's methods; those that cannot be imported become rejections."""
+) -> Iterator[tuple[str, Plugin, Method, frozenset[str], bool]]:
+    """Import and instantiate a sweep's methods; those that cannot be imported become rejections.
+
+    Yields name, plugin, method, the parameters that were given, and whether it was asked for by
+    its own name.
+    """
     sweep = request.sweeps[number]
-    every = [Spec(name) for name in registry.names()] if "all" in sweep.methods else []
-    named = parse(text for text in sweep.methods if text != "all")
-    for spec in dict.fromkeys([*every, *named]):
+    for spec, named in choose(sweep.methods, registry.names(), "method").items():
         plugin = registry.get(spec.name)
         reason = request.avoid.get(spec.name)
         if reason is None:
@@ -213,7 +215,7 @@ def _load_methods(
             ]
             continue
         method: Method = instantiate(cls, spec)
-        yield spec.name, plugin, method, frozenset(resolve(cls, spec))
+        yield spec.name, plugin, method, frozenset(resolve(cls, spec)), named
 
 
 def _rejection(

@@ -15,7 +15,7 @@ from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.extras import missing_from
 from otbench.plugins.child import environment, python
 from otbench.plugins.registry import Plugin, Registry
-from otbench.plugins.selection import parse
+from otbench.plugins.selection import choose, parse
 from otbench.presets import Sizes, get_preset
 from otbench.results.asked import remember
 from otbench.results.cell import Cell, slug
@@ -114,11 +114,11 @@ def check_names(request: Request) -> None:
     """
     get_preset(request.preset)
     files = [Plugin(**content) for content in request.files]
-    for kind in ("methods", "datasets", "metrics"):
+    for kind in ("datasets", "metrics"):
         registry = Registry(kind, files)
-        for spec in parse(text for text in request.selected(kind) if text != "all"):
+        for spec in parse(request.selected(kind)):
             registry.get(spec.name)
-    if not request.selected("methods"):
+    if not choose(request.selected("methods"), Registry("methods", files).names(), "method"):
         raise UsageError("no method is selected; --methods all selects every one")
 
 

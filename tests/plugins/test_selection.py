@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otbench.errors import UsageError
-from otbench.plugins.selection import FIRST, Spec, parse
+from otbench.plugins.selection import FIRST, Spec, choose, parse
 
 
 def test_names_are_separated_by_commas_or_given_apart() -> None:
@@ -70,3 +70,49 @@ plain = st.one_of(
 def test_the_label_parses_back_to_the_specification(parameters: dict[str, object]) -> None:
     spec = Spec("method", tuple(parameters.items()))
     assert parse([spec.label]) == [spec]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("m[a=1,a=2]", "'a' twice"),
+        ("m[a=1,a=[1,2]]", "'a' twice"),
+        ("m[3,4]", "without a name twice"),
+        ("m:x[y]", "without a name twice"),
+        (f"m[a={list(range(101))},b={list(range(100))}]", "10,100 combinations"),
+        ("m[" + ",".join(f"p{n}=[0,1]" for n in range(200)) + "]", "combinations"),
+    ],
+)
+def test_a_grid_is_refused_before_it_is_multiplied_out(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        parse([text])
+
+
+NAMES = ["ae", "acai", "w2-ott", "w2-icnn"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "chosen"),
+    [
+        (["all"], {"ae": False, "acai": False, "w2-ott": False, "w2-icnn": False}),
+        (["all,-acai"], {"ae": False, "w2-ott": False, "w2-icnn": False}),
+        (["all,-w2-*", "acai"], {"ae": False, "acai": True}),
+        (["w2-*"], {"w2-ott": False, "w2-icnn": False}),
+        (["-acai,a*"], {"ae": False}),
+        (["ae,-ae"], {}),
+        (["acai", "all", "-w2-*"], {"acai": True, "ae": False}),
+    ],
+)
+def test_wildcards_and_exclusions_choose_names(texts: list[str], chosen: dict[str, bool]) -> None:
+    found = choose(texts, NAMES, "method")
+    assert {spec.label: named for spec, named in found.items()} == chosen
+
+
+def test_an_exclusion_leaves_out_all_settings_of_a_method() -> None:
+    assert not choose(["ae[lr=[1,2]],-ae"], NAMES, "method")
+
+
+@pytest.mark.parametrize("text", ["acia", "all,-acia", "x*", "-x*", "w2-*[lr=1]", "all,-ae[lr=1]"])
+def test_a_name_that_fits_nothing_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        choose([text], NAMES, "method")
