@@ -60,14 +60,14 @@ def sources(
     package = module.split(".")[0]
     beside = Path(file).resolve().parent if file else None
     found: dict[str, Path] = {}
-    waiting = [(module, Path(file) if file else _source(module, None))]
+    waiting = [(module, Path(file) if file else _source(module, package, None))]
     while waiting:
         name, path = waiting.pop()
         if path is None or name in found:
             continue
         found[name] = path
-        for imported in _imports(path, name, beside):
-            source = _source(imported, beside)
+        for imported in _imports(path, name, package, beside):
+            source = _source(imported, package, beside)
             if source is not None and _relevant(imported, source, package, shared):
                 waiting.append((imported, source))
     return found
@@ -82,6 +82,7 @@ def _relevant(module: str, source: Path, package: str, shared: tuple[str, ...]) 
     return top == package or not _is_installed(source)
 
 
+@cache
 def _is_installed(source: Path) -> bool:
     """Tell whether a file belongs to Python itself or to an installed package."""
     return any(source.is_relative_to(folder) for folder in _library_folders())
@@ -101,6 +102,7 @@ def _library_folders() -> tuple[Path, ...]:
 
 @cache
 def _installed_source(module: str) -> Path | None:
+    """Return the source of a module on the import path; the packages above it are imported."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, AttributeError, ValueError):
@@ -110,9 +112,16 @@ def _installed_source(module: str) -> Path | None:
     return Path(spec.origin).resolve()
 
 
-def _source(module: str, beside: Path | None) -> Path | None:
-    """Return the source of a module; a plugin's folder is searched after everything else."""
-    found = _installed_source(module)
+def _source(module: str, package: str, beside: Path | None) -> Path | None:
+    """Return the source of a module; a plugin's folder is searched after everything else.
+
+    For a module inside somebody else's installed package it is that package's: all of it counts
+    as one, and to look inside would import it.
+    """
+    top = module.split(".")[0]
+    found = _installed_source(top)
+    if top in ("otbench", package) or found is None or not _is_installed(found):
+        found = _installed_source(module)
     if found is not None or beside is None:
         return found
     stem = beside.joinpath(*module.split("."))
@@ -120,14 +129,14 @@ def _source(module: str, beside: Path | None) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _imports(path: Path, module: str, beside: Path | None) -> Iterator[str]:
+def _imports(path: Path, module: str, package: str, beside: Path | None) -> Iterator[str]:
     parts = module.split(".")
     for level, base, names in _parsed(path.read_bytes())[0]:
         if level:
             up = level - 1 if path.name == "__init__.py" else level
             base = ".".join([*parts[: len(parts) - up], *([base] if base else [])])
         yield base
-        source = _source(base, beside) if base and names else None
+        source = _source(base, package, beside) if base and names else None
         if source is not None and source.name == "__init__.py":
             yield from (f"{base}.{name}" for name in names)
 

@@ -20,10 +20,8 @@ from otbench.scoring.score import MetricFactory, score
 FRAMES = 4
 
 
-def dry_pass(
-    wanted: dict[str, list[str]], data: Data, plan: Plan, make_metrics: MetricFactory
-) -> None:
-    """Pass a few images or points through each metric once."""
+def require_assets(wanted: dict[str, list[str]], plan: Plan, make_metrics: MetricFactory) -> None:
+    """Fetch the files that metrics need; a metric whose files cannot be had is unavailable."""
     for text, metric in make_metrics(chain(*wanted.values())).items():
         if text in plan.unavailable:
             continue
@@ -33,14 +31,23 @@ def dry_pass(
             except DataError as error:
                 plan.unavailable[text] = str(error).splitlines()[0]
                 plan.warnings.append(f"{text} will not be scored: {error}")
+
+
+def dry_pass(
+    wanted: dict[str, list[str]], data: Data, plan: Plan, make_metrics: MetricFactory
+) -> bool:
+    """Pass a few images or points through each metric once; return whether all went well."""
     kind = kind_of(data)
     few, method = kind.excerpt(data), kind.stand_in()
     sizes = Sizes(IMAGES, IMAGES, pairs=2, midpoints=IMAGES, frames=FRAMES)
     ctx = ScoreContext(torch.device(plan.device), 0, few, **asdict(sizes))
+    well = True
     for row in score(method, few, ctx, wanted, plan.unavailable, make_metrics=make_metrics):
         if row["status"] == "failed":
+            well = False
             plan.unavailable[row["text"]] = f"failed before training: {row['reason']}"
             plan.warnings.append(f"{row['metric']} will not be scored: {row['reason']}")
+    return well
 
 
 def _require(asset: str) -> None:

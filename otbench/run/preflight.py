@@ -31,7 +31,8 @@ from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import Spec, choose, parse
 from otbench.presets import Preset, get_preset
 from otbench.results.cell import Cell
-from otbench.run.dry_pass import dry_pass
+from otbench.run.dry_pass import dry_pass, require_assets
+from otbench.run.passed import place_of, remember
 from otbench.run.provenance import libraries
 from otbench.run.request import IMPORTING, Plan, Request, Sweep
 from otbench.scoring.digests import score_digests
@@ -61,13 +62,13 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan))
     digest, make_metrics = cache(code_digest), MetricFactory()
-    loaded: dict[str, Data] = {}
+    loaded: dict[str, tuple[Data, Plugin]] = {}
     for number, sweep in enumerate(request.sweeps):
         chosen = list(_load_methods(request, number, methods, plan, breadcrumb))
         for spec in parse(sweep.datasets):
             dataset, data = load(spec)
             label = _label(spec.name, dataset)
-            loaded[label] = data
+            loaded[label] = data, datasets.get(spec.name)
             add_metrics(
                 plan.metrics.setdefault(label, {}),
                 _metrics(preset, sweep, request.metrics, data, plan, make_metrics),
@@ -105,9 +106,15 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
                     }
                     for cell in _cells(request, preset, sweep, native, data, plan.device, labels)
                 ]
-    for label, data in loaded.items():
-        dry_pass(plan.metrics[label], data, plan, make_metrics)
-        plan.digests |= score_digests(plan.metrics[label], preset.sizes)
+    for label, (data, plugin) in loaded.items():
+        wanted = plan.metrics[label]
+        digests = score_digests(wanted, preset.sizes)
+        require_assets(wanted, plan, make_metrics)
+        data_code = digest(plugin.module, plugin.file)
+        place = place_of(digests, plan.unavailable, data, data_code, plan.device)
+        if not place.exists() and dry_pass(wanted, data, plan, make_metrics):
+            remember(place)
+        plan.digests |= digests
     plan.sizes = asdict(preset.sizes)
     return plan
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +79,20 @@ def test_a_module_of_python_wins_over_a_file_of_its_name_beside_the_plugin(plugi
 def test_installed_libraries_do_not_count(plugin: Path) -> None:
     plugin.write_text("import numpy, torch, yaml\n")
     assert set(sources("otbench_plugin_mine", str(plugin))) == {"otbench_plugin_mine"}
+
+
+IMPORTS_NOTHING = """
+import sys
+from otbench.plugins.fingerprint import code_digest
+code_digest("otbench.metrics.clustering", shared=("otbench.interface", "otbench.metrics"))
+code_digest("otbench_methods.neural_maps.w2_amortized")
+print(sorted({"torch", "jax", "sklearn", "scipy", "ot", "ott"} & sys.modules.keys()))
+"""
+
+
+def test_a_digest_imports_no_library() -> None:
+    command = [sys.executable, "-c", IMPORTS_NOTHING]
+    assert subprocess.check_output(command, text=True).strip() == "[]"
 
 
 def test_shared_code_of_the_suite_counts_and_the_rest_does_not() -> None:
