@@ -1,0 +1,142 @@
+"""Where the cells of a results folder stand, seen from another process."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from otbench.results.asked import asked
+from otbench.results.cell import Cell, read_json
+from otbench.results.record import BadRecord, Record, read_record
+
+RUNNING, WAITING = "running", "waiting"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One cell.
+
+    Attributes
+    ----------
+    cell : Cell
+    state : str
+        ``running``, ``waiting`` (asked for, and neither run nor running), or the status of its
+        record.
+    reason : str or None
+        Of the record.
+    stage : str or None
+        What a running cell does now: ``fit 120/500``, or the name of a task.
+    seconds : float or None
+        Of training and scoring, from the record; for a running cell, since its start.
+    """
+
+    cell: Cell
+    state: str
+    reason: str | None = None
+    stage: str | None = None
+    seconds: float | None = None
+
+
+def standings(out: Path) -> list[Standing]:
+    """Return where each cell that the last commands asked for stands, in the order of folders.
+
+    Nothing is written, and no lock is kept.
+
+    Parameters
+    ----------
+    out : Path
+        Results folder.
+    """
+    groups = set(asked(out).values())
+    found = (_standing(folder) for folder in sorted((out / "cells").glob("*/*")))
+    return [one for one in found if one is not None and one.cell.group in groups]
+
+
+def seconds_left(cells: Iterable[Standing]) -> float | None:
+    """Estimate the time until all are done, as many at once as run now.
+
+    A cell is taken to last as long as the finished ones of other seeds did on average, or, where
+    there is none, as those of its data set.
+
+    Returns
+    -------
+    float or None
+        None where nothing runs, or where no finished cell says how long one lasts.
+    """
+    cells = list(cells)
+    running = [one for one in cells if one.state == RUNNING]
+    if not running:
+        return None
+    left = 0.0
+    for one in cells:
+        if one.state not in (RUNNING, WAITING):
+            continue
+        expected = _mean(_durations(cells, one, "group")) or _mean(
+            _durations(cells, one, "dataset")
+        )
+        if expected is None:
+            return None
+        left += max(expected - (one.seconds or 0.0), 0.0)
+    return left / len(running)
+
+
+def _durations(cells: list[Standing], like: Standing, what: str) -> Iterator[float]:
+    for one in cells:
+        alike = getattr(one.cell, what) == getattr(like.cell, what)
+        if alike and one.state == "ok" and one.seconds is not None:
+            yield one.seconds
+
+
+def _mean(values: Iterator[float]) -> float | None:
+    known = list(values)
+    return sum(known) / len(known) if known else None
+
+
+def _standing(folder: Path) -> Standing | None:
+    """Return where one cell stands; None for a folder that holds none."""
+    record = _record(folder)
+    try:
+        cell = Cell.from_json((record or read_json(folder / "cell.json"))["cell"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if (since := _locked_since(folder / "cell.lock")) is not None:
+        return Standing(cell, RUNNING, None, _stage(folder), time.time() - since)
+    if record is None:
+        return Standing(cell, WAITING)
+    spent = [record[name] for name in ("fit_seconds", "score_seconds") if record[name] is not None]
+    return Standing(cell, record["status"], record["reason"], None, sum(spent) if spent else None)
+
+
+def _record(folder: Path) -> Record | None:
+    try:
+        return read_record(folder / "record.json")
+    except (FileNotFoundError, NotADirectoryError, BadRecord):
+        return None
+
+
+def _locked_since(lock: Path) -> float | None:
+    """Return when the process that holds a lock took it; None where none does."""
+    try:
+        # Opened to read: `FileLock` would write, and so move the time.
+        with lock.open("rb") as file:
+            taken = lock.stat().st_mtime
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return taken
+    except OSError:
+        return None
+    return None
+
+
+def _stage(folder: Path) -> str | None:
+    try:
+        progress: dict[str, Any] = read_json(folder / "progress.json")
+    except (OSError, ValueError, RecursionError):
+        return None
+    stage = str(progress.get("stage"))
+    return f"{stage} {progress['step']}/{progress.get('steps')}" if "step" in progress else stage
