@@ -42,7 +42,7 @@ def _narrow(system: Mobilities, b: Tensor) -> tuple[Mobilities, Tensor, bool]:
 
 
 def _positions(system: Mobilities) -> tuple[Tensor, int]:
-    """Number the cells so that the band is narrow.
+    """Assign numbers to the cells so that the band is narrow.
 
     Returns
     -------
