@@ -140,7 +140,7 @@ class ImageCurve(Curve):
         return tenths[0] < tenths[1]
 
     def measure(self, method: Any) -> dict[str, float]:
-        """Return ``coverage``, ``pairwise`` and, where there are modes to count, ``modes``."""
+        """Return ``coverage``, ``pairwise`` and, if there are modes to count, ``modes``."""
         from otbench.metrics.domain import classifier, domain_features
         from otbench.metrics.modes import mode_share
         from otbench.metrics.prdc import coverage

@@ -13,17 +13,17 @@ from otbench.interface.scoring import ScoreContext
 
 
 class ChangedData(RuntimeError):
-    """A method modified a tensor that it does not own."""
+    """A method wrote into a tensor that is not its own."""
 
 
 class Unchanged:
-    """Remembers checksums of a cell's data and of values computed from them.
+    """Remembers the data of a cell, and what has been computed from them, by checksums.
 
     Parameters
     ----------
     data : ImageDataset or MeasurePair
     ctx : ScoreContext
-        Context whose memory, with test images and points on the device, is watched as well.
+        What its memory holds is watched as well: test images and points on the device.
     """
 
     def __init__(self, data: Any, ctx: ScoreContext) -> None:
@@ -32,7 +32,7 @@ class Unchanged:
         self._look()
 
     def check(self, where: str) -> None:
-        """Compare with the values seen before.
+        """Compare with what was there before.
 
         Raises
         ------
@@ -48,7 +48,7 @@ class Unchanged:
         self._look()
 
     def _look(self) -> None:
-        """Add new tensors."""
+        """Add what is new."""
         found = [*_tensors("data", self._data)]
         for key, value in self._ctx.kept():
             found += _tensors(key, value)
@@ -76,7 +76,7 @@ def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _checksum(tensor: Tensor) -> tuple[int, int]:
-    """Return two sums over the bits: a plain one, and one weighted by position."""
+    """Return two sums over the bits: of all numbers, and weighted by their place."""
     flat = tensor.detach().contiguous().view(torch.uint8).view(-1)
     whole = len(flat) // 4 * 4
     words = flat[:whole].view(torch.int32)
@@ -89,4 +89,4 @@ def _checksum(tensor: Tensor) -> tuple[int, int]:
 
 
 WIDTH = 1021
-"""Row length of the second sum; a prime, so that it does not align with the rows of images."""
+"""Numbers in a row of the second sum; a prime, so that rows of images do not line up with it."""
