@@ -17,7 +17,7 @@ from otbench.metrics.frechet import frechet_distance
 from otbench.metrics.translation import TranslationMetric
 
 DRAWS, DRAW_SEED = 50, 7_160_010
-"""Number of bootstrap samples and of splits."""
+"""Number and seed, both of the bootstrap samples and of the splits."""
 
 
 @dataclass(frozen=True)
