@@ -16,7 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 
 SMALLEST = 32
-"""Smallest batch that is split: a gradient at so few points costs about as much as at one."""
+"""Batches are not split below this size: a gradient at so few points costs about as much as at
+one."""
 
 QUARTER = 4
 """Inverse of the share of points that go on after a split."""
