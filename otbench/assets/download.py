@@ -1,4 +1,4 @@
-"""One file from a public address, resumed where an earlier attempt stopped."""
+"""Download of one file from a public address, resumed where an earlier attempt stopped."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ ATTEMPTS = 3
 
 
 def part_for(url: str, folder: Path) -> Path:
-    """Return where the unfinished transfer of an address is kept; its suffix is the address's."""
+    """Return the path of an address's unfinished transfer; it has the suffix of the address."""
     name = Path(urlsplit(url).path).name
     return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-part-{name}"
 
 
 def download(url: str, part: Path, limit: int) -> None:
-    """Fetch an address into a file; what the file holds already is not asked for again.
+    """Fetch an address into a file; bytes that the file holds already are not requested again.
 
     Parameters
     ----------
     url : str
     part : Path
-        Kept when the transfer breaks, so that the next attempt, or the next run, goes on from it.
+        Kept if the transfer breaks, so that the next attempt, or the next run, can resume it.
     limit : int
         Largest size accepted, in bytes.
 
@@ -53,7 +53,7 @@ def download(url: str, part: Path, limit: int) -> None:
 
 
 def _transfer(url: str, part: Path, limit: int) -> bool:
-    """Make one request; return whether the file is whole now."""
+    """Make one request; return whether the file is complete."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"}
     if have:
@@ -74,7 +74,7 @@ def _transfer(url: str, part: Path, limit: int) -> bool:
             part.open("ab" if resumed else "wb") as out,
             transfer(f"fetching {url}", total, done) as advance,
         ):
-            # The raw stream: a server that labels a .gz file as an encoding must not unpack it.
+            # Read the raw stream: a .gz file that the server labels as encoded must stay packed.
             for chunk in answer.raw.stream(CHUNK, decode_content=False):
                 done += len(chunk)
                 if done > limit:
@@ -88,7 +88,7 @@ def _transfer(url: str, part: Path, limit: int) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """Return a network error in few words."""
+    """Return a short description of a network error."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):

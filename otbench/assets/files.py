@@ -14,7 +14,7 @@ CHUNK = 1 << 20
 
 
 class SourceFailed(Exception):
-    """A source did not supply what was wanted; the message is the reason, for the user."""
+    """A source did not supply the wanted files; the message tells the user why."""
 
 
 class NothingThere(SourceFailed):
@@ -61,20 +61,20 @@ def check_sha256(path: Path, expected: str) -> None:
 
 
 def digest_of(files: Iterable[File]) -> str:
-    """Return one sha256 that stands for several files, in any order; nothing is read."""
+    """Return one sha256 that identifies several files, in any order; no file is read."""
     lines = sorted(f"{file.sha256}  {file.name}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def copy_plain(source: Path, target: Path, file: File) -> None:
-    """Copy a file, uncompressing it if its name ends in ``.gz`` and that of the target does not.
+    """Copy a file, decompressing it if its name ends in ``.gz`` and the target's does not.
 
     Reading stops one byte after the expected size, so that a crafted archive cannot fill the disk.
 
     Raises
     ------
     SourceFailed
-        If the source is not a whole gzip file.
+        If the source is not a complete gzip file.
     """
     unpack = source.suffix == ".gz" and target.suffix != ".gz"
     with source.open("rb") as raw, target.open("wb") as out:

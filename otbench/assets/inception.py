@@ -8,7 +8,7 @@ import numpy as np
 
 from otbench.assets.convert import write_safetensors
 
-# The layers' names in the TensorFlow graph, and theirs in pytorch-fid's network.
+# The names of the layers in the TensorFlow graph and in pytorch-fid's network.
 _STEM = {
     "conv": "Conv2d_1a_3x3",
     "conv_1": "Conv2d_2a_3x3",
@@ -79,7 +79,7 @@ _MIXED = {
 
 
 def layer_names() -> dict[str, str]:
-    """Return the 94 convolutions of Inception: name in the graph to name in pytorch-fid."""
+    """Return the 94 convolutions of Inception, from names in the graph to names in pytorch-fid."""
     names = dict(_STEM)
     for i, (block, branches) in enumerate(_MIXED.items()):
         prefix = f"mixed_{i}" if i else "mixed"
@@ -90,9 +90,9 @@ def layer_names() -> dict[str, str]:
 def convert(source: Path, target: Path) -> None:
     """Convert the TorchScript Inception to the state of pytorch-fid's ``fid_inception_v3``.
 
-    Without the classifier (``fc``), which no feature needs. The script keeps a convolution, a
-    shift, a mean and a variance for each layer (no gain: it is 1); the normalisation's epsilon is
-    0.001 in both.
+    The classifier (``fc``) is left out because no feature needs it. The script stores a
+    convolution, a shift, a mean and a variance for each layer (the gain is 1 and is not stored).
+    The epsilon of the normalisation is 0.001 in both.
     """
     import warnings
 

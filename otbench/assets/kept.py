@@ -23,7 +23,7 @@ T = TypeVar("T")
 def write_whole(
     path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> bool:
-    """Write a safetensors file whole or not at all; return whether that succeeded."""
+    """Write a safetensors file completely or not at all; return whether that succeeded."""
     try:
         with whole(path) as temporary:
             save_file(dict(tensors), temporary, metadata)
@@ -39,22 +39,22 @@ def read_or_made(
     make: Callable[[], T],
     write: Callable[[Path, T], bool],
 ) -> T:
-    """Read what a file keeps, or make it and keep it.
+    """Read a result from its file, or compute it and write the file.
 
-    One process makes it while others that want the same wait. Where the folder cannot be written,
-    it is kept in memory only, with a warning. A file that does not fit is made anew.
+    One process computes the result while others that want the same one wait. If the folder cannot
+    be written to, the result is kept in memory only, with a warning. An unusable file is replaced.
 
     Parameters
     ----------
     path : Path
     what : str
-        For the warning: "... is not kept".
+        Name of the result for the warning "... is not kept".
     read : callable
         Raises OSError where there is no file; SafetensorError, RuntimeError, KeyError or ValueError
         where it does not hold what it should.
     make : callable
     write : callable
-        Tells whether it could be written, as `write_whole` does.
+        Returns whether the file could be written, as `write_whole` does.
     """
     if (found := _read(path, read)) is not None:
         return found

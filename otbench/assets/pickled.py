@@ -9,7 +9,7 @@ import numpy as np
 
 from otbench.assets.files import SourceFailed
 
-# What an array of NumPy is pickled as. `numpy.core` was renamed in NumPy 2.
+# The names with which NumPy pickles an array. `numpy.core` was renamed in NumPy 2.
 PICKLED_ARRAY = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -36,12 +36,12 @@ def load_arrays(stream: IO[bytes]) -> dict[str, np.ndarray]:
     Returns
     -------
     dict
-        The leaves, each under its path, joined by slashes.
+        The leaves by path; path components are joined by slashes.
 
     Raises
     ------
     SourceFailed
-        If the pickle names anything but NumPy arrays, or holds anything else.
+        If the pickle names or holds anything but NumPy arrays.
     """
     try:
         tree = ArrayUnpickler(stream).load()

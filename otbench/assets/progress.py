@@ -23,11 +23,11 @@ def transfer(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[
     Parameters
     ----------
     what : str
-        What is transferred, and from where.
+        Description of the transfer and its origin.
     total : int or None
-        Bytes of the whole, None where unknown.
+        Total number of bytes, or None if unknown.
     done : int
-        Bytes that an earlier attempt left behind.
+        Number of bytes from an earlier attempt.
     """
     if sys.stderr.isatty():
         yield from _bar(what, total, done)

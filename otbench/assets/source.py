@@ -13,16 +13,16 @@ from otbench.assets.files import File, copy_plain
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where a source may write.
+    """The folders in which a source works.
 
     Attributes
     ----------
     scratch : Path
         An empty folder that is removed afterwards; supplied files are left here.
     partial : Path
-        A folder that is kept, for transfers to be resumed.
+        A folder that is kept, so that transfers can be resumed.
     manual : tuple of Path
-        Folders of the user, to be read only.
+        Folders of the user, which are only read.
     """
 
     scratch: Path
@@ -31,11 +31,11 @@ class Workspace:
 
 
 class Source(Protocol):
-    """Somewhere files come from."""
+    """A source of files."""
 
     @property
     def network(self) -> bool:
-        """Whether it is out of reach without a network."""
+        """Whether the source needs a network."""
 
     @property
     def label(self) -> str:
@@ -49,7 +49,7 @@ class Source(Protocol):
         Raises
         ------
         SourceFailed
-            With the reason why a file is not to be had here.
+            If a file is not available here; the message is the reason.
         """
 
 
@@ -59,7 +59,7 @@ def convert(converter: str | None, source: Path, file: File, workspace: Workspac
     Parameters
     ----------
     converter : str or None
-        ``module:function`` taking (source, target); None copies, uncompressing ``.gz``.
+        ``module:function`` taking (source, target); None copies, decompressing ``.gz``.
     """
     target = workspace.scratch / f"in-use-{file.name}"
     if converter is None:

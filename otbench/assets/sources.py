@@ -18,14 +18,14 @@ USER_FOLDER = "OTBENCH_DATA_DIR"
 
 @dataclass(frozen=True)
 class Mirror:
-    """A public address below which each file lies under its own name.
+    """A public address that serves each file under its own name.
 
     Attributes
     ----------
     address : str
         Ends in a slash.
     suffix : str
-        Added to the names of the files in use; ``.gz`` is uncompressed.
+        Added to the names of the files in use; ``.gz`` is decompressed.
     """
 
     address: str
@@ -44,7 +44,7 @@ class Mirror:
         for file in wanted:
             url = f"{self.address}{file.name}{self.suffix}"
             part = part_for(url, workspace.partial)
-            # A leftover of an interrupted transfer may be spoilt: then the file is read anew, once.
+            # The remains of an interrupted transfer may be corrupt: fetch the file anew, once.
             for resumed in (part.exists(), False):
                 download(url, part, limit=2 * file.size + 4096)
                 whole = part.rename(workspace.scratch / f"{file.name}{self.suffix}")
@@ -67,9 +67,9 @@ class Manual:
     Attributes
     ----------
     places : tuple of str
-        Sub-folders to look into besides the folder itself.
+        Subfolders to search besides the folder itself.
     carriers : tuple of Carrier
-        Whose archives are taken too.
+        Carriers whose archives are accepted, too.
     """
 
     places: tuple[str, ...]
@@ -82,7 +82,7 @@ class Manual:
         return "your own folder"
 
     def supply(self, wanted: Sequence[File], workspace: Workspace) -> Iterator[tuple[File, Path]]:
-        """Copy what is there; see `Source.supply`."""
+        """Copy the files that are there; see `Source.supply`."""
         folders = [f for base in workspace.manual for f in (*(base / p for p in self.places), base)]
         faults: list[str] = []
         missing = list(wanted)
@@ -118,21 +118,21 @@ def _existing(folders: Sequence[Path], names: Sequence[str]) -> list[Path]:
 
 
 def manual_folders(home: Path) -> tuple[Path, ...]:
-    """Return the folders a user may put files into: OTBENCH_DATA_DIR, and ``manual`` at home."""
+    """Return the folders for a user's own files: OTBENCH_DATA_DIR and ``OTBENCH_HOME/manual``."""
     own = os.environ.get(USER_FOLDER)
     return (*((Path(own).expanduser(),) if own else ()), home / "manual")
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A file inside an installed Python package, which is found without being imported.
+    """A file in an installed Python package, which is located without importing it.
 
     Attributes
     ----------
     package, member : str
-        Import name, and the path below its folder.
+        Import name of the package, and the path inside its folder.
     converters : dict
-        For each file in use the ``module:function`` that makes it.
+        The ``module:function`` that makes each file in use.
     """
 
     package: str

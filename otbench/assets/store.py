@@ -2,8 +2,8 @@
 
 Everything lies below ``OTBENCH_HOME`` (by default ``otbench`` in the user's cache folder):
 ``assets/<name>/`` holds verified files, ``manual/`` whatever the user puts there, ``partial/``
-unfinished transfers. A file enters ``assets`` by a rename, after its digest was checked, so that a
-killed process leaves nothing half-written there.
+unfinished transfers. A file is moved into ``assets`` by a rename after its digest was checked, so
+that a killed process leaves no incomplete file there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STAMPS = ".verified.json"
 
 
 def path(name: str) -> Path:
-    """Return the folder of an asset in the cache, whether or not anything is there.
+    """Return the folder of an asset in the cache, whether or not it exists.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def path(name: str) -> Path:
 
 
 def digest(name: str) -> str:
-    """Return one sha256 that stands for the files of an asset; nothing is read.
+    """Return one sha256 that identifies the files of an asset; no file is read.
 
     Raises
     ------
@@ -54,13 +54,13 @@ def digest(name: str) -> str:
 def require(name: str) -> Path:
     """Return the folder that holds the verified files of an asset, fetching them if need be.
 
-    Sizes are compared each time; a whole digest is computed only for a file that changed (by size
-    or time) since it was last verified. A broken file is thrown away and fetched again.
+    Sizes are compared each time; the digest is computed only for a file that has changed (in size
+    or time) since it was last verified. A broken file is deleted and fetched again.
 
     Raises
     ------
     DataError
-        If a file is to be had from no source; the message names it and where to put it.
+        If no source supplies a file; the message names the file and where to put it.
     UsageError
         If there is no asset of that name.
     """
@@ -74,7 +74,7 @@ def fetch(names: Iterable[str], offline: bool | None = None) -> dict[str, Path]:
     ----------
     names : iterable of str
     offline : bool, optional
-        Try no source that needs the network; by default what OTBENCH_OFFLINE says.
+        Try no source that needs the network; the default is set by OTBENCH_OFFLINE.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def fetch(names: Iterable[str], offline: bool | None = None) -> dict[str, Path]:
     Raises
     ------
     DataError
-        After all assets were tried, if some are not to be had.
+        After all assets were tried, if some are not available.
     UsageError
         If there is no asset of that name; nothing is fetched then.
     """
@@ -110,7 +110,7 @@ def fetch(names: Iterable[str], offline: bool | None = None) -> dict[str, Path]:
 
 @dataclass(frozen=True)
 class FileState:
-    """What ``verify`` found: the state is ``ok``, ``missing`` or ``broken``."""
+    """A result of ``verify``: the state is ``ok``, ``missing`` or ``broken``."""
 
     asset: str
     file: str
@@ -120,7 +120,7 @@ class FileState:
 
 
 def verify(names: Iterable[str]) -> list[FileState]:
-    """Read every file of the assets whole and compare digests; a broken file is thrown away.
+    """Compute the digest of every file of the assets; a broken file is deleted.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def verify(names: Iterable[str]) -> list[FileState]:
 
 
 def _missing(asset: Asset, discard: bool = False) -> list[File]:
-    """Return the files that are not there whole; on request throw broken ones away."""
+    """Return the files that are missing or broken; on request delete the broken ones."""
     folder = path(asset.name)
     stamps = _read_stamps(folder)
     missing, verified = [], {}
@@ -176,7 +176,7 @@ def _read_stamps(folder: Path) -> dict[str, list]:
 
 
 def _write_stamps(folder: Path, stamps: dict[str, list]) -> None:
-    # A cache that is shared read-only works as well: it is verified anew by each process.
+    # A shared read-only cache works, too: each process verifies it anew.
     with suppress(OSError):
         fresh = folder / f"{STAMPS}.{os.getpid()}"
         fresh.write_text(json.dumps(stamps))
@@ -196,7 +196,7 @@ def _obtain(asset: Asset, offline: bool) -> None:
             if offline and source.network:
                 reasons.append(f"{source.label}: not tried, offline")
                 continue
-            # What one source left behind must not be taken for what the next one supplies.
+            # Files left behind by one source must not be mistaken for those of the next one.
             own = replace(workspace, scratch=workspace.scratch / str(number))
             own.scratch.mkdir()
             try:
@@ -215,7 +215,7 @@ def _obtain(asset: Asset, offline: bool) -> None:
 
 @contextmanager
 def _workspace(asset: Asset) -> Iterator[Workspace]:
-    """Make an empty scratch folder on the file system of the cache, and clear it away after."""
+    """Make an empty scratch folder on the file system of the cache, and remove it afterwards."""
     scratch = home() / "scratch" / asset.name
     shutil.rmtree(scratch, ignore_errors=True)
     for folder in (scratch, home() / "partial", path(asset.name)):

@@ -27,9 +27,9 @@ from otbench.metrics.mass import (
 )
 
 REGULARISATION = 0.01
-"""Of the debiased barycentre, on a unit square. Its costs are then up to 1 % above those of the
-exact barycentre or, where that is unknown, of a fraction of it. Below 0.006 POT's iteration breaks
-down for corners far apart, and its variant on logarithms takes thirty times as long."""
+"""Regularisation of the debiased barycentre, on a unit square. Its costs are then up to 1 % above
+those of the exact barycentre. Below 0.006 POT's iteration breaks down for distant corners, and its
+variant on logarithms takes thirty times as long."""
 
 ITERATIONS = 1000
 
@@ -60,7 +60,7 @@ def debiased_barycenter(corners: Tensor, weights: Tensor) -> Tensor:
     Parameters
     ----------
     corners : Tensor, shape (m, c, h, w)
-        No colour blank in one corner and not in another.
+        No colour may be blank in one corner but not in another.
     weights : Tensor, shape (m,)
 
     Returns
@@ -93,8 +93,8 @@ class BarycenterGap(Metric):
 
     The cost of b is :math:`\sum_k w_k W_2^2(b, \mu_k)` over the corners, exact plans of normalised
     masses (`otbench.metrics.mass.squared_w2`, colours by their mass in the corners). The best is
-    the scene's exact barycentre where it is known, else POT's debiased entropic one, which costs
-    up to a percent too much, so that the ratio may fall slightly below 1. A cross-fade
+    the scene's exact barycentre if it is known, else POT's debiased entropic barycentre. The latter
+    costs up to 1 % too much, so that the ratio may be slightly below 1. A cross-fade
     of distant corners scores about 2: half of its cost is spread.
 
     Scored where all corners take part; see `scored_points`.
@@ -111,7 +111,7 @@ class BarycenterGap(Metric):
         return f"barycenter_gap[threshold={THRESHOLD:g},reg={REGULARISATION:g}]"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points, which are no sample: there is no standard error."""
+        """Average over the grid's points; they are not a sample, so there is no standard error."""
         corners = artefact.corners
         ratios = []
         for row in scored_points(artefact, ctx).tolist():
@@ -166,7 +166,7 @@ class BarycenterW2(Metric):
         return f"the exact barycentres of {data.name} are not known"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points, which are no sample: there is no standard error."""
+        """Average over the grid's points; they are not a sample, so there is no standard error."""
         if artefact.exact is None:
             raise Undefined("the exact barycentres are not known")
         rows = scored_points(artefact, ctx)
@@ -182,10 +182,11 @@ class Sharpness(Metric):
     r"""How compact an average is, against the corners; 1 is as compact as they are.
 
     The effective area of an image with normalised mass p is :math:`A = 1 / \sum p^2` pixels; blur
-    and cross-fading make it greater. Sizes average linearly under transport, so the area due is
-    :math:`(\sum_k w_k \sqrt{A_k})^2`, exact where the corners are one shape moved and scaled. The
-    value is the smaller of A over what is due and its inverse: 1/4 for the even cross-fade of
-    four discs apart, and below 1 for an average shrunk to a point, too.
+    and cross-fading make it greater. Sizes average linearly under transport, so the expected area
+    is :math:`(\sum_k w_k \sqrt{A_k})^2`, which is exact if the corners are translated and scaled
+    copies of one shape. The value is the smaller of the ratio of A to the expected area and its
+    inverse: 1/4 for the even cross-fade of four separate discs, and also below 1 for an average
+    that shrinks to a point.
 
     Scored where all corners take part, see `scored_points`; colours count by their mass in the
     corners.
@@ -202,7 +203,7 @@ class Sharpness(Metric):
         return "sharpness[area]"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points, which are no sample: there is no standard error."""
+        """Average over the grid's points; they are not a sample, so there is no standard error."""
         rows = scored_points(artefact, ctx)
         weights = artefact.weights[rows].double()
         kept, shares = _colours(artefact.corners, weights)
@@ -214,7 +215,7 @@ class Sharpness(Metric):
 class CentroidBilinearity(Metric):
     """Distance of an average's centre of mass from the weighted mean of the corners' centres.
 
-    That is where every Wasserstein barycentre has it, so that on a square of corners it moves
+    Every Wasserstein barycentre has its centre there, so that on a square of corners it moves
     bilinearly. Scored where all corners take part, see `scored_points`; colours count by their
     mass in the corners.
     """
@@ -230,7 +231,7 @@ class CentroidBilinearity(Metric):
         return "centroid_bilinearity"
 
     def compute(self, artefact: Barycenters, ctx: ScoreContext) -> Value:
-        """Average over the grid's points, which are no sample: there is no standard error."""
+        """Average over the grid's points; they are not a sample, so there is no standard error."""
         rows = scored_points(artefact, ctx)
         weights = artefact.weights[rows].double()
         kept, shares = _colours(artefact.corners, weights)

@@ -24,7 +24,7 @@ def check_images(**stacks: Tensor) -> None:
 
 
 def check_paired(pairs: Any) -> None:
-    """Refuse images outside [0, 1], unpaired, or of two shapes.
+    """Reject images that are outside [0, 1], unpaired, or of different shapes.
 
     Parameters
     ----------

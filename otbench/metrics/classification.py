@@ -12,7 +12,7 @@ from otbench.interface.scoring import ScoreContext
 
 @dataclass(frozen=True)
 class ProbeAccuracy(Metric):
-    """Share of test images that a classifier trained on frozen codes gets right.
+    """Share of test images that a classifier trained on frozen codes classifies correctly.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ProbeAccuracy(Metric):
 
 @dataclass(frozen=True)
 class CodeDimension(Metric):
-    """How many numbers a code has: an accuracy means little without it.
+    """Dimension of a code, without which an accuracy means little.
 
     Its n is the number of training codes that the probe learned from.
     """

@@ -64,12 +64,12 @@ def assign(
 
 
 def match(assignments: Labels, labels: Labels, clusters: int) -> Labels:
-    """Name each cluster by a class, one to one, so that most items fit (Hungarian method).
+    """Match clusters and classes one to one so that most items agree (Hungarian method).
 
     Returns
     -------
     ndarray, shape (n,)
-        The class that each item's cluster got.
+        The class to which each item's cluster is matched.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -125,7 +125,7 @@ class KMeansMetric(Metric):
 
 @dataclass(frozen=True)
 class KMeansAccuracy(KMeansMetric):
-    """Share of test images in the cluster named by their class, the best one-to-one naming."""
+    """Share of test images in the cluster of their class, under the best one-to-one matching."""
 
     range: ClassVar[str] = "[0, 1], share of the test images"
     title: ClassVar[str] = "Accuracy of K-means on codes"

@@ -1,8 +1,8 @@
-"""The rule by which a map has collapsed, applied to the evaluations during its training.
+"""The rule that detects the collapse of a map in the evaluations during its training.
 
-A collapsed map answers with few images whatever it is given. The signs are those by which claim 7
-of the suite's list is judged (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220, in whose
-setting it happened some thousand updates into a training that had looked well).
+A collapsed map returns few different images whatever its input. Claim 7 of the suite's list is
+judged by these signs (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220; in their setting
+the collapse came some thousand updates into a training that had looked sound).
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ Point = Mapping[str, Any]
 """``step`` and, as far as they were measured, ``coverage``, ``pairwise`` and ``modes``."""
 
 FALL = 0.5
-"""Part of its running maximum that coverage must not fall below, twice in a row."""
+"""Share of its running maximum below which coverage must not fall twice in a row."""
 
 LEARNED = 0.1
-"""Coverage from which on a map has learned something that can be lost."""
+"""Coverage above which a map has learned something that it can lose."""
 
 PAIRWISE, MODES = 0.5, 0.5
 """Least ratio of distances, and least share of modes, of a map that has not collapsed."""
 
 JUDGED_FROM = 0.5
-"""Part of the training after which too few modes or too small distances are a collapse: an early
-map has not learned anything yet."""
+"""Share of the training after which too few modes or too small distances count as a collapse; an
+earlier map has not learned enough."""
 
 
 @dataclass(frozen=True)
 class Collapse:
-    """Where a collapse was seen, and by what.
+    """Where a collapse was detected, and by which sign.
 
     Attributes
     ----------
     step : int
-        The evaluation that settled it.
+        The evaluation that showed it.
     sign : {"coverage", "pairwise", "modes"}
     """
 
@@ -61,7 +61,7 @@ def collapse_in(points: Sequence[Point]) -> Collapse | None:
     Parameters
     ----------
     points : sequence of mapping
-        In the order of the steps. Points without any of the three numbers say nothing.
+        In order of the steps. Points without any of the three numbers are ignored.
     """
     points = [point for point in points if point.keys() & {"coverage", "pairwise", "modes"}]
     best, low = 0.0, 0

@@ -1,4 +1,4 @@
-"""Whether a map keeps colours: what is dark stays dark, what is red stays red."""
+"""Whether a map keeps colours: dark images stay dark, and red ones stay red."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otbench.interface.scoring import ScoreContext
 from otbench.metrics.translation import TranslationMetric
 
 LEAST = 10
-"""Images that a regression of three colours on three colours is made from, at least."""
+"""Least number of images for a regression of three colours on three colours."""
 
 
 def mean_colour(images: Tensor, weights: Tensor) -> Tensor:
@@ -57,11 +57,10 @@ def explained(x: np.ndarray, y: np.ndarray) -> float:
 class ColourR2(TranslationMetric):
     """R^2 of a linear regression of the mean colour of T(x) on that of x, all colours together.
 
-    1 where the colour of an image says what colour it is carried to, 0 where it says nothing. The
-    pixels that count are those of the pair's `colour_masks`, which belong to the source image, for
-    x and T(x) alike; without masks, each image's own by their brightness (the largest colour). An
-    image that no pixel counts of is left out. A map that does nothing keeps all colours, so that
-    there is no direction.
+    1 if the colour of an image determines the colour it is carried to, 0 if it says nothing about
+    it. Pixels are weighted by the pair's `colour_masks`, which belong to the source image, for both
+    x and T(x); without masks, by each image's own brightness (the largest colour). An image whose
+    weights are all 0 is left out. The identity keeps all colours, so there is no direction.
     """
 
     direction: ClassVar[Direction] = "neutral"

@@ -19,12 +19,12 @@ from otbench.ot.neural.costs import conditional_variance
 
 @dataclass(frozen=True)
 class ConditionalVariance(AgainstSolution):
-    r"""How much of a law each item is carried to: :math:`E\,\mathrm{Var}(T(x, \cdot))`.
+    r"""Mean variance of the law that each item is carried to, :math:`E\,\mathrm{Var}(T(x, \cdot))`.
 
     Of a map, the variances of the coordinates are summed, and the optimal plan's value is
     :math:`E\|Y\|^2 - E\|\bar T^*(X)\|^2`, the same for all optimal plans. Of a random decoder, the
-    draws are images for one code, and the variances of the pixels are averaged. Blind to where the
-    draws lie.
+    draws are images for one code, and the variances of the pixels are averaged. The metric ignores
+    where the draws lie.
 
     Parameters
     ----------

@@ -29,13 +29,13 @@ from otbench.nn.training import Optimiser
 log = logging.getLogger(__name__)
 
 VERSION = 2
-"""Of network and training; part of the file's name, and to be raised when either changes."""
+"""Version of network and training, part of the file's name; raise it when either changes."""
 
 STEPS, BATCH, RATE, SEED = 400, 128, 4e-3, 0
 """Updates, images in one (half of each side), peak rate, seed: 12 s at 32x32 on one thread."""
 
 HELD_OUT = 1000
-"""Test images of either side at most that accuracies are measured on, a stratified sample."""
+"""Largest number of test images of either side for accuracies, a stratified sample."""
 
 GRID = 4
 """Side of the last map of features."""
@@ -91,9 +91,9 @@ class DomainClassifier:
     network : DomainNet
         Frozen.
     domain_accuracy : float
-        Share of test images, half of each side, whose side it tells.
+        Share of test images, half of each side, whose side it predicts correctly.
     mode_accuracy : float or None
-        Share of the target's test images whose mode it tells; None without labels.
+        Share of the target's test images whose mode it predicts correctly; None without labels.
     """
 
     network: DomainNet
@@ -105,12 +105,12 @@ class DomainClassifier:
         return self.network.logits(features)[1].argmax(1)
 
     def of_target(self, features: Tensor) -> Tensor:
-        """Tell which images are the target's from their features (n, 64), bool (n,)."""
+        """Classify images as the target's or not from their features (n, 64), bool (n,)."""
         return self.network.logits(features)[0] > 0
 
 
 def mode_count(pair: ImagePair) -> int | None:
-    """Return how many modes the labels of a pair number, None unless all splits have labels."""
+    """Return the number of modes in the labels of a pair; None unless all splits have labels."""
     sides = pair.source_images, pair.target_images
     splits = [split for side in sides for split in (side.train, side.test)]
     return None if any(split.labels is None for split in splits) else pair.classes
@@ -119,8 +119,8 @@ def mode_count(pair: ImagePair) -> int | None:
 def train(pair: ImagePair, device: torch.device) -> DomainClassifier:
     """Train on both training splits, from a fixed seed, and measure on both test splits.
 
-    The cross-entropies of side and mode are added. Neither torch's own randomness nor the caller's
-    choice about gradients has a part in it.
+    The loss is the sum of the cross-entropies of side and mode. The result does not depend on
+    torch's global random state or on the caller's gradient mode.
     """
     classes = mode_count(pair) or 0
     source, target = pair.source_images.train, pair.target_images.train

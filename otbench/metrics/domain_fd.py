@@ -17,7 +17,7 @@ from otbench.metrics.frechet import frechet_distance
 from otbench.metrics.translation import TranslationMetric
 
 DRAWS, DRAW_SEED = 50, 7_160_010
-"""Of the bootstrap and of the splits."""
+"""Number and seed, both of the bootstrap samples and of the splits."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class DomainFD(TranslationMetric):
     in the proportion n to m, scaled from the size of the parts to n and m. A map is as good as the
     target itself at the floor, and no better below it.
 
-    Read it beside recall and coverage: one number of two Gaussians does not say what is missing.
+    Read it with recall and coverage: a distance of two Gaussians does not show what is missing.
 
     Parameters
     ----------
     of : {"generated", "floor", "identity"}
-        The carried images; the target itself, which is what sampling alone contributes; or the
-        source as it is, which is where a map that does nothing stands.
+        The carried images; the target itself, which gives the contribution of sampling alone; or
+        the unchanged source, which gives the score of the identity.
     """
 
     of: Literal["generated", "floor", "identity"] = "generated"

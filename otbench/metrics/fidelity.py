@@ -1,7 +1,7 @@
 """How much of the images' detail and spread survives reconstruction.
 
-A reconstruction of least squared error is an average over what the code leaves open: it is smooth,
-and varies less than the data. These ratios show that, where the error itself rewards it.
+A reconstruction with least squared error averages over all images with the same code: it is smooth
+and varies less than the data. The squared error rewards this; these ratios reveal it.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class VarianceRatio(Metric):
     """Spread: total variance of the reconstructions over that of the images; 1 is all of it.
 
     The variance of each pixel over the images, summed over pixels and colours: the trace of the
-    covariance. What is lost is what the code does not tell.
+    covariance. The lost part is the variance that the code does not explain.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
@@ -157,7 +157,7 @@ class SampleMSERatio(Metric):
 
 @dataclass(frozen=True)
 class Compression(Metric):
-    """Numbers in an image for each number in its code."""
+    """Compression ratio: the dimension of an image over that of its code."""
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
     direction: ClassVar[Direction] = "neutral"

@@ -17,7 +17,7 @@ from otbench.interface.scoring import ScoreContext
 from otbench.metrics import features
 
 ROWS = 1024
-"""Of a matrix of kernel values that are in memory at once."""
+"""Rows of a matrix of kernel values that are in memory at once."""
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -47,7 +47,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     )
     cross = torch.linalg.svdvals(root_a @ root_b.T).sum()
     spread = root_a.square().sum() + root_b.square().sum()
-    # Rounding can leave equal samples a hair below 0.
+    # For equal samples rounding can give a value slightly below 0.
     return max(0.0, float((mean_a - mean_b).square().sum() + spread - 2 * cross))
 
 
@@ -141,8 +141,7 @@ class FeatureDistance(Metric):
     For reconstruction it compares the test images with their reconstructions; for interpolation,
     the test images with the middle frames of `ScoreContext.midpoints` random pairs; for
     translation, test images of the target with the carried test images of the source. There is no
-    direction on interpolation: the first image itself, in place of the middle of a path, is as real
-    as an image can be.
+    direction on interpolation: a path that repeats its first image in the middle would win.
 
     Parameters
     ----------

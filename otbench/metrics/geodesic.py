@@ -31,8 +31,8 @@ from otbench.metrics.mass import (
 TASKS = ("geodesic", "limited-data")
 
 CONTRAST = 0.01
-"""Difference of the brightest and the darkest pixel, as a share of the former, up to which an image
-is one even grey."""
+"""Largest difference between the brightest and the darkest pixel, as a share of the brightest, at
+which an image counts as uniform grey."""
 
 
 def interior(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
@@ -57,9 +57,9 @@ class GeodesicW2(Metric):
 
     The root of `otbench.metrics.mass.squared_w2` at each time strictly between the ends; the mean
     or the greatest along a path. Masses are normalised, so this metric is blind to mass that a
-    frame gains or loses as a whole; see the mass drift for that. A blank frame is as far as any
-    image can be. The exact frames lie on the pixel grid too: a translation by whole pixels scores
-    0, one by a fraction of a pixel a few tenths.
+    frame gains or loses as a whole; see the mass drift for that. A blank frame has the largest
+    distance that any image can have. The exact frames are on the pixel grid, too: a translation by
+    whole pixels scores 0, one by a fraction of a pixel a few tenths.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class PairEnergy(Metric):
 
 
 MOST = 32
-"""Paths at most whose energy is compared with the exact cost: a tenth of a second each."""
+"""Largest number of paths whose energy is compared with the exact cost, at 0.1 s each."""
 
 
 @dataclass(frozen=True)

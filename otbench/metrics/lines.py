@@ -22,7 +22,7 @@ from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_images
 
 CANDIDATES = 8
-"""Nearest members by single precision, looked at again in double."""
+"""Number of nearest members in single precision that are compared again in double precision."""
 
 SHORTEST = 1e-4
 """Arc in radians below which a path has no smoothness (ACAI's constant)."""
@@ -86,7 +86,7 @@ def nearest(frames: Tensor, family: CircularFamily, shift: bool, ctx: ScoreConte
 
 
 def unwrap(angles: Tensor) -> Tensor:
-    """Remove the jumps over the end of the circle: each step becomes the shorter way round."""
+    """Unwrap angles, so that each step is the shorter way around the circle."""
     steps = angles.diff(dim=1)
     turns = torch.round(steps / (2 * math.pi))
     unwrapped = steps - 2 * math.pi * turns

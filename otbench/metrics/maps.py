@@ -17,10 +17,10 @@ from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
 
 LIMIT = 1e6
-"""A map that scores more has diverged; its number says nothing."""
+"""Largest score that is reported; a map with a greater one has diverged."""
 
 BLOCKS = 32
-"""Parts of the points whose scores give a standard error."""
+"""Number of blocks of points whose scores give a standard error."""
 
 PAIRINGS = 16
 
@@ -31,7 +31,7 @@ def bounded(value: Value, name: str) -> Value:
     Raises
     ------
     BadOutput
-        If so: the map is off, and the row is a failed one.
+        If so; the row is then marked as failed.
     """
     if not math.isfinite(value.value):
         raise BadOutput(f"{name} is {value.value}: the map is off")
@@ -41,7 +41,7 @@ def bounded(value: Value, name: str) -> Value:
 
 
 def unknown_map(data: MeasurePair) -> str | None:
-    """Say that the optimal map of a pair is unknown, or None where it is known."""
+    """Return the reason that the optimal map of a pair is unknown, or None if it is known."""
     if data.true_map(torch.zeros(1, data.dimension)) is None:
         return f"the optimal map of {data.name} is not known"
     return None
@@ -153,8 +153,8 @@ class W2Gap(MapMetric):
     r"""Distance of the dual value from half the squared W2, in percent of the latter.
 
     Where the optimal map is known, the target points are the images of the source points and the
-    true value is the cost of just these, so that exact potentials score 0 whatever the sample.
-    Else the true value is the data set's own, and the sample's noise is in the number.
+    true value is the cost of these pairs, so that exact potentials score 0 for any sample.
+    Otherwise the true value is that of the data set, and the score contains sampling noise.
     """
 
     direction: ClassVar[Direction] = "lower"
@@ -193,8 +193,8 @@ class W2Gap(MapMetric):
 class Monotonicity(MapMetric):
     r"""Share of pairs of source points with :math:`\langle Tx - Ty, x - y\rangle \ge 0`.
 
-    The gradient of a convex function has them all; so has a constant map. Each point is paired
-    with 16 others. The standard error is over points.
+    The share is 1 for the gradient of a convex function, and also for a constant map. Each point
+    is paired with 16 others. The standard error is over points.
     """
 
     direction: ClassVar[Direction] = "higher"
@@ -221,10 +221,10 @@ class Monotonicity(MapMetric):
 
 @dataclass(frozen=True)
 class PushRate(MapMetric):
-    """Source points that the map carries in a second, on the device in use.
+    """Source points that the map carries per second on the device in use.
 
-    In calls of 4,096 points, after one that is not counted. It depends on the machine and its
-    load: compare within one run only.
+    The map is called on 4,096 points at a time; the first call is not counted. The value depends on
+    the machine and its load: compare within one run only.
     """
 
     direction: ClassVar[Direction] = "neutral"

@@ -21,8 +21,9 @@ class ConjugateResidual(MapMetric):
 
     at held-out points y of the target, 4,096 at most; the norm is that of the stopping rule of
     Amos 2023. The gradient is ``push`` and the maximiser is ``pull``, so that it is computed as
-    push(pull(y)) - y: a method needs no further interface. It is given for methods with a dual,
-    of whose value it is the error's cause. 0 for an exact inverse, whether or not the map is good.
+    push(pull(y)) - y, and a method needs no further interface. It is reported for methods with a
+    dual, because this residual causes the error of the dual value. It is 0 for an exact inverse,
+    whether or not the map is good.
 
     Parameters
     ----------

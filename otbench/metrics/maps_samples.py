@@ -1,7 +1,7 @@
-"""How far the pushed points are from the target, by samples: no true map is needed.
+"""Distances between samples of the pushed points and of the target; no true map is needed.
 
-Two samples of one distribution are some way apart too. That floor, and where the source itself
-stands, are columns of their own: a score means something between them.
+Two samples of the same distribution have a positive distance, too. This floor and the distance of
+the source itself have their own columns; a score is to be read between the two.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from otbench.metrics.maps import MapMetric, bounded
 
 PROJECTION_SEED = 7_160_005
 CHUNK = 64
-"""Directions sorted at once."""
+"""Number of directions that are sorted at once."""
 
 SINKHORN_POINTS = 512
 """Points of each sample in the plane (release of Amos 2023)."""

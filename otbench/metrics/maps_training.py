@@ -1,4 +1,4 @@
-"""How long a map trains until it is good, where its error was followed; see `curve`."""
+"""How long a map trains until its error is small, if it was evaluated during training."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from otbench.metrics.maps import MapMetric, unknown_map
 class TimeToUVP(MapMetric):
     """Seconds of training after which the unexplained variance was first this low.
 
-    At the first of the checkpoints that shows it: about a dozen, evenly spread on the scale of the
-    logarithm of the updates, so that the true time is at or after the checkpoint before. All the
-    method's own seconds count, compilation included, and none of the scoring. A map that never
-    comes so far has no such time: the row is skipped and says how far it came. The time depends on
-    the machine and its load: compare within one run only.
+    The time is that of the first checkpoint that shows it. There are about a dozen checkpoints,
+    evenly spaced in the logarithm of the updates, so the true time is between this checkpoint and
+    the one before. All time of the method counts, including compilation, but not the scoring. If a
+    map never gets there, the row is skipped and reports how far it came. The time depends on the
+    machine and its load: compare within one run only.
 
     Parameters
     ----------

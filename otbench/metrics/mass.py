@@ -1,4 +1,4 @@
-"""Images as masses: what metrics of transport measure on them, each colour a density of its own."""
+"""Images as masses, each colour a separate density: quantities for metrics of transport."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def squared_w2(a: Tensor, b: Tensor) -> float:
     """Return the squared 2-Wasserstein distance of two images, in squared pixels.
 
     By an exact plan between the pixels above `THRESHOLD` of the peak, nothing coarsened, on the
-    CPU. Masses are normalised, colour by colour; the colours count by their mass in ``b``. Where
-    ``a`` is blank, it counts as the farthest image there is; see `farthest_cost`.
+    CPU. Masses are normalised, colour by colour; the colours count by their mass in ``b``. If
+    ``a`` is blank, it counts as the farthest possible image; see `farthest_cost`.
 
     Parameters
     ----------
@@ -101,12 +101,12 @@ def centroids(images: Tensor) -> Tensor:
 
 
 def centroid_distances(images: Tensor, due: Tensor) -> Tensor:
-    """Return how far each colour's centre of mass is from where it is due, in pixels.
+    """Return the distance of each colour's centre of mass from its expected place, in pixels.
 
     Parameters
     ----------
     images : Tensor, shape (..., c, h, w)
-        The centre of a blank colour counts as the corner farthest from where it is due.
+        The centre of a blank colour counts as the corner farthest from the expected place.
     due : Tensor, shape (..., c, 2)
         Rows and columns.
 
@@ -202,7 +202,7 @@ def energy_over(
 
 
 def area_agreement(images: Tensor, due: Tensor) -> Tensor:
-    """Return the smaller of effective area over the area due, (..., c), and its inverse.
+    """Return the smaller of effective area over expected area, (..., c), and its inverse.
 
     0 where a colour is blank.
     """

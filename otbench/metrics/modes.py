@@ -22,7 +22,7 @@ SMOOTHING = 0.5
 """Images that each mode is given on top of its own, on both sides (Krichevsky & Trofimov)."""
 
 TRUSTED = 0.8
-"""Share of the target's held-out images whose mode the classifier must tell."""
+"""Least share of the target's held-out images whose mode the classifier must get right."""
 
 
 def no_modes(data: Any) -> str | None:
@@ -35,8 +35,8 @@ def no_modes(data: Any) -> str | None:
 def modes_of(features: Tensor, ctx: ScoreContext) -> Tensor:
     """Return how many images of the target show each mode, and how many are none of its images.
 
-    A copy of a source image shows its mode and is yet no image of the target: whether it is one the
-    classifier tells, too.
+    A copy of a source image shows its mode but is not an image of the target; the classifier
+    decides that as well.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def share_reached(carried: Tensor, target: Tensor) -> float:
         raise Undefined("the target's test images are all of one mode")
     shares = carried.double() / carried.sum()
     due = LEAST * target.double() / target.sum()
-    # A hair for the rounding of the two divisions: exactly a fifth counts.
+    # Allow for rounding in the two divisions: exactly a fifth counts.
     return float((shares >= due * (1 - 1e-12))[there].double().mean())
 
 
@@ -171,7 +171,7 @@ class Modes(TranslationMetric):
             share = mode_share(features, artefact.labels, ctx)
         else:
             target = target_modes(artefact.labels, ctx)
-            # As many as the classifier refuses of the target itself are no fault of the map.
+            # The classifier's rejection rate on the target itself is not the map's fault.
             target[-1] = modes_of(domain_features(artefact.real, ctx), ctx)[-1]
             share = divergence(modes_of(features, ctx), target)
         return Value(share, None, len(features))

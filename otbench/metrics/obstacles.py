@@ -19,8 +19,8 @@ from otbench.metrics.mass import THRESHOLD, masses
 class WallMass(Metric):
     """Share of a frame's mass that the method draws on walls, before they are masked.
 
-    The mean over the frames of a path, its ends included. A blank frame counts in full: what is
-    nowhere has kept off nothing. How the rest of the mass moves is the energy's to say.
+    The mean over the frames of a path, its ends included. A blank frame counts as 1, so that
+    omitting the mass is not rewarded. The energy measures how the rest of the mass moves.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("obstacles",)

@@ -61,11 +61,11 @@ def radii(within: Tensor, k: int) -> Tensor:
 
 
 def covered(between: Tensor, reach: Tensor, k: int) -> Tensor:
-    """Tell which real points are covered: those whose ball holds a generated one near by.
+    """Return which real points are covered: those whose ball holds a generated one nearby.
 
-    A generated point covers at most the `CROWD` k real ones nearest to it, where it would lie in
-    k balls on average. In many dimensions the centre of a Gaussian sample lies in every ball, so
-    that without this bound a map that sends everything there would cover the whole target.
+    A generated point covers at most the `CROWD` k real points nearest to it; on average it would
+    lie in k balls. In many dimensions the centre of a Gaussian sample lies in every ball, so that
+    without this bound a map that sends everything there would cover the whole target.
 
     Parameters
     ----------

@@ -131,8 +131,8 @@ class MaxStep(Metric):
     """Largest step of a path between adjacent frames, in pixels' Euclidean distance.
 
     `unevenness` of the path as drawn, its own end frames included. A path that never moves between
-    different images scores as one jump. No direction: a cross-fade moves in equal steps, which the
-    true path does not quite.
+    different images scores as one jump. It has no direction, because a cross-fade moves in equal
+    steps, whereas the steps of the true path differ slightly.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
@@ -155,8 +155,8 @@ class MaxStep(Metric):
 class LPIPSSmoothness(Metric):
     """Largest step of a path between adjacent frames, in perceptual distance.
 
-    As `MaxStep` with LPIPS (AlexNet) between the frames in place of the Euclidean distance: 0 if
-    the path changes by as much to the eye in each step. No direction, for the same reason.
+    Like `MaxStep`, with LPIPS (AlexNet) between the frames instead of the Euclidean distance: 0 if
+    each step is the same perceptual change. It has no direction, for the same reason.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS

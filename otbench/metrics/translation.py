@@ -119,10 +119,10 @@ class TranslationCost(TranslationMetric):
     r"""How far images are carried: :math:`\|x - T(x)\|^2 / d`, averaged over the images.
 
     The ratio is to the cost of the exact plan between the same source images and as many test
-    images of the target (POT's network simplex), the least that reaching just those costs. Above 1
-    a map is not optimal. Below 1 it either does not reach the target, which coverage tells, or does
-    better than the plan: between a thousand images a plan costs far more than between their laws,
-    for the image that x should go to is not among them.
+    images of the target (POT's network simplex), the least cost of reaching exactly those. Above 1
+    a map is not optimal. Below 1 it either does not reach the target, which coverage shows, or is
+    cheaper than the plan: between a thousand images a plan costs far more than between their laws,
+    because the image that x should go to is not among them.
 
     The bound is Gelbrich's, the least cost between any two laws that have the means and covariances
     of the two training splits (`frechet_distance` of the pixels of `MOMENTS` images a side; with
@@ -204,7 +204,7 @@ class Diversity(TranslationMetric):
     r"""How much of the target's variance one image is spread over.
 
     :math:`E\,\mathrm{Var}(T(x, \cdot)) / \mathrm{Var}(Y)`, both unbiased and per pixel, from eight
-    draws for each of 64 images. 0 where noise is ignored or there is none, 1 where the image is.
+    draws for each of 64 images. 0 if the noise is ignored or absent, 1 if the image is ignored.
     """
 
     direction: ClassVar[Direction] = "neutral"

@@ -21,7 +21,7 @@ class Collapsed(TranslationMetric):
     Judged at the checkpoints of its training, on 256 test images of either side, by
     `otbench.metrics.collapse.collapse_in`; and at the end, on all scored images, by the signs that
     need no history: the pairwise ratio and, with labels, the modes reached. A method that was not
-    followed is judged at its end alone.
+    evaluated during training is judged at its end only.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Collapsed(TranslationMetric):
 
 def _at_the_end(artefact: Translated, ctx: ScoreContext) -> dict[str, float]:
     found = {"pairwise": PairwiseRatio().measure(artefact, ctx).value}
-    # Without modes to count, the distances judge alone.
+    # Without modes to count, only the distances decide.
     with suppress(Undefined):
         found["modes"] = Modes().measure(artefact, ctx).value
     return found

@@ -17,7 +17,7 @@ from otbench.metrics.mass import FLOOR, colour_mean, masses
 from otbench.metrics.pixel import squared_error
 
 CHUNK = 32
-"""Paths solved at once: 10 systems a path, a few megabytes each."""
+"""Number of paths solved at once: 10 systems per path, a few megabytes each."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class PathEnergy(Metric):
         Price of making or destroying mass, against moving it; square pixels.
     floor : float
         Added to each pixel, so that mass can enter empty ones; share of the full intensity. It
-        sets how dear a cross-fade is, so numbers of different floors never compare.
+        determines the cost of a cross-fade, so values with different floors are not comparable.
     """
 
     tau: float = parameter(10.0, "price of creating mass, in squared pixels", above=0)

@@ -1,10 +1,10 @@
 """The quality of a stochastic map against the solution of the weak problem.
 
-gamma of the cost is the metric's own where it is given, else the pair's (`MeasurePair.gamma`), else
-that which the method says it minimises (`StochasticMap.cost_gamma`); without any the metric is
-skipped. The solution is the pair's closed form, or POT's plan between the same held-out points and
-as many of the target, which is kept in the cache folder. A plan's cost is biased up by its finite
-samples, and so is its conditional variance where little is due.
+The gamma of the cost is the metric's own if it is given, else the pair's (`MeasurePair.gamma`),
+else the one that the method states (`StochasticMap.cost_gamma`); without any the metric is skipped.
+The solution is the pair's closed form, or POT's plan between the same held-out points and as many
+of the target, which is kept in the cache folder. Finite samples bias the cost of a plan upwards,
+and also its conditional variance if the true one is small.
 """
 
 from __future__ import annotations

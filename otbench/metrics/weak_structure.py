@@ -71,7 +71,7 @@ class BarycentricLipschitz(WeakMapMetric):
 class BarycentricMonotonicity(WeakMapMetric):
     r"""Share of pairs with :math:`\langle \bar T(x) - \bar T(x'), x - x'\rangle \ge 0`.
 
-    The optimal barycentric map is the gradient of a convex function and has them all.
+    The optimal barycentric map is the gradient of a convex function, so its share is 1.
     """
 
     direction: ClassVar[Direction] = "higher"
@@ -101,7 +101,7 @@ def spread_ratio(pushed: Tensor, target: Tensor) -> float:
     Raises
     ------
     Undefined
-        If all points of the target are one.
+        If all points of the target are the same.
     """
     due = float(torch.pdist(target).mean())
     if not due > 0:

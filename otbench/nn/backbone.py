@@ -17,7 +17,7 @@ SLOPE = 0.2
 
 
 def initialise(module: nn.Module, generator: torch.Generator, gain: float = 2.0) -> None:
-    """Start all convolutions and linear layers from a normal law, biases at 0.
+    """Initialise all convolutions and linear layers from a normal law, and biases with 0.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def folded(stem: nn.Conv2d, following: nn.Conv2d, x: Tensor) -> Tensor:
     """Apply a 1x1 convolution and the 3x3 convolution after it as one convolution.
 
     No activation lies between them. A channel of ones carries the stem's bias, so that the zero
-    padding between the two holds at the border as well. The result is the same but for rounding;
-    the widest layer of the network then reads c + 1 channels in place of 16, which saves about a
-    sixth of a training step.
+    padding between the two convolutions is respected at the border. The result is the same up to
+    rounding. The widest layer of the network then reads c + 1 channels instead of 16, which saves
+    about a sixth of a training step.
     """
     assert stem.bias is not None
     carried = torch.cat([stem.weight[:, :, 0, 0], stem.bias[:, None]], dim=1)
@@ -74,7 +74,7 @@ class Encoder(nn.Sequential):
     latent : int
         Channels of the code.
     scales : int
-        Halvings of the image: 32x32 with 3 scales gives a code of (latent, 4, 4).
+        Number of halvings of the image: 32x32 with 3 scales gives a code of (latent, 4, 4).
     stem, widening : int
         Side of the first kernel, and a factor on the channels before the code: 1 and 1 in ACAI,
         3 and 2 in the release of Feng & Strohmer.
@@ -113,7 +113,7 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Sequential):
-    """ACAI's decoder; it ends in pixel logits, one a colour, with no squashing.
+    """ACAI's decoder; it returns pixel logits, one per colour, without a final squashing.
 
     Parameters
     ----------
@@ -170,7 +170,7 @@ class Backbone(nn.Module):
 
     @property
     def code_dimension(self) -> int:
-        """Numbers in one code."""
+        """Dimension of a code."""
         return math.prod(self.code_shape)
 
     def encode(self, x: Tensor) -> Tensor:
@@ -180,7 +180,7 @@ class Backbone(nn.Module):
         return self.encoder(x.contiguous(memory_format=torch.channels_last)).flatten(1)
 
     def output(self, z: Tensor) -> Tensor:
-        """Map flat codes (n, d) to what the likelihood is defined on, (n, c, h, w)."""
+        """Map flat codes (n, d) to the parameters of the likelihood, (n, c, h, w)."""
         grid = z.unflatten(1, self.code_shape).contiguous(memory_format=torch.channels_last)
         return self.decoder(grid)
 
@@ -195,9 +195,9 @@ class Backbone(nn.Module):
         return self.to_image(self.output(z))
 
     def reconstruction_loss(self, output: Tensor, x: Tensor) -> Tensor:
-        """Compare the decoder's output with images x in [0, 1]; one number, mean over the batch.
+        """Compare the decoder's output with images x in [0, 1]; return the mean over the batch.
 
-        ``bernoulli``: nats an image. ``gaussian``: mean squared error of a pixel on [-1, 1].
+        ``bernoulli``: nats per image. ``gaussian``: mean squared error per pixel on [-1, 1].
         """
         if self.likelihood == "gaussian":
             return functional.mse_loss(output, 2 * x - 1)

@@ -1,9 +1,9 @@
 """Inception v3 as the Fréchet inception distance uses it.
 
-Szegedy et al. 2015, arXiv 1512.00567, with the three changes of the TensorFlow network that the
-published weights were trained in: average pooling leaves the padding out of the mean, and the last
-block pools by the maximum. The weights are named as by torchvision and
-``pytorch-fid``, so that the published ones fit.
+Szegedy et al. 2015, arXiv 1512.00567, with the changes of the TensorFlow network in which the
+published weights were trained: average pooling leaves the padding out of the mean, and the last
+block uses maximum pooling. The weights are named as in torchvision and ``pytorch-fid``, so that the
+published ones can be loaded.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SIDE = 299
-"""Pixels along a side that images are resized to."""
+"""Side in pixels to which images are resized."""
 
 TAPS = {64: "first pooling", 192: "second pooling", 768: "before the auxiliary head", 2048: "last"}
-"""Numbers of features, and where in the network they are taken."""
+"""Numbers of features, and the places in the network where they are taken."""
 
 
 class Conv(nn.Module):
@@ -33,7 +33,7 @@ class Conv(nn.Module):
 
 
 def mean_pool(x: Tensor) -> Tensor:
-    """Average over 3x3 places, those beyond the edge left out."""
+    """Average over 3x3 places, leaving out those beyond the edge."""
     return functional.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
 
 

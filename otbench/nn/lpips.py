@@ -1,6 +1,6 @@
 """AlexNet with the linear heads of LPIPS (Zhang et al. 2018).
 
-The names of the weights are those of the ``lpips`` package, so that its published weights fit.
+The weights are named as in the ``lpips`` package, so that its published weights can be loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ WIDTHS = (64, 192, 384, 256, 256)
 """Channels after each of the five convolutions."""
 
 POOLED = (1, 2)
-"""Convolutions, from 0, before which there is a pooling."""
+"""Indices, from 0, of the convolutions that follow a pooling."""
 
 
 class Scaling(nn.Module):
@@ -39,7 +39,7 @@ class Trunk(nn.Module):
     Parameters
     ----------
     depth : int
-        How many of the five.
+        Number of convolutions, at most five.
     """
 
     def __init__(self, depth: int = len(WIDTHS)) -> None:
@@ -64,8 +64,8 @@ class Trunk(nn.Module):
         """Return the feature maps of normalised images (n, 3, h, w)."""
         maps = []
         for part in self.children():
-            # The next part works in place on no map that is kept: it starts with a convolution or
-            # a pooling.
+            # The next part starts with a convolution or a pooling, so it does not modify the kept
+            # map in place.
             x = part(x)
             maps.append(x)
         return maps

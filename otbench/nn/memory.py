@@ -11,11 +11,11 @@ _NEVER_TRIM = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Make the process keep the memory of freed tensors instead of handing it back to the system.
+    """Make the process keep the memory of freed tensors instead of returning it to the system.
 
     On the CPU a training step allocates and frees the same activations of a few megabytes each.
-    By default glibc returns such blocks to the system and every step takes some ten thousand page
-    faults to get them back. Numbers do not change, peak memory hardly does.
+    By default glibc returns such blocks to the system, and every step takes some ten thousand page
+    faults to get them back. Results do not change, and peak memory hardly does.
 
     Returns
     -------

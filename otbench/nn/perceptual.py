@@ -1,4 +1,4 @@
-"""Shallow features of AlexNet, for a cost between images that is not one between pixels."""
+"""Shallow features of AlexNet, for a cost between images that does not compare pixels."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ ASSET, WEIGHTS = "lpips-alex", "lpips-alex.safetensors"
 """The asset that holds the weights, trained on ImageNet, and the file in its folder."""
 
 SMALLEST = 16
-"""Side in pixels below which the second convolution is left with nothing to read."""
+"""Smallest side in pixels that leaves the second convolution an input."""
 
 
 class AlexNetTaps(nn.Module):
     """AlexNet up to the rectifier of its second convolution; both rectified maps are features.
 
-    Krizhevsky 2014, arXiv 1404.5997, as in torchvision; frozen. The weights are those that LPIPS
-    comes with (`ASSET`); its heads and deeper layers are not used, nor is its normalisation of
-    each feature vector, so that this is not the distance that is reported as ``lpips``.
+    Krizhevsky 2014, arXiv 1404.5997, as in torchvision; frozen. The weights come from LPIPS
+    (`ASSET`), but its heads, its deeper layers and its normalisation of each feature vector are not
+    used. The distance of these features is therefore not the one that is reported as ``lpips``.
     """
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class AlexNetTaps(nn.Module):
         Returns
         -------
         Tensor, shape (n, m)
-            Weighted so that the mean of the squared difference of two vectors is the average over
-            the two layers of each layer's mean squared difference.
+            Weighted so that the mean squared difference of two vectors is the average of the mean
+            squared differences of the two layers.
         """
         layers = [features.flatten(1) for features in self.net(self.scaling_layer(x))]
         total = sum(layer.shape[1] for layer in layers)

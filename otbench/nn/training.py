@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from otbench.interface.training import Budget
 
 PEAK_LR = 4e-3
-"""Peak of the one-cycle learning rate: the highest that was stable over
-all methods and seeds tried."""
+"""Peak of the one-cycle learning rate: the highest that was stable for all methods and seeds
+tried."""
 
 
 class Optimiser:
@@ -23,16 +23,16 @@ class Optimiser:
     ----------
     parameters : iterable of nn.Parameter
     budget : Budget
-        The cycle ends with its last step.
+        Number of steps; the cycle ends with the last one.
     lr : float
         The constant learning rate, or the peak of the cycle.
     schedule : {"one-cycle", "constant"}
-        One-cycle (Smith & Topin 2018): from a twenty-fifth of the peak up, then down to a
-        ten-thousandth of the start. Constant: but for the milestones.
+        One-cycle (Smith & Topin 2018): up from a twenty-fifth of the peak, then down to a
+        ten-thousandth of the start. Constant: except at the milestones.
     clip : float or None
         Largest norm of the whole gradient; None for no clipping.
     betas : tuple of float
-        Adam's two.
+        Adam's decay rates.
     milestones : tuple of float
         Shares of the budget, in (0, 1), at which a constant learning rate is halved.
     """
@@ -59,7 +59,7 @@ class Optimiser:
             raise ValueError(f"schedule must be one-cycle or constant, got {schedule!r}")
 
     def step(self, loss: Tensor) -> None:
-        """Descend along the gradient of the loss, then move the rate along its schedule."""
+        """Take a step along the gradient of the loss, then advance the learning rate."""
         self.adam.zero_grad(set_to_none=True)
         loss.backward()
         if self.clip is not None:

@@ -1,8 +1,8 @@
-"""Networks of image translation: a U-Net that may take noise, and a residual network to a number.
+"""Networks of image translation: a U-Net that may take noise, and a scalar residual network.
 
-The layout is that of the release of Neural optimal transport (Korotin et al. 2022), whose sizes
-are one setting of it; group normalisation stands for its batch normalisation, so that an image's
-translation depends on no other image.
+The layout follows the release of Neural optimal transport (Korotin et al. 2022), whose sizes are
+one of its settings. Group normalisation replaces batch normalisation, so that an image's
+translation does not depend on other images.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SLOPE = 0.2
 """Slope of the potential's leaky rectifier for negative input."""
 
 GROUP = 8
-"""Channels that are normalised together, where there are as many."""
+"""Number of channels that are normalised together, if there are as many."""
 
 RESIDUE = 0.1
 """Weight of a residual block's branch."""
 
 STRETCH, BEND = 1.7159, 2 / 3
-"""Of the bounded output STRETCH tanh(BEND o) (LeCun et al. 1998b), which passes 1 at o = 1."""
+"""Constants of the bounded output STRETCH tanh(BEND o) (LeCun et al. 1998b), 1 at o = 1."""
 
 
 def _normalised(channels: int) -> nn.GroupNorm:
@@ -44,23 +44,23 @@ def _pair(inputs: int, outputs: int, between: int = 0) -> nn.Sequential:
 
 
 class UNet(nn.Module):
-    """Images and maps of noise to images, with connections across at every scale.
+    """Maps images and noise maps to images, with skip connections at every scale.
 
     Parameters
     ----------
     channels : int
         Colours.
     noise : int
-        Maps of noise that come in beside the colours.
+        Number of noise maps that are added to the input channels.
     width : int
         Channels at full size, doubled at each scale but the last; 48 in the release.
     scales : int
-        Halvings; both sides of the images must be multiples of 2^scales. 4 in the release.
+        Number of halvings; both sides must be multiples of 2^scales. 4 in the release.
     residual : bool
-        The network is added to the image; its last layer starts at a tenth, so that the map starts
-        near the identity.
+        Add the network to the image; its last layer starts at a tenth of its size, so that the map
+        starts near the identity.
     bounded : bool
-        The output is `STRETCH` tanh(`BEND` o), also with ``residual``, where o = 0 is the image.
+        Bound the output to `STRETCH` tanh(`BEND` o); with ``residual``, o = 0 gives the image.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class UNet(nn.Module):
         self.last = nn.Conv2d(below, channels, 1)
 
     def start_near_identity(self) -> None:
-        """Put the last layer to a tenth, where the network is added to the image."""
+        """Scale the last layer to a tenth if the network is added to the image."""
         if self.residual:
             with torch.no_grad():
                 self.last.weight.mul_(0.1)
@@ -129,12 +129,12 @@ class _Residual(nn.Module):
 
 
 class ResidualPotential(nn.Module):
-    """Images to one real number each, by residual blocks without any normalisation.
+    """Maps images to one real number each, by residual blocks without normalisation.
 
-    A convolution, then blocks at every size down to one below 8, and a linear layer. Blocks come
-    before the first halving, as in the release: a potential that averages pixels first is blind to
-    stripes, and lets the map draw them. Halvings are means of 2x2, where the release has means of
-    3x3, which overlap: its maps arrived later here.
+    A convolution is followed by blocks at every size down to one below 8, and a linear layer.
+    Blocks come before the first halving, as in the release: a potential that averages pixels first
+    is blind to stripes and lets the map draw them. Halvings are 2x2 means. The release has
+    overlapping 3x3 means, with which maps took longer to train here.
 
     Parameters
     ----------
@@ -144,14 +144,14 @@ class ResidualPotential(nn.Module):
         Channels at full size, doubled at each size up to ``widest``; 64 and 512 in the release.
     widest : int
     blocks : int
-        Residual blocks at each size, the last of which doubles; 2 in the release.
+        Residual blocks at each size, of which the last doubles the channels; 2 in the release.
     patch : int
-        Squares of so many pixels a side enter as channels of one place, which loses nothing; 1 in
-        the release.
+        Squares with this side in pixels enter as the channels of one place, which loses nothing;
+        1 in the release.
     scaled : bool
-        Divide the number by the root of the d = c h w inputs. Costs that are means over d have
-        slopes of order 1 / d at each, those of a network at its start are of order 1 / sqrt(d).
-        Without it, as in the release, the first updates go into making the potential small.
+        Divide the number by the square root of the d = c h w inputs. A cost that is a mean over d
+        inputs has slopes of order 1 / d; an untrained network has slopes of order 1 / sqrt(d).
+        Without the division, as in the release, the first updates only make the potential small.
     """
 
     def __init__(

@@ -1,10 +1,11 @@
 r"""The optimal map between two Gaussian laws, and coordinates in which it is the identity.
 
-Between N(m0, S0) and N(m1, S1) the map of least squared distance is affine, x -> m1 + A (x - m0),
+From N(m0, S0) to N(m1, S1) the optimal map for the squared distance is x -> m1 + A (x - m0),
 
 .. math:: A = S_0^{-1/2} (S_0^{1/2} S_1 S_0^{1/2})^{1/2} S_0^{-1/2},
 
-and its cost is the Bures-Wasserstein distance (Dowson & Landau 1982; Olkin & Pukelsheim 1982).
+and its cost is the squared Bures-Wasserstein distance (Dowson & Landau 1982; Olkin & Pukelsheim
+1982).
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 EIGENVALUE_FLOOR = 1e-6
-"""Least eigenvalue of a covariance that is inverted, as a share of its largest: directions in which
-the law is (nearly) flat are stretched a thousand times at most."""
+"""Floor on the eigenvalues of a covariance that is inverted, as a share of the largest one.
+Directions in which the law is (nearly) degenerate are stretched a thousand times at most."""
 
 
 def floored(covariance: Array, floor: float = EIGENVALUE_FLOOR) -> tuple[Array, Array]:
-    """Return eigenvalues (d,), largest first and raised to the floor, and eigenvectors in columns.
+    """Return floored eigenvalues (d,), largest first, and eigenvectors in columns.
 
     Raises
     ------
@@ -93,15 +94,15 @@ class WhitenedCoordinates:
     r"""Linear coordinates of source and target in which the Bures map to N(0, I) is the identity.
 
     With S = V diag(s) V^T the source's covariance, u = s^{-1/4} V^T (x - m) for the source and
-    v = s^{1/4} V^T y for the target. <u, v> = <x - m, y>, so a function convex in u is one convex
-    in x, gradients carry over, and an optimal map in one pair of coordinates is optimal in the
-    other. Both laws get the covariance diag(s^{1/2}): neither side is stretched by more than the
-    fourth root of the condition number, which is what preconditions training and conjugation.
+    v = s^{1/4} V^T y for the target. Since <u, v> = <x - m, y>, a function that is convex in u is
+    convex in x, gradients carry over, and an optimal map in one pair of coordinates is optimal in
+    the other. Both laws get the covariance diag(s^{1/2}): neither side is stretched by more than
+    the fourth root of the condition number, which preconditions training and conjugation.
 
     Attributes
     ----------
     mean : Array, shape (d,)
-        Of the source.
+        Mean of the source.
     axes : Array, shape (d, d)
         Principal axes of the source in columns, largest variance first.
     spread : Array, shape (d,)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import Array
 
 Potential = Callable[[Array], Array]
-"""Maps points (n, d) to values (n,), each depending on its own row alone."""
+"""Maps points (n, d) to values (n,); each value depends on its own row only."""
 
 
 def value_and_gradient(potential: Potential, x: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Points between torch and JAX, and compiled functions on batches of any size."""
+"""Conversion of points between torch and JAX; compiled functions on batches of any size."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_batch(x: Tensor, dimension: int) -> None:
 
 
 def to_jax(x: Tensor) -> Array:
-    """Hand a tensor to JAX; on a GPU that both see, without leaving it."""
+    """Convert a tensor to a JAX array; on a GPU that both libraries see, it stays there."""
     x = x.detach().contiguous()
     if x.is_cuda and jax.default_backend() == "gpu":
         return jnp.asarray(jax.dlpack.from_dlpack(x), jnp.float32)
@@ -34,7 +34,7 @@ def to_jax(x: Tensor) -> Array:
 
 
 def to_torch(x: Array, device: torch.device) -> Tensor:
-    """Hand an array to torch, on the device."""
+    """Convert an array to a torch tensor on the device."""
     return torch.from_dlpack(x).to(device)
 
 

@@ -1,8 +1,8 @@
 """Training of maps in JAX: one schedule, one running average, one loop of compiled chunks.
 
-What decides a compiled step (networks, schedules, batch sizes) is hashable and static; what may
-differ between two trainings of one shape (parameters, keys, points to draw from) is an argument.
-A second training of the same shape therefore compiles nothing.
+Everything that determines a compiled step (networks, schedules, batch sizes) is hashable and
+static. Everything that may differ between two trainings of the same shape (parameters, keys,
+points to draw from) is an argument. A second training of the same shape therefore compiles nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Sampler = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class _Draw:
-    """Draws ``size`` points by a sampler that takes a key and a number."""
+    """Draws ``size`` points with a sampler that takes a key and a number."""
 
     size: int
 
@@ -47,7 +47,7 @@ class _Choose:
 
 
 def as_argument(function: Callable[..., Any]) -> Partial:
-    """Make a function an argument of compiled steps; arrays bound by a `Partial` stay arguments."""
+    """Wrap a function as an argument of compiled steps; arrays bound by a `Partial` stay traced."""
     return function if isinstance(function, Partial) else Partial(function)
 
 
@@ -95,11 +95,11 @@ class Schedule:
     Attributes
     ----------
     steps : int
-        Updates.
+        Number of updates.
     lr : float
         Highest learning rate.
     final_lr : float
-        Learning rate at the end of a cosine over all steps, a share of ``lr``; 1 is constant.
+        Learning rate at the end of a cosine over all steps, as a share of ``lr``; 1 is constant.
     warm_up : float
         Share of the steps in which the learning rate first rises linearly from 0.
     milestones : tuple of float
@@ -107,15 +107,15 @@ class Schedule:
     betas : tuple of float
         Adam's decay rates of the first and the second moment.
     weight_decay : float
-        0 is none.
+        Weight decay; 0 for none.
     clip : float
-        Largest norm of a gradient; 0 for any.
+        Largest norm of a gradient before it is clipped; 0 for no clipping.
     kind : {"adam", "muon"}
-        AdamW, or Muon: the momentum of every matrix is brought near the closest orthogonal one
-        before the step, vectors go by Adam (Jordan et al. 2024; optax's).
+        AdamW, or Muon as in optax (Jordan et al. 2024): the momentum of every matrix is brought
+        close to the nearest orthogonal matrix before the step, and vectors use Adam.
     matrices : float
-        Adam's learning rate of matrices over that of vectors: Adam moves every entry by about the
-        learning rate, and a row of hundreds of entries adds up.
+        Adam's learning rate for matrices over that for vectors. Adam moves every entry by about
+        the learning rate, and the changes of hundreds of entries in a row add up.
     ema_decay : float
         Decay, per update, of the running average of the parameters; see `update_ema`.
     """
@@ -151,7 +151,7 @@ class Schedule:
             raise ValueError("matrices is a share of Adam's lr: Muon gives matrices its own")
 
     def learning_rate(self) -> Callable[[Any], Any]:
-        """Return the learning rate as a function of the number of updates before."""
+        """Return the learning rate as a function of the number of updates done."""
         warm = round(self.warm_up * self.steps)
         smooth = optax.warmup_cosine_decay_schedule(
             0.0 if warm else self.lr, self.lr, warm, self.steps, self.final_lr * self.lr
@@ -163,7 +163,7 @@ class Schedule:
         return lambda t: smooth(t) * factor(t)
 
     def optimiser(self) -> Any:
-        """Return optax's optimiser of that kind."""
+        """Return the optax optimiser of this kind."""
         optimiser = self._optimiser()
         if self.clip:
             return optax.chain(optax.clip_by_global_norm(self.clip), optimiser)
@@ -191,8 +191,8 @@ class Schedule:
 def update_ema(average: Tree, parameters: Tree, t: Array, decay: float) -> Tree:
     """Move a running average towards the parameters.
 
-    It starts as a plain mean, so that the first steps do not weigh on it: the decay is at most
-    t / (t + 1) after t updates. A decay of 0 gives the parameters themselves.
+    The decay is at most t / (t + 1) after t updates. The average thus starts as a plain mean and is
+    not dominated by the first steps. A decay of 0 gives the parameters themselves.
     """
     step = 1 - jnp.minimum(decay, t / (t + 1))
     return optax.incremental_update(parameters, average, step)
@@ -210,13 +210,13 @@ def in_chunks(
     Parameters
     ----------
     run : callable
-        From a carry and the keys (k, ...) of k steps to the carry after them and, for each step,
-        what was measured.
+        Maps a carry and the keys (k, ...) of k steps to the carry after these steps and the
+        measurements of each step.
     carry : tree
-        Where to start.
+        Initial state.
     steps : int
     key : Array
-        A JAX random key, which is split into one for each step.
+        A JAX random key, which is split into one key per step.
     report_every : int
 
     Yields
@@ -225,7 +225,7 @@ def in_chunks(
         Steps so far.
     carry : tree
     parts : dict of ndarray, shape (k,)
-        Measured since the last report.
+        Measurements since the last report.
     """
     keys = jax.random.split(key, steps)
     for first in range(0, steps, report_every):

@@ -1,4 +1,4 @@
-"""A picture of maps of images while they train: what they cover, and where they collapsed."""
+"""A picture of maps of images during training: their coverage, and where they collapsed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIGNS: dict[str, tuple[str, float | None]] = {
     "pairwise": ("pairwise distance\nover the target's", PAIRWISE),
     "modes": ("share of modes\nreached", MODES),
 }
-"""What is drawn, under which name, and below which value it is a collapse by itself."""
+"""The quantities drawn, their names, and the values below which they alone show a collapse."""
 
 SEEN = "collapse seen"
 
@@ -29,20 +29,20 @@ def collapse_sheet(records: Records, path: Path) -> Path | None:
 def collapse_figure(panels: Mapping[str, Records]) -> Any:
     """Draw coverage, ratio of pairwise distances and modes reached over the updates of training.
 
-    A row for each of the three, without that of the modes where none were counted; a column for
-    each panel; a line a seed, of the method's colour. A cross marks the evaluation at which
-    `otbench.metrics.collapse.collapse_in` sees a collapse, in the row of what gave it away; dotted
-    lines are the thresholds of the signs that need no history.
+    There is one row for each of the three (none for the modes if they were not counted), one
+    column for each panel, and one line for each seed, in the method's colour. A cross marks the
+    evaluation at which `otbench.metrics.collapse.collapse_in` detects a collapse, in the row of the
+    quantity that shows it. Dotted lines are the thresholds of the signs that need no history.
 
     Parameters
     ----------
     panels : dict of str to dict
-        Titles, and what each panel shows: records by method.
+        Titles, each with the records by method that the panel shows.
 
     Returns
     -------
     Figure or None
-        None where no map of images was followed.
+        None if no map of images was evaluated during training.
     """
     panels = {title: own for title, own in panels.items() if any(map(_drawn, own.values()))}
     if not panels:

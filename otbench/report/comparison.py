@@ -16,16 +16,16 @@ STYLES = {"better": "bold green", "worse": "bold red", "different": "bold"}
 
 
 def print_comparison(table: pd.DataFrame, a: str, b: str, console: Console | None = None) -> None:
-    """Print one table a data set: both means, the difference with its interval, and the verdict.
+    """Print one table per data set: both means, their difference with its interval, the verdict.
 
     Parameters
     ----------
     table : pandas.DataFrame
-        Of `otbench.results.comparison.compare`.
+        Result of `otbench.results.comparison.compare`.
     a, b : str
         What was compared.
     console : rich.console.Console, optional
-        The standard output by default.
+        By default, the standard output.
     """
     console = output_console(console)
     by_method = "method" in table.columns

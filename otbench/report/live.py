@@ -14,7 +14,7 @@ from otbench.results.job import Job
 from otbench.results.records import outcome_of
 
 LINE_SECONDS = 15.0
-"""Between two plain lines of one cell."""
+"""Seconds between two plain lines of one cell."""
 
 
 class Live:
@@ -23,7 +23,7 @@ class Live:
     Parameters
     ----------
     quiet : bool
-        Say nothing but warnings.
+        Print warnings only.
     """
 
     def __init__(self, quiet: bool = False) -> None:
@@ -118,7 +118,7 @@ class Live:
 
 
 def describe_progress(content: dict[str, Any]) -> str:
-    """Put a cell's progress into one line: step, losses, time left."""
+    """Format a cell's progress in one line: step, losses, time left."""
     stage = content.get("stage")
     if stage is None:
         return ""

@@ -16,29 +16,30 @@ from otbench.report.pictures import COLOURS, folded, pyplot
 
 COLUMNS = 5
 MARGIN = 0.08
-"""Workspace around source and target, as a share of their extent."""
+"""Margin around source and target, as a share of their extent."""
 
 FAINT, SOURCE, TARGET, PUSHED = "#cccccc", "#1b6ca8", "#555555", "#c2410c"
 LINE_EVERY = 4
-"""Of the raster's rows and columns one in so many is drawn as a line of the grid."""
+"""One row or column of the raster in this many is drawn as a grid line."""
 
 LEVELS = 18
 TIMES = (0.0, 0.25, 0.5, 0.75, 1.0)
 FLOW_POINTS = 1000
 TRACKS = 40
-"""Paths of single points that are drawn into a flow."""
+"""Number of paths of single points that are drawn in a flow."""
 
 NARROW, WIDE = 5.0, 1e3
-"""Ratios of a scale's ends: below, ticks are at equal steps; above, at powers of ten alone."""
+"""Ratios of a scale's ends. Below the first, ticks are evenly spaced; above the second, they are at
+powers of ten only."""
 
 CAP = 100.0
-"""Percent; a curve above it is drawn at it."""
+"""Largest percentage that is drawn; curves are clipped there."""
 
 Arrays = Mapping[str, np.ndarray]
-"""What `otbench.scoring.gallery.write_clouds` wrote of one method."""
+"""The arrays that `otbench.scoring.gallery.write_clouds` wrote for one method."""
 
 Panel = tuple[str, Callable[[Any], None], np.ndarray]
-"""A title, what draws on the axes, and the points (n, 2) whose part of the plane they show."""
+"""A title, a function that draws on the axes, and the points (n, 2) that the axes must show."""
 
 
 def map_sheet(kind: str, galleries: Mapping[str, Path], path: Path) -> Path | None:
@@ -56,7 +57,7 @@ def map_sheet(kind: str, galleries: Mapping[str, Path], path: Path) -> Path | No
     Returns
     -------
     Path or None
-        None where no gallery holds what the picture needs.
+        None if no gallery holds the arrays that the picture needs.
     """
     return saved(map_figure(kind, galleries), path)
 
@@ -87,7 +88,7 @@ def map_figure(kind: str, galleries: Mapping[str, Path]) -> Any:
 
 
 def saved(figure: Any, path: Path) -> Path | None:
-    """Write a figure and close it; None stays None."""
+    """Write a figure, close it and return its path; return None for None."""
     if figure is None:
         return None
     with whole(path) as temporary:
@@ -97,20 +98,20 @@ def saved(figure: Any, path: Path) -> Path | None:
 
 
 def _planar(points: np.ndarray, name: str) -> np.ndarray:
-    """Return clouds (n, 2); a single coordinate is drawn along the horizontal."""
+    """Return clouds (n, 2); a single coordinate becomes the horizontal one."""
     if name in ("source", "target", "pushed") and points.shape[1] == 1:
         return np.pad(points, ((0, 0), (0, 1)))
     return points
 
 
 def _frame(points: np.ndarray, margin: float = MARGIN) -> tuple[np.ndarray, float]:
-    """Return middle and half the side of the square that holds points (n, 2)."""
+    """Return the centre and half the side of the square that contains points (n, 2)."""
     reach = float(np.ptp(points, axis=0).max())
     return (points.max(0) + points.min(0)) / 2, (0.5 + margin) * (reach or 1.0)
 
 
 def show_square(axis: Any, points: np.ndarray, margin: float) -> None:
-    """Show the square around points (n, 2), with a margin of a share of its side on every side."""
+    """Show the square around points (n, 2), with a margin as a share of its side."""
     middle, half = _frame(points, margin)
     axis.set_xlim(middle[0] - half, middle[0] + half)
     axis.set_ylim(middle[1] - half, middle[1] + half)
@@ -128,9 +129,9 @@ def _scatter(axis: Any, points: np.ndarray, colour: str) -> None:
 
 
 def _clouds(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
-    """Draw source and target, then the points that each method pushes over the faint target.
+    """Draw source and target, then each method's pushed points over the faint target.
 
-    All panels show the same part of the plane; points pushed farther are counted in the title.
+    All panels show the same part of the plane; the title counts the points outside it.
     """
 
     def draw(axis: Any, arrays: Arrays) -> None:
@@ -150,7 +151,7 @@ def _clouds(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
 def _grids(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
     """Draw a regular grid over the source, then its image under each method over the target.
 
-    The panels show the part of the plane that the source, or the target, lies in.
+    The panels show the part of the plane that contains the source or the target.
     """
 
     def draw(axis: Any, arrays: Arrays, cloud: str, raster: str, colour: str) -> None:
@@ -168,7 +169,7 @@ def _grids(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
 
 
 def _levels(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
-    """Draw level lines of each method's potential, equal steps apart, over the faint source."""
+    """Draw evenly spaced level lines of each method's potential over the faint source."""
 
     def draw(axis: Any, arrays: Arrays) -> None:
         _scatter(axis, arrays["source"], FAINT)
@@ -182,7 +183,7 @@ def _levels(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
 
 
 def _flows(shown: Mapping[str, Arrays]) -> Iterator[Panel]:
-    """Draw points on their way, (1 - t) x + t push(x), and the paths of a few; a row a method."""
+    """Draw moving points, (1 - t) x + t push(x), and the paths of a few; one row per method."""
 
     def draw(axis: Any, arrays: Arrays, time: float) -> None:
         start, end = (arrays[name][:FLOW_POINTS] for name in ("source", "pushed"))
@@ -209,10 +210,10 @@ KINDS: dict[str, tuple[str, Callable[[Mapping[str, Arrays]], Iterator[Panel]]]] 
     "levels": ("potential", _levels),
     "flows": ("warped", _flows),
 }
-"""The pictures, each with the array that it needs and what makes its panels."""
+"""The pictures, each with the array that it needs and the function that makes its panels."""
 
 Records = Mapping[str, Sequence[Mapping[str, Any]]]
-"""By method, the records of all its seeds."""
+"""The records of all seeds, by method."""
 
 
 def curve_sheet(records: Records, path: Path) -> Path | None:
@@ -223,18 +224,18 @@ def curve_sheet(records: Records, path: Path) -> Path | None:
 def curve_figure(panels: Mapping[str, Records]) -> Any:
     """Draw the unexplained variance over the seconds of training, both on logarithmic scales.
 
-    One line a seed, of the method's colour; a method that was not followed while it trained is a
-    dashed line at its score. What is above `CAP` is drawn there.
+    There is one line per seed, in the method's colour. A method that was not evaluated during
+    training is a dashed line at its score. Values above `CAP` are drawn at `CAP`.
 
     Parameters
     ----------
     panels : dict of str to dict
-        Titles, and what each panel shows: records by method.
+        Titles, each with the records by method that the panel shows.
 
     Returns
     -------
     Figure or None
-        None where no training was followed.
+        None if no training was evaluated on the way.
     """
     panels = {title: own for title, own in panels.items() if _followed(own)}
     if not panels:
@@ -269,7 +270,7 @@ def curve_figure(panels: Mapping[str, Records]) -> Any:
 
 
 def _logarithmic(axis: Any) -> None:
-    """Make both scales logarithmic, with plain numbers at powers of ten, 1, 2, 5, or closer."""
+    """Make both scales logarithmic, with plain numbers at powers of ten, at 1, 2, 5, or closer."""
     from matplotlib import ticker
 
     axis.set_xscale("log")
@@ -289,7 +290,7 @@ def _followed(records: Records) -> bool:
 
 
 def _errors(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the points of a record's curve that have an error; maps of images have none."""
+    """Return the points of a record's curve that have an error; maps of images have no errors."""
     return [point for point in record.get("curve", []) if "uvp" in point]
 
 

@@ -11,11 +11,11 @@ import numpy as np
 from otbench.files import whole
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Okabe and Ito's, told apart by the colour-blind."""
+"""The palette of Okabe and Ito, which colour-blind readers can distinguish."""
 
 
 def pyplot() -> Any:
-    """Import matplotlib's pyplot, late and without a display."""
+    """Import matplotlib's pyplot on first use, without a display."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -25,8 +25,8 @@ def pyplot() -> Any:
 
 
 def stored(file: Path, name: str) -> np.ndarray | None:
-    """Return an array of a ``gallery.npz``, None where it holds no such one."""
-    # NumPy leaves a file open that it cannot read.
+    """Return an array from a ``gallery.npz``, or None if the file does not hold it."""
+    # NumPy does not close a file that it cannot read.
     with file.open("rb") as opened, np.load(opened) as arrays:
         return arrays[name] if name in arrays.files else None
 
@@ -38,7 +38,7 @@ def folded(title: str) -> str:
 
 
 def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) -> Path | None:
-    """Draw the paths of all methods under each other, for the same pairs.
+    """Draw the paths of all methods one below the other, for the same pairs.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) 
     Returns
     -------
     Path or None
-        None where no gallery holds paths.
+        None if no gallery holds paths.
     """
     found = {label: stored(file, "paths") for label, file in galleries.items()}
     strips = {label: paths[:pairs] for label, paths in found.items() if paths is not None}
@@ -60,7 +60,7 @@ def interpolation_sheet(galleries: dict[str, Path], path: Path, pairs: int = 3) 
 
 
 def translation_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
-    """Draw images of the source, what each method makes of them, and images of the target.
+    """Draw images of the source, their translations by each method, and images of the target.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def translation_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
     Returns
     -------
     Path or None
-        None where no gallery holds translations.
+        None if no gallery holds translations.
     """
     found = {label: stored(file, "translated") for label, file in galleries.items()}
     made = {label: images[None] for label, images in found.items() if images is not None}
@@ -84,7 +84,7 @@ def translation_sheet(galleries: dict[str, Path], path: Path) -> Path | None:
 
 
 def _sheet(strips: dict[str, np.ndarray], path: Path, width: float, height: float) -> Path | None:
-    """Draw strips (n, k, c, h, w) under each other, n side by side, each so many inches large."""
+    """Draw strips (n, k, c, h, w) one below the other, n side by side; sizes are in inches."""
     if not strips:
         return None
     plots = pyplot()

@@ -13,10 +13,10 @@ from otbench.results.statistics import DIVERGED_UVP, UVP_METRIC, diverged, of_ma
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 ROUNDING = 1e-9
-"""Relative spread that is no spread."""
+"""Relative spread that counts as none."""
 
 PLAIN_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe."""
+"""Width in characters of a table that is written to a file or a pipe."""
 
 
 def number(value: float) -> str:
@@ -32,16 +32,17 @@ def number(value: float) -> str:
 def cell_text(row: pd.Series, seeds: int = 1) -> str:
     """Write a mean with the 95 % interval over trainings.
 
-    A single training has none: its spread within the test set says nothing of another training.
-    That of a reference, which learns nothing, is all there is. An unexplained variance of a map
-    that has diverged is just above 100, as papers print it.
+    A single training has no interval, because the spread within the test set says nothing about
+    another training. For a reference, which learns nothing, that spread is the only one and gives
+    the interval. The unexplained variance of a map that has diverged is printed as just above 100,
+    as in papers.
 
     Parameters
     ----------
     row : pandas.Series
-        Of `summary`.
+        A row of `summary`.
     seeds : int
-        How many ran: where fewer have a value, both numbers are told.
+        Number of seeds that ran; if fewer have a value, both numbers are printed.
     """
     reference = row["reference"] == True  # noqa: E712 - missing is neither
     if row["metric"] == UVP_METRIC and row["mean"] > DIVERGED_UVP and not reference:
@@ -63,7 +64,7 @@ def _with_spread(row: pd.Series, spread: float) -> str:
 
 
 def heading(metric: str, direction: str) -> Text:
-    """Write a metric's id over several lines: name and arrow, then its protocol."""
+    """Write a metric's id on several lines: name and arrow, then its protocol."""
     name, bracket, protocol = metric.partition("[")
     lines = [f"{name} {ARROWS[direction]}".rstrip()]
     if bracket:
@@ -91,7 +92,7 @@ def winners(part: pd.DataFrame) -> set[str]:
 
 
 def output_console(console: Console | None = None) -> Console:
-    """Return a console on the standard output, wide where that is no terminal."""
+    """Return a console on the standard output, with a fixed width if that is not a terminal."""
     console = console or Console(highlight=False)
     if console.is_terminal:
         return console
@@ -99,14 +100,14 @@ def output_console(console: Console | None = None) -> Console:
 
 
 def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
-    """Print one table a task, methods down and metrics across, then why values are missing.
+    """Print one table per task, with methods as rows, then the reasons for missing values.
 
     Parameters
     ----------
     results : pandas.DataFrame
         Long table of one data set and preset.
     console : rich.console.Console, optional
-        The standard output by default.
+        By default, the standard output.
     """
     console = output_console(console)
     averages = summary(results)
@@ -114,7 +115,7 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     trained = results[results["reference"] != True]  # noqa: E712 - missing is neither
     seeds = trained["seed"].nunique()
     spread = f"± 95 % interval over {seeds} trainings" if seeds > 1 else "one training"
-    # Columns that are kept for comparison only stand apart from those to read.
+    # Columns that serve comparison only are separate from the main ones.
     legacy = [", legacy" if "legacy" in str(metric) else "" for metric in averages["metric"]]
     titles = [f"{task}{mark}" for task, mark in zip(averages["task"], legacy, strict=True)]
     for title, part in averages.groupby(titles, sort=False):
@@ -126,7 +127,7 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
 
 
 def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[str]]:
-    """Divide the metrics among tables that fit the width, in order, without folding a word."""
+    """Divide the metrics, in order, among tables that fit the width without wrapping a word."""
     left = width - max(map(len, methods)) - 4
     tables: list[list[str]] = [[]]
     free = left
@@ -142,7 +143,7 @@ def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[st
 
 
 def _table(part: pd.DataFrame, methods: list[str], seeds: int) -> Table:
-    """Lay rows of `summary` out with methods down and metrics across, references at the end."""
+    """Arrange rows of `summary` with methods as rows, metrics as columns and references last."""
     table = Table(header_style="bold")
     table.add_column("method", no_wrap=True)
     columns = list(dict.fromkeys(part["metric"]))
@@ -171,7 +172,7 @@ def _table(part: pd.DataFrame, methods: list[str], seeds: int) -> Table:
 
 
 def divergences(results: pd.DataFrame, averages: pd.DataFrame) -> list[str]:
-    """List the maps that diverged, in how many seeds, with the median of the scored ones."""
+    """List the maps that diverged, the number of seeds, and the median of the scored seeds."""
     lines: list[str] = []
     if not of_maps(results):
         return lines

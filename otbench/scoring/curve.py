@@ -1,10 +1,10 @@
-"""Evaluation of a map during training: its error, or whether it collapses.
+"""Evaluation of a map during training: its error, or signs of collapse.
 
-A method that calls `FitContext.checkpoint` while it trains is scored on the way, on held-out
-points, and the clock stands still. What comes of it stands in the cell's record as ``curve``: a
-list of points with ``step``, ``seconds`` of training, and
+A method that calls `FitContext.checkpoint` during training is scored on held-out points while the
+clock is stopped. The results are stored in the cell's record as ``curve``: a list of points with
+``step``, ``seconds`` of training, and
 
-- ``uvp`` in percent where the true map is known,
+- ``uvp`` in percent if the true map is known,
 - ``coverage``, ``pairwise`` and, with labels, ``modes`` between two collections of images.
 """
 
@@ -22,19 +22,19 @@ from otbench.interface.scoring import ScoreContext
 log = logging.getLogger(__name__)
 
 POINTS = 4096
-"""Of the protocol's held-out points, the first ones."""
+"""Number of held-out points, the first ones of the protocol."""
 
 IMAGES = 256
-"""Test images of either side, a stratified sample."""
+"""Number of test images of either side, a stratified sample."""
 
 CHECKPOINTS = 12
-"""At most so many, even on the scale of the logarithm, and the end besides."""
+"""Largest number of checkpoints, evenly spaced on a logarithmic scale; the end is added."""
 
 IMAGE_CHECKPOINTS = 10
-"""Where images are carried, even over the updates, the end among them."""
+"""Number of checkpoints of maps of images, evenly spaced over the updates, including the end."""
 
 Points = list[dict[str, Any]]
-"""In the order of time."""
+"""The points of a curve, in order of time."""
 
 
 class Curve(ABC):
@@ -44,9 +44,9 @@ class Curve(ABC):
     ----------
     ctx : ScoreContext
     steps : int
-        The budget, which the checkpoints are spread over.
+        The budget of updates over which the checkpoints are spread.
     points : list
-        What is measured is added to it.
+        The list to which measurements are added.
     """
 
     def __init__(self, ctx: ScoreContext, steps: int, points: Points) -> None:
@@ -55,20 +55,20 @@ class Curve(ABC):
         self.points = points
 
     def due(self, step: int) -> bool:
-        """Tell whether a checkpoint is far enough from the last point, and before the end."""
-        # The end is evaluated after the training, whatever the method does there.
+        """Return whether a checkpoint is far enough from the last point, and before the end."""
+        # The end is always evaluated after the training.
         return step < self._steps and self._spaced(step)
 
     @abstractmethod
     def _spaced(self, step: int) -> bool:
-        """Tell whether a step is far enough from the last point."""
+        """Return whether a step is far enough from the last point."""
 
     @abstractmethod
     def measure(self, method: Any) -> dict[str, float]:
         """Score the map as it is."""
 
     def evaluate(self, step: int, seconds: float, method: Any) -> None:
-        """Add a point; a map that cannot be scored leaves the curve as it is."""
+        """Add a point; if the map cannot be scored, the curve is unchanged."""
         self._evaluated.append(step)
         try:
             values = self.measure(method)
@@ -79,7 +79,7 @@ class Curve(ABC):
             self.points.append({"step": step, "seconds": round(seconds, 3), **values})
 
     def finish(self, step: int, seconds: float, method: Any) -> None:
-        """Add the trained map, to a curve that has been begun."""
+        """Add the trained map if any checkpoint was evaluated."""
         if not self._evaluated:
             return
         if self.points and self.points[-1]["step"] >= step:
@@ -88,10 +88,10 @@ class Curve(ABC):
 
 
 class ErrorCurve(Curve):
-    """The unexplained variance of a map whose truth is known.
+    """The unexplained variance of a map if the true map is known.
 
-    Each checkpoint comes after at least (steps / first)^(1 / (CHECKPOINTS - 1)) times the updates
-    of the one before.
+    The number of updates grows from one checkpoint to the next by a factor of at least
+    (steps / first)^(1 / (CHECKPOINTS - 1)).
     """
 
     def __init__(self, data: MeasurePair, ctx: ScoreContext, steps: int, points: Points) -> None:
@@ -103,7 +103,7 @@ class ErrorCurve(Curve):
         self._source, self._truth = known.source[:POINTS], known.images[:POINTS]
 
     def _spaced(self, step: int) -> bool:
-        """Compare with the last step on the scale of the logarithm."""
+        """Compare with the last step on a logarithmic scale."""
         if not self._evaluated:
             return True
         first, last = self._evaluated[0], self._evaluated[-1]
@@ -122,8 +122,8 @@ class ErrorCurve(Curve):
 class ImageCurve(Curve):
     """The signs of collapse of a map of images: see `otbench.metrics.collapse`.
 
-    A tenth of the updates lies between two checkpoints. The classifier whose features are compared
-    is trained, where it was not yet, at the first of them.
+    There is one checkpoint in each tenth of the updates. The classifier that provides the features
+    is trained at the first checkpoint, unless it exists already.
     """
 
     def __init__(self, data: ImagePair, ctx: ScoreContext, steps: int, points: Points) -> None:
@@ -134,13 +134,13 @@ class ImageCurve(Curve):
         self._target, self._labels = reached.images.to(ctx.device), reached.labels
 
     def _spaced(self, step: int) -> bool:
-        """Tell whether a tenth of the updates ends between the last step and this one."""
+        """Return whether a tenth of the updates ends between the last step and this one."""
         last = self._evaluated[-1] if self._evaluated else 0
         tenths = [at * IMAGE_CHECKPOINTS // self._steps for at in (last, step)]
         return tenths[0] < tenths[1]
 
     def measure(self, method: Any) -> dict[str, float]:
-        """Return ``coverage``, ``pairwise`` and, where there are modes to count, ``modes``."""
+        """Return ``coverage``, ``pairwise`` and, if there are modes to count, ``modes``."""
         from otbench.metrics.domain import classifier, domain_features
         from otbench.metrics.modes import mode_share
         from otbench.metrics.prdc import coverage
@@ -151,7 +151,7 @@ class ImageCurve(Curve):
         ctx, call = self._ctx, f"{type(method).__name__}.push"
         moved, _ = as_images(carried(method, self._source.flatten(1), ctx), self._data, call)
         n = min(len(moved), len(self._target))
-        # Not by `domain_features`: what it remembers stays in memory as long as the cell.
+        # `domain_features` would keep the features in memory as long as the cell.
         features = ctx.batched(classifier(ctx).network.features, moved)
         values = {
             "coverage": coverage(domain_features(self._target, ctx)[:n], features[:n]),
@@ -165,7 +165,7 @@ class ImageCurve(Curve):
 
 
 def map_curve(data: MeasurePair, ctx: ScoreContext, steps: int, points: Points) -> Curve | None:
-    """Return the curve of a map's error where the true map is known, else None."""
+    """Return the curve of a map's error if the true map is known, else None."""
     from otbench.metrics.maps import unknown_map
 
     return None if unknown_map(data) else ErrorCurve(data, ctx, steps, points)

@@ -1,4 +1,4 @@
-"""The identity of scores: digests of all that decides a score beside the model."""
+"""The identity of scores: digests of everything except the model that determines a score."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def score_digests(metrics: Mapping[str, Sequence[str]], sizes: Sizes) -> dict[st
     Parameters
     ----------
     metrics : mapping
-        For each task, metrics as text.
+        Metrics as text, for each task.
     sizes : Sizes
     """
     common, code = canonical(asdict(sizes)), cache(_code)

@@ -1,4 +1,4 @@
-"""A few images and methods that learn nothing, to try metrics on before anything trains."""
+"""A few images, and methods that learn nothing, to try metrics on before anything trains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otbench.interface.method import Autoencoder, MethodCard, TransportMap
 from otbench.interface.training import FitContext
 
 IMAGES = 64
-"""Images of each split in an excerpt."""
+"""Number of images of each split in an excerpt."""
 
 
 @dataclass
@@ -57,7 +57,7 @@ class IdentityMap(TransportMap):
 
 
 def excerpt(data: ImageDataset) -> ImageDataset:
-    """Return the same data set with a few images of each split, the classes in proportion."""
+    """Return the same data set with a few images of each split, in proportion to the classes."""
     train, validation, test = (
         split.sample(IMAGES) for split in (data.train, data.validation, data.test)
     )

@@ -18,21 +18,21 @@ from otbench.tasks.barycenter import drawn_barycenters, draws_barycenters, grid_
 IMAGES = 8
 PATHS = 4
 CLOUD = 2000
-"""Points of each distribution."""
+"""Number of points of each distribution."""
 
 TRANSLATIONS = 12
-"""Images of either side."""
+"""Number of images of either side."""
 
 GRID = 81
-"""Points along a side of the grid."""
+"""Number of points along a side of the grid."""
 
 GRID_TAIL = 0.005
 """Share of the source's points that may lie beyond each side of the grid."""
 ARROWS = 64
-"""Source points whose barycentric images are kept, the means of 256 draws."""
+"""Number of source points whose barycentric images, the means of 256 draws, are kept."""
 
 SCENE_REFINEMENT = 2
-"""Frames of a scene's path for each step that is scored: every other one is a scored frame."""
+"""Frames of a scene's path per scored step; every other frame is a scored one."""
 
 
 def _bytes(images: Tensor) -> np.ndarray:
@@ -42,11 +42,11 @@ def _bytes(images: Tensor) -> np.ndarray:
 def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> None:
     """Write held-out points ``source`` and ``target`` and the ``pushed`` source points.
 
-    Each (n, 2), float32: of more than two coordinates the first two. In the plane also a regular
-    ``grid`` over the source and where it is ``warped`` to, (k, k, 2) each, and the values of the
-    ``potential`` there, (k, k), of a method that has one. Of a stochastic map also
-    ``barycentric``, where the first source points go in the mean, and the ``potential_losses`` of
-    its training, (steps,), where it has any.
+    Each is (n, 2), float32; of more than two coordinates the first two are written. In the plane
+    the file also holds a regular ``grid`` over the source and its image ``warped``, (k, k, 2) each,
+    and the values of the ``potential`` on the grid, (k, k), if the method has one. For a stochastic
+    map there are also ``barycentric``, the mean images of the first source points, and the
+    ``potential_losses`` of its training, (steps,), if it has any.
     """
     source = transport.drawn(data, "source", CLOUD, transport.SOURCE_SEED)
     target = transport.drawn(data, "target", CLOUD, transport.TARGET_SEED)
@@ -70,10 +70,10 @@ def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: Score
 def write_translations(
     path: Path, method: TransportMap, data: ImagePair, ctx: ScoreContext
 ) -> None:
-    """Write test ``images`` of the source, what they are ``translated`` to, and ``targets``.
+    """Write test ``images`` of the source, their translations ``translated``, and ``targets``.
 
-    Each (n, c, h, w), 8-bit. Of a stochastic map there are ``draws`` (m, k, c, h, w) for the first
-    images besides.
+    Each is (n, c, h, w), 8-bit. For a stochastic map there are also ``draws`` (m, k, c, h, w) for
+    the first images.
     """
     source, target = (
         s.test.sample(TRANSLATIONS).images for s in (data.source_images, data.target_images)
@@ -91,7 +91,7 @@ def write_translations(
 
 def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dict[str, np.ndarray]:
     """Return a grid over most of the source, points (n, 2), and its image under the map."""
-    # A few points far off would stretch the grid over places that no training has seen.
+    # A few outliers would stretch the grid over regions without training points.
     ends = torch.quantile(source, torch.tensor([GRID_TAIL, 1 - GRID_TAIL]), dim=0)
     axes = [torch.linspace(low, high, GRID) for low, high in ends.T.tolist()]
     grid = torch.stack(torch.meshgrid(*axes, indexing="xy"), dim=2)
@@ -99,7 +99,7 @@ def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dic
     try:
         warped = transport.carried(method, points, ctx).view(grid.shape)
     except BadOutput:
-        # The grid reaches where the source has no points: a map that fails there loses its picture.
+        # The grid extends beyond the source's points; a map that fails there gets no picture.
         return {}
     arrays = {"grid": grid, "warped": warped}
     if transport.offers(method, "potential_value"):
@@ -113,11 +113,11 @@ def _over_a_grid(method: TransportMap, source: Tensor, ctx: ScoreContext) -> dic
 def write_images(path: Path, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> None:
     """Write a few pictures as 8-bit arrays.
 
-    ``images`` (n, c, h, w), ``reconstructions`` of them by an autoencoder, ``paths``
-    (n, k, c, h, w): between a few test images of the data set, or its own pairs, so that all
-    methods show the same ones. The paths of a scene have more frames. Where there are walls,
-    ``obstacles`` (h, w) holds them and the paths have them set to 0. Where a scene has corners
-    and the method averages, ``barycenters`` (k, c, h, w) has one image for each row of
+    The file holds ``images`` (n, c, h, w), their ``reconstructions`` by an autoencoder, and
+    ``paths`` (n, k, c, h, w) between a few test images of the data set, or between its own pairs,
+    so that all methods show the same ones. The paths of a scene have more frames. If there are
+    walls, ``obstacles`` (h, w) holds them, and they are 0 in the paths. If a scene has corners and
+    the method averages, ``barycenters`` (k, c, h, w) has one image for each row of
     `otbench.tasks.barycenter.grid_weights`.
     """
     images = data.test.images if data.scene is not None else data.test.sample(IMAGES).images

@@ -1,4 +1,4 @@
-"""The kinds of data that the suite knows, and what it does differently for each.
+"""The kinds of data that the suite knows, and how it treats each of them.
 
 Every question of the form "which kind of data is this?" is answered here. A new kind is one more
 entry of `KINDS`.
@@ -28,25 +28,26 @@ class Kind:
     Attributes
     ----------
     name : str
-        For messages, with its article.
+        Name for messages, with its article.
     cls : type
         The class of the data.
     budget : callable
-        From preset and data to the updates of a training and the images or points in one.
+        Maps preset and data to the number of updates of a training and the batch size.
     stand_in : type
         A method that learns nothing; metrics are tried on it before anything trains.
     write_gallery : callable
-        Writes the pictures of one cell: path, method, data, context.
+        Writes the pictures of one cell; called with path, method, data, context.
     when : callable
-        Whether data of the class are of this kind.
+        Predicate that decides whether data of the class are of this kind.
     check : callable
-        Raises a `DataError` for data that nothing can run on.
+        Raises a `DataError` for data on which no method can run.
     excerpt : callable
-        The data that metrics are tried on before anything trains.
+        Returns the data on which metrics are tried before anything trains.
     curve : callable
-        What is measured while a method trains, or None: data, context, updates, points so far.
+        Returns the `Curve` that evaluates a method during training, or None; called with data,
+        context, updates and the points so far.
     paper_budget : bool
-        Whether a paper's own budget may stand in the place of the preset's.
+        Whether a paper's own budget may replace that of the preset.
     """
 
     name: str
@@ -99,7 +100,7 @@ KINDS = (
         write_gallery=gallery.write_clouds,
     ),
 )
-"""The first that fits is the data's kind, so the more special ones come first."""
+"""The first match is the kind of the data, so more special kinds come first."""
 
 
 def kind_of(data: Data) -> Kind:
@@ -108,7 +109,7 @@ def kind_of(data: Data) -> Kind:
     Raises
     ------
     DataError
-        If it is of none.
+        If the data are of no kind.
     """
     for kind in KINDS:
         if isinstance(data, kind.cls) and kind.when(data):

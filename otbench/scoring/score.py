@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 class MetricFactory:
-    """Makes metrics from their text, such as ``fid[lenet]``, each one once."""
+    """Makes metrics from their text, such as ``fid[lenet]``, and makes each only once."""
 
     def __init__(self) -> None:
         self.registry = Registry("metrics")
@@ -81,7 +81,7 @@ def score(
     Parameters
     ----------
     method : Method
-        Trained.
+        The trained method.
     data : ImageDataset or MeasurePair
     ctx : ScoreContext
     wanted : dict of str to list of str
@@ -91,7 +91,7 @@ def score(
     on_stage : callable, optional
         Called with the name of each task as it starts.
     make_metrics : MetricFactory, optional
-        Where metrics have been made already.
+        Metrics that have been made already.
     """
     tasks, make_metrics = Registry("tasks"), make_metrics or MetricFactory()
     for task_name, texts in wanted.items():

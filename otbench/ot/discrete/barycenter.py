@@ -11,23 +11,23 @@ from otbench.ot.discrete.displacement import Array, splat
 from otbench.ot.discrete.pot import import_pot
 
 NormalisedBarycenter = Callable[[list[Array], Array], Array]
-"""From images of mass 1 and their weights, positive and of sum 1, to an image of mass 1."""
+"""Maps images of mass 1 and their positive weights, which sum to 1, to an image of mass 1."""
 DIRECT = 1 / 400
-"""From this regularisation on, kernels between far pixels do not underflow."""
+"""Least regularisation at which the kernel between distant pixels does not underflow."""
 
 
 def image_barycenter(
     images: Array, weights: Array, solve: NormalisedBarycenter, threshold: float = 0.0
 ) -> Array:
-    """Average images of any mass: the shape by a barycentre of mass 1, the mass linearly.
+    """Average images of any mass: shapes by a barycentre of mass 1, masses linearly.
 
     Parameters
     ----------
     images : ndarray, shape (m, h, w)
-        Not negative. Only pixels above the threshold take part. An image without any has no
-        shape: it counts in the mass alone.
+        Not negative. Only pixels above the threshold take part. An image without such pixels
+        has no shape and contributes to the mass only.
     weights : ndarray, shape (m,)
-        Not negative, of sum 1; images of weight 0 are left out.
+        Not negative, summing to 1; images of weight 0 are left out.
     solve : callable
     threshold : float
 
@@ -78,13 +78,14 @@ def convolutional(
     weights : ndarray, shape (m,)
     reg : float
         Entropic regularisation; each side of the image has length 1. The result is blurred by
-        about the root of half of it.
+        about the square root of reg / 2.
     debiased : bool
-        Janati, Cuturi & Gramfort 2020, which takes most of that blur away.
+        Use the debiased barycentre of Janati, Cuturi & Gramfort 2020, which removes most of
+        that blur.
     iterations : int
-        At most.
+        Largest number of iterations.
     warn : bool
-        Whether to say that they were not enough.
+        Whether to warn when the iterations did not suffice.
 
     References
     ----------

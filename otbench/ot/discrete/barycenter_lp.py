@@ -25,11 +25,11 @@ from otbench.ot.discrete.pot import import_pot
 Tuples = NDArray[np.int64]
 ROUNDS = 200
 SPACING = 0.5
-"""Of the places where a search begins, in pixels."""
+"""Spacing of the places where a search begins, in pixels."""
 STEADINESS = 0.7
-"""Share of the best duals so far in those that columns are priced with (Wentges 1997)."""
+"""Weight of the best duals so far in the duals that price the columns (Wentges 1997)."""
 BATCH = 4096
-"""Places whose distances to all points are held at once."""
+"""Number of places whose distances to all points are held in memory at once."""
 
 
 class MultiMarginal(NamedTuple):
@@ -43,7 +43,7 @@ class MultiMarginal(NamedTuple):
     cost : float
         Sum of the weighted squared distances: the barycentre's variance.
     bound : float
-        What no coupling can be cheaper than; the difference from cost is the error left.
+        Lower bound on the cost of any coupling; ``cost - bound`` bounds the remaining error.
     """
 
     points: Array
@@ -61,11 +61,11 @@ def multi_marginal(
     ----------
     points : list of ndarray, shape (n_k, 2)
     masses : list of ndarray, shape (n_k,)
-        Positive, each of sum 1.
+        Positive, each summing to 1.
     weights : ndarray, shape (m,)
-        Positive, of sum 1.
+        Positive, summing to 1.
     tolerance : float
-        Of the cost, in squared pixels.
+        Tolerance of the cost, in squared pixels.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def multi_marginal(
 def _pairwise_duals(points: list[Array], masses: list[Array], weights: Array) -> Array:
     """Return feasible duals: a tuple's cost is the sum over its pairs of weighted distances.
 
-    They are optimal where the plans of all pairs fit together, as for translates.
+    They are optimal if the plans of all pairs are consistent, as they are for translates.
     """
     duals = [np.zeros(len(mass)) for mass in masses]
     for k in range(len(points)):
@@ -133,8 +133,8 @@ def _barycenters(points: list[Array], weights: Array, tuples: Tuples) -> tuple[A
 def _glued(points: list[Array], masses: list[Array]) -> Tuples:
     """Return tuples that admit a coupling: exact plans from the first measure, side by side.
 
-    Each plan cuts every point of the first measure into shares, laid out one after another; where
-    the cuts of all plans are put together, each piece goes to one point of every measure.
+    Each plan cuts every point of the first measure into shares, laid out one after another. If the
+    cuts of all plans are combined, each piece goes to exactly one point of every measure.
     """
     ends, targets = [], []
     for x, mass in zip(points, masses, strict=True):
@@ -155,7 +155,7 @@ def _glued(points: list[Array], masses: list[Array]) -> Tuples:
 def _nearest(
     points: list[Array], weights: Array, duals: list[Array], places: Array
 ) -> tuple[Tuples, Array]:
-    """Return the best tuple to share each place, and F there."""
+    """Return the tuple that attains F at each place, and the values of F."""
     tuples = np.empty((len(places), len(points)), np.int64)
     values = np.zeros(len(places))
     for first in range(0, len(places), BATCH):
@@ -179,7 +179,7 @@ def _improving(
     -------
     tuples : ndarray, shape (n, m)
     least : float
-        No tuple's reduced cost is below this.
+        Lower bound on the reduced costs of all tuples.
     """
     everything = np.concatenate(points)
     low, high = everything.min(0), everything.max(0)
@@ -195,7 +195,7 @@ def _improving(
         if len(good):
             found.append(good)
         bounds = values - size * size / 2
-        if found:  # there is something to add; the bound can wait for the last round
+        if found:  # tuples to add were found; a tight bound is needed in the last round only
             return np.unique(np.concatenate(found), axis=0), float(bounds.min())
         places = places[bounds < -tolerance]
         if not len(places):

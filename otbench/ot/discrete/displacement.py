@@ -16,14 +16,14 @@ Array = NDArray[np.float64]
 
 
 class Plan(NamedTuple):
-    """An optimal coupling of two normalised images, its k positive entries.
+    """The k positive entries of an optimal coupling of two normalised images.
 
     Attributes
     ----------
     start, end : ndarray, shape (k, 2)
-        Row and column of the pixels that an entry joins.
+        Row and column of the two pixels that each entry joins.
     weight : ndarray, shape (k,)
-        Mass of the entry; they sum to 1.
+        Masses of the entries; they sum to 1.
     """
 
     start: Array
@@ -39,12 +39,12 @@ class Plan(NamedTuple):
 def colours_apart(
     draw: Callable[[Array, Array, Array], Array], x0: Tensor, x1: Tensor, times: Tensor
 ) -> Tensor:
-    """Draw the path of each colour of each pair by itself, on the CPU.
+    """Draw the path of each colour of each pair separately, on the CPU.
 
     Parameters
     ----------
     draw : callable
-        From two images (h, w) and times (k,) to frames (k, h, w).
+        Maps two images (h, w) and times (k,) to frames (k, h, w).
     x0, x1 : Tensor, shape (n, c, h, w)
     times : Tensor, shape (k,)
 
@@ -60,9 +60,9 @@ def colours_apart(
 
 
 def supports(image0: Array, image1: Array, threshold: float) -> tuple[list[Array], list[Array]]:
-    """Return places (rows and columns) and normalised masses of two images' pixels.
+    """Return the places (row, column) and normalised masses of the pixels of two images.
 
-    Takes what `exact_plan` takes and raises what it raises.
+    Takes the same arguments as `exact_plan` and raises the same errors.
     """
     if image0.ndim != 2 or image0.shape != image1.shape:
         raise ValueError(
@@ -102,7 +102,7 @@ def exact_plan(image0: Array, image1: Array, threshold: float = 0.0) -> Plan:
 
 
 def splat(points: Array, weights: Array, shape: tuple[int, int]) -> Array:
-    """Share the mass of points out among the four pixels around each, bilinearly.
+    """Distribute the mass of each point bilinearly among the four pixels around it.
 
     Parameters
     ----------
@@ -142,20 +142,20 @@ def displacement_path(
     Parameters
     ----------
     image0, image1 : ndarray, shape (h, w)
-        Not negative. Where one of them has no pixel above the threshold nothing can move, and the
+        Not negative. If one of them has no pixel above the threshold, nothing can move, and the
         other grows or fades in place.
     times : ndarray, shape (k,)
         In [0, 1].
     threshold : float
         See `exact_plan`.
     plan_of : callable
-        What couples the images, called as ``plan_of(image0, image1, threshold)``.
+        Function that couples the images, called as ``plan_of(image0, image1, threshold)``.
 
     Returns
     -------
     ndarray, shape (k, h, w)
-        Frames whose mass goes linearly from the first image's to the second's (pixels above the
-        threshold), not clipped.
+        Frames, not clipped. Their mass changes linearly from that of the first image to that of
+        the second (pixels above the threshold).
 
     References
     ----------

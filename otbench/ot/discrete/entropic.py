@@ -14,7 +14,7 @@ from otbench.ot.discrete.displacement import Array, Plan, supports
 
 ITERATIONS = 20_000
 TOLERANCE = 1e-5
-"""Mass that the plan's marginals may miss before the last rounding, in total."""
+"""Largest total error of the plan's marginals before the final rounding."""
 BLOCK = 128
 """Supports are padded to a multiple of this."""
 SMALLEST = 1e-12
@@ -26,10 +26,10 @@ class NotConverged(RuntimeError):
 
 
 def import_ott() -> tuple[Any, Any, Any]:
-    """Import OTT-JAX's PointCloud, LinearProblem and Sinkhorn, late."""
-    # JAX, when it is first imported, would take most of a GPU's memory from torch.
+    """Import OTT-JAX's PointCloud, LinearProblem and Sinkhorn on first use."""
+    # By default JAX takes most of a GPU's memory when it is first imported, and torch has none.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    with warnings.catch_warnings():  # OTT imports JAXopt, which says that it is retired
+    with warnings.catch_warnings():  # OTT imports JAXopt, which warns that it is deprecated
         warnings.simplefilter("ignore", DeprecationWarning)
         from ott.geometry.pointcloud import PointCloud
         from ott.problems.linear.linear_problem import LinearProblem
@@ -39,7 +39,7 @@ def import_ott() -> tuple[Any, Any, Any]:
 
 @lru_cache(maxsize=8)
 def _potentials(iterations: int) -> Callable[..., Any]:
-    """Compile Sinkhorn's iterations, once for each size of the supports."""
+    """Compile Sinkhorn's iterations once for each size of the supports."""
     import jax
 
     PointCloud, LinearProblem, Sinkhorn = import_ott()
@@ -53,9 +53,9 @@ def _potentials(iterations: int) -> Callable[..., Any]:
 
 
 def _padded(values: Array) -> Array:
-    """Add zeros up to a multiple of `BLOCK`: few sizes, few compilations.
+    """Pad with zeros to a multiple of `BLOCK`, so that few sizes have to be compiled.
 
-    OTT's grid geometry would need no padding, but loses mass where pixels are empty.
+    OTT's grid geometry would need no padding, but it loses mass where pixels are empty.
     """
     return np.pad(values, [(0, -len(values) % BLOCK), *[(0, 0)] * (values.ndim - 1)])
 
@@ -67,7 +67,7 @@ def entropic_plan(
 
     .. math:: \min_P \sum_{ij} P_{ij} |a_i - b_j|^2 + \epsilon \sum_{ij} P_{ij} (\log P_{ij} - 1)
 
-    Runs on the CPU in float64, whatever JAX is set to elsewhere.
+    Runs on the CPU in float64, whatever the settings of JAX.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def entropic_plan(
     ValueError
         As `otbench.ot.discrete.displacement.exact_plan`; or if epsilon is not positive.
     NotConverged
-        If the marginals are not met after 20,000 iterations: epsilon is too small.
+        If the marginals are not met after 20,000 iterations because epsilon is too small.
 
     References
     ----------

@@ -19,23 +19,23 @@ PINCH = 1e-7  # pixels: half the width of the plug where two walls meet corner t
 def geodesic_distances(obstacles: Mask, sources: Array, targets: Array) -> Array:
     r"""Measure the shortest paths around walls between pixel centres, exactly.
 
-    A pixel is a closed unit square and a path may touch a wall but not enter it, nor slip through
-    where two walls meet corner to corner. In such a domain a shortest path is a chain of straight
-    segments whose inner vertices are convex corners of the walls (Lozano-Pérez & Wesley 1979), so
-    Dijkstra's algorithm on the graph of corners that see each other has no error of
-    discretisation; paths that are bound to the directions of a grid could only be longer.
+    A pixel is a closed unit square. A path may touch a wall, but it may neither enter it nor slip
+    through where two walls meet corner to corner. In such a domain a shortest path is a chain of
+    straight segments whose inner vertices are convex corners of the walls (Lozano-Pérez & Wesley
+    1979). Dijkstra's algorithm on the visibility graph of these corners therefore has no
+    discretisation error; paths restricted to the directions of a grid could only be longer.
 
     Parameters
     ----------
     obstacles : ndarray of bool, shape (h, w)
-        True where nothing may pass. The border of the image is a wall as well.
+        True where nothing may pass. The border of the image is a wall, too.
     sources, targets : ndarray, shape (k, 2) and (l, 2)
         Row and column of pixels that are not obstacles.
 
     Returns
     -------
     ndarray, shape (k, l)
-        Pixels; infinite where a wall seals the one off the other.
+        In pixels; infinite where walls separate source and target.
 
     Raises
     ------
@@ -44,8 +44,8 @@ def geodesic_distances(obstacles: Mask, sources: Array, targets: Array) -> Array
 
     Notes
     -----
-    Time grows with (k + l + corners)^2 times the runs of wall pixels: two discs of 40 pixels in a
-    maze of 64x64 take a fraction of a second, two images that are full of mass far longer.
+    The time grows as (k + l + corners)^2 times the number of runs of wall pixels. Two discs of 40
+    pixels in a 64x64 maze take a fraction of a second; two images full of mass take far longer.
 
     References
     ----------
@@ -72,9 +72,9 @@ def geodesic_distances(obstacles: Mask, sources: Array, targets: Array) -> Array
 def geodesic_cost(image0: Array, image1: Array, obstacles: Mask, threshold: float = 0.0) -> float:
     """Solve the static transport problem around walls, for the squared length of shortest paths.
 
-    It bounds from below what any movement that keeps off the walls can cost in the continuous
-    domain: the action of a path of unit mass over unit time is at least this. A discrete path
-    energy with a positive floor of density may fall short of it, since the floor carries too.
+    The result is a lower bound in the continuous domain: a path of unit mass over unit time that
+    avoids the walls has at least this action. A discrete path energy with a positive density
+    floor may be smaller, because the floor carries mass, too.
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ def geodesic_cost(image0: Array, image1: Array, obstacles: Mask, threshold: floa
     Returns
     -------
     float
-        Squared pixels a unit of mass; without obstacles it is `exact_plan(...).cost`.
+        Squared pixels per unit of mass; without obstacles it is `exact_plan(...).cost`.
 
     Raises
     ------
     ValueError
         If the shapes differ, a value is negative or not finite, an image has no pixel above the
-        threshold or mass on a wall, or the walls seal mass off from where it is needed.
+        threshold or has mass on a wall, or the walls cut mass off from where it is needed.
     """
     if not image0.shape == image1.shape == obstacles.shape:
         raise ValueError(
@@ -138,7 +138,7 @@ def geodesic_cost(image0: Array, image1: Array, obstacles: Mask, threshold: floa
 
 
 def _checked(obstacles: Mask, points: Array) -> Array:
-    """Return the points as float64, or say which of them cannot be one."""
+    """Return the points as float64; raise ValueError if one is outside or on an obstacle."""
     if points.ndim != 2 or points.shape[1] != 2:
         raise ValueError(f"points must be rows and columns (k, 2), got {points.shape}")
     pixels = np.rint(points).astype(np.int64)
@@ -152,22 +152,22 @@ def _checked(obstacles: Mask, points: Array) -> Array:
 
 
 def _quarters(obstacles: Mask) -> NDArray[np.bool_]:
-    """Return which of the four pixels around each inner vertex are walls, (4, h - 1, w - 1)."""
+    """Report which of the four pixels around each inner vertex are walls, (4, h - 1, w - 1)."""
     return np.stack(
         [obstacles[:-1, :-1], obstacles[:-1, 1:], obstacles[1:, 1:], obstacles[1:, :-1]]
     )
 
 
 def _corners(obstacles: Mask) -> Array:
-    """Return the vertices with a wall in one of four quarters: all that a path may turn at."""
+    """Return the vertices with a wall in one of four quarters; a path can turn only there."""
     return (np.argwhere(_quarters(obstacles).sum(0) == 1) + 1).astype(np.float64)
 
 
 def _rectangles(obstacles: Mask) -> Array:
     """Return open boxes (top, left, bottom, right) that cover the inside of the walls.
 
-    Runs along the rows and along the columns: where two runs of one kind touch, a run of the
-    other kind covers the seam between them.
+    The boxes are the runs of wall pixels along rows and along columns. Where two runs of one kind
+    touch, a run of the other kind covers the seam between them.
     """
     boxes = []
     for mask, order in ((obstacles, [0, 1, 2, 3]), (obstacles.T, [1, 0, 3, 2])):
@@ -189,8 +189,8 @@ def _lengths(starts: Array, ends: Array, walls: Array) -> Array:
     with np.errstate(divide="ignore"):
         inverse = 1 / step  # infinite along an axis that a segment does not move on
     for top, left, bottom, right in walls:
-        # The times at which a segment is between the two sides, on each axis (slab method). No
-        # point lies on a side, the boxes being shrunk, so that 0 * inf cannot arise.
+        # The times at which a segment is between the two sides, on each axis (slab method). The
+        # boxes are shrunk, so no point lies on a side and 0 * inf cannot arise.
         near, far = np.array([top, left]) - origin, np.array([bottom, right]) - origin
         times = near * inverse, far * inverse
         enter = np.minimum(*times).max(2)

@@ -1,4 +1,4 @@
-r"""Solutions of weak optimal transport: in closed form between Gaussians, between samples by POT.
+r"""Solutions of weak optimal transport: closed form for Gaussians, by POT for samples.
 
 The cost is that of `otbench.ot.neural.costs`, C_{2,gamma}. The optimal plan is not unique, but its
 barycentric map, its mean conditional variance and its cost are (Gozlan & Juillet 2020;
@@ -21,7 +21,7 @@ from otbench.ot.discrete.pot import import_pot
 Array = NDArray[np.float64]
 
 ITERATIONS = 10_000_000
-"""That POT's network simplex may take; some thousands are needed."""
+"""Largest number of iterations of POT's network simplex; some thousands are needed."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class WeakAnswer:
     barycentric : callable
         The barycentric map, points (m, d) to (m, d), float64.
     conditional_variance : float
-        Mean over the source of the total variance of where a point goes.
+        Mean over the source of the total variance of the conditional law of a point's target.
     cost : float
     """
 
@@ -50,7 +50,7 @@ def gaussian_answer(
     With standard deviations sigma_i and s_i along the axes and t_i = min(s_i, sigma_i / gamma), the
     barycentric map scales axis i by t_i / sigma_i, the conditional variance is sum s_i^2 - t_i^2,
     the cost is half of sum (sigma_i - t_i)^2 + (1 - gamma)(s_i^2 - t_i^2) plus half the squared
-    distance of the means. For gamma at most the least sigma_i / s_i the plan is a map.
+    distance of the means. If gamma is at most the smallest sigma_i / s_i, the plan is a map.
 
     Parameters
     ----------
@@ -77,10 +77,10 @@ def gaussian_answer(
 def weak_plan(x: Array, y: Array, gamma: float) -> Array:
     r"""Return an optimal plan between two samples with equal weights.
 
-    C_{2,gamma} is, up to terms of the two marginals and a factor, the 1-weak cost from x / gamma:
+    Up to terms of the two marginals and a factor, C_{2,gamma} is the 1-weak cost from x / gamma:
     it integrates to a constant minus :math:`E\langle x, m\rangle + (\gamma/2) E\|m\|^2`. So POT's
-    conditional gradients solve every gamma > 0; gamma = 0 is the exact linear plan. POT stops after
-    200 iterations, within a percent or so of the optimum, always from above.
+    conditional gradient method solves every gamma > 0; gamma = 0 gives the exact linear plan. POT
+    stops after 200 iterations, about one percent above the optimum at most.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class DiscreteAnswer:
     images : array, shape (n, d)
         The barycentric projection of the plan.
     variances : array, shape (n,)
-        Total variance of where each point goes.
+        Total variance of the conditional law of each point's target.
     cost : float
         C_{2,gamma}, a mean over the points.
     """
@@ -124,7 +124,7 @@ class DiscreteAnswer:
 
 
 def plan_answer(plan: Array, x: Array, y: Array, gamma: float) -> DiscreteAnswer:
-    """Read barycentric projection, conditional variances and cost off a plan (n, m)."""
+    """Compute barycentric projection, conditional variances and cost from a plan (n, m)."""
     rows = plan / plan.sum(axis=1, keepdims=True)
     images = rows @ y
     variances = np.maximum(rows @ (y**2).sum(axis=1) - (images**2).sum(axis=1), 0.0)
@@ -133,15 +133,15 @@ def plan_answer(plan: Array, x: Array, y: Array, gamma: float) -> DiscreteAnswer
 
 
 def discrete_answer(x: Array, y: Array, gamma: float, cache: Path | None = None) -> DiscreteAnswer:
-    """Solve between two samples, or read the solution where it was found before.
+    """Solve between two samples, or read the solution if it was saved before.
 
     Parameters
     ----------
     x, y : array, shape (n, d) and (m, d)
     gamma : float
     cache : Path, optional
-        A ``.npz`` file; its name must tell samples and gamma apart. Written whole or not at all;
-        a folder that cannot be written to costs time only.
+        A ``.npz`` file, whose name must identify samples and gamma. It is written whole or not at
+        all. If its folder cannot be written to, the solution is not saved.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if cache is not None and cache.is_file():

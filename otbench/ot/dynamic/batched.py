@@ -1,7 +1,7 @@
-"""The path energy on the CPU: frames in, energies and gradients out, by the compiled kernel.
+"""The path energy and its gradient on the CPU, by the compiled kernel.
 
-A few systems of one grid are solved together in the lanes of vector registers; groups of them are
-shared out among threads. Work: ``elimination.py``; inner loops: ``kernel.py``.
+A few systems of one grid are solved together in the lanes of vector registers, and groups of them
+are distributed among threads. ``elimination.py`` plans the work; ``kernel.py`` has the inner loops.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from otbench.ot.dynamic.lanes import LANES
 
 @lru_cache(maxsize=4)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Keep threads; a forked process has none of its parent's and gets its own."""
+    """Keep threads for reuse; a forked process starts its own, as it inherits none."""
     return ThreadPoolExecutor(threads)
 
 
@@ -39,9 +39,9 @@ def _regions(grid: Grid) -> NDArray[np.int64]:
 def kernel_terms(
     frames: Tensor, grid: Grid, averaging: str, tau: float | None, gradient: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Solve all steps of all paths; takes, returns and raises what `energy_terms` does, on the CPU.
+    """Solve all steps of all paths on the CPU, with the interface of `energy_terms`.
 
-    As many threads run as torch may use (``torch.set_num_threads``).
+    It uses as many threads as torch may use (``torch.set_num_threads``).
     """
     paths, count, height, width = frames.shape
     steps, cells = count - 1, height * width

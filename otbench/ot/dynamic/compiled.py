@@ -20,12 +20,12 @@ from numba.core import config
 from otbench.home import home
 
 SOURCES = ("compiled.py", "elimination.py", "kernel.py", "lanes.py")
-"""Files of this folder that decide what is compiled."""
+"""Files of this folder that the compiled code depends on."""
 
 
 @cache
 def _cache_folder() -> str | None:
-    """Return the cache folder for exactly these sources; None where it cannot be created."""
+    """Return the cache folder of these sources, or None if it cannot be created."""
     digest = hashlib.sha256(numba.__version__.encode())
     for name in SOURCES:
         digest.update((Path(__file__).parent / name).read_bytes() + b"\0")
@@ -40,9 +40,9 @@ def _cache_folder() -> str | None:
 
 
 def compiled(function: Callable) -> Callable:
-    """Compile a function on its first call, or take its machine code from the cache.
+    """Compile a function on its first call, or load its machine code from the cache.
 
-    Where nothing can be written, every process compiles for itself.
+    If the cache cannot be written, every process compiles for itself.
     """
     folder = _cache_folder()
     compiler = numba.njit(

@@ -1,10 +1,10 @@
-"""In which order the cells of a grid are eliminated, and where their factors lie.
+"""The order in which the cells of a grid are eliminated, and the storage of their factors.
 
 Alternate diagonal ordering (Price & Coats 1974, "D4"): every second cell of the chequerboard is
-eliminated at once, which costs next to nothing, as no two of them touch; the other half is taken
-diagonal by diagonal, so that the front of a factorisation grows and shrinks with the diagonals.
-An n x n grid then takes n^4 / 8 multiply-adds where a band row by row takes n^4 / 2. A torus has
-no such diagonals: its rows are folded, and all cells stay.
+eliminated at once, which costs almost nothing because no two of them touch. The other half is
+eliminated diagonal by diagonal, so that the front of the factorisation grows and shrinks with the
+diagonals. An n x n grid then takes n^4 / 8 multiply-adds, whereas banded elimination row by row
+takes n^4 / 2. A torus has no such diagonals: its rows are folded, and all cells are kept.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 PANEL = 4
-"""Columns that are eliminated in one sweep over the front."""
+"""Number of columns that are eliminated in one sweep over the front."""
 
 Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Elimination:
-    """Tables for the kernel. Faces are numbered vertical ones first, row by row.
+    """Tables for the kernel. Faces are numbered row by row, vertical ones first.
 
     Attributes
     ----------
@@ -32,20 +32,20 @@ class Elimination:
     face_cells : ndarray, shape (faces, 2)
         The cells above (left of) and below (right of) each face, -1 beyond an outer rim.
     kept : ndarray, shape (k,)
-        Cells that stay after the chequerboard step, in order.
+        Cells that are left after the chequerboard step, in order.
     removed : ndarray, shape (r,)
         Cells that the chequerboard step eliminates.
     neighbours, neighbour_faces : ndarray, shape (r, 4)
-        Positions in ``kept`` of the cells around a removed one, -1 where there is none, and the
-        faces towards them.
+        Positions in ``kept`` of the neighbours of each removed cell, -1 where there is none, and
+        the faces towards them.
     pairs : ndarray, shape (p, 3)
-        Kept cells that touch each other: later position, earlier position, face.
+        Pairs of kept cells that touch: later position, earlier position, face.
     reach : ndarray, shape (panels,)
-        Last position that the columns of a panel reach down to.
+        Last position that the columns of each panel reach.
     offset : ndarray, shape (k,)
-        Where a column would hold position 0: entry (row, column) lies at offset + row.
+        Index at which each column would hold position 0: entry (row, column) lies at offset + row.
     size : int
-        Entries of all columns.
+        Number of entries of all columns.
     """
 
     cell_faces: Index
@@ -71,7 +71,7 @@ def elimination(height: int, width: int, periodic: bool) -> Elimination:
     face_cells = np.full((verticals + height * (width + 1), 2), -1)
     for side, before in ((0, False), (1, True), (2, False), (3, True)):
         face_cells[cell_faces[:, side], 0 if before else 1] = np.arange(height * width)
-    if periodic:  # faces 0 and h of a column, and 0 and w of a row, are one
+    if periodic:  # faces 0 and h of a column, and 0 and w of a row, coincide
         rims = [
             (np.arange(width), np.arange(width) + height * width),
             (left[columns == 0], left[columns == 0] + width),

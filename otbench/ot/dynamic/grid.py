@@ -20,7 +20,7 @@ class Mobilities:
     ----------
     vertical : Tensor, shape (n, h + 1, w)
         Diagonal of U on the faces above and below the cells: face i lies between rows i - 1 and
-        i. On a periodic grid faces 0 and h are one and hold the same number twice.
+        i. On a periodic grid faces 0 and h coincide and hold the same number.
     horizontal : Tensor, shape (n, h, w + 1)
         The same for the faces to the left and right.
     cells : Tensor, shape (n, h, w)
@@ -49,7 +49,7 @@ class Mobilities:
         return Mobilities(self.horizontal.mT, self.vertical.mT, self.cells.mT, self.periodic)
 
     def couplings(self) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """List the couplings of two cells, in families without a repeated pair.
+        """List the couplings between cells, in groups that contain no pair twice.
 
         Returns
         -------
@@ -72,16 +72,16 @@ class Mobilities:
 
 @dataclass(frozen=True)
 class Grid:
-    """A grid of h x w unit cells with a boundary condition and, perhaps, walls.
+    """A grid of h x w unit cells with a boundary condition and optional walls.
 
     Attributes
     ----------
     height, width : int
     boundary : {"noflux", "open", "periodic"}
-        What happens at the rim: no mass passes; mass may leave and enter freely (the potential is
-        0 outside, and a rim face has half the mobility of its cell); opposite rims are joined.
-        The release of Feng & Strohmer calls the first two "neumann" and "dirichlet", their paper
-        the other way round.
+        Condition at the rim, in this order: no mass passes; mass may leave and enter freely (the
+        potential is 0 outside, and a rim face has half the mobility of its cell); opposite rims
+        are joined. The release of Feng & Strohmer calls the first two "neumann" and "dirichlet";
+        their paper swaps the names.
     obstacles : Tensor, shape (h, w), bool, or None
         True where no mass can be.
     device : torch.device or str
@@ -112,7 +112,7 @@ class Grid:
 
     @cached_property
     def free(self) -> Tensor:
-        """Cells that are no obstacle, shape (h, w), bool."""
+        """Cells that are not obstacles, shape (h, w), bool."""
         if self.obstacles is None:
             return torch.ones(self.height, self.width, dtype=torch.bool, device=self.device)
         return ~self.obstacles.to(self.device)
@@ -128,7 +128,7 @@ class Grid:
         size = self.free.shape[dim]
         if self.boundary == "periodic":
             inside = self.extended(self.free, dim)
-            if size == 1:  # the face would join a cell with itself
+            if size == 1:  # the face would join a cell to itself
                 inside = torch.zeros_like(inside)
         else:
             rim = torch.full_like(self.free.narrow(dim, 0, 1), self.boundary == "open")
@@ -148,9 +148,9 @@ class Grid:
 
     @cached_property
     def closed_regions(self) -> list[Tensor]:
-        """Connected sets of free cells that no mass can leave, each (h, w), bool, small ones first.
+        """Connected sets of free cells that no mass can leave, each (h, w), bool, smallest first.
 
-        On each of them the matrix :math:`D U D^T` has the constants as its null space.
+        On each of them the null space of the matrix :math:`D U D^T` is the constants.
         """
         if self.boundary != "open" and self.obstacles is None:
             return [self.free]
@@ -169,7 +169,7 @@ class Grid:
         )
         edges = [torch.stack([i, j])[:, u[0] > 0] for i, j, u in faces.couplings()]
         cells = self.height * self.width
-        if self.boundary == "open":  # one more node stands for all that lies outside
+        if self.boundary == "open":  # one more node represents the outside
             rim = torch.zeros_like(self.free)
             rim[[0, -1]] = rim[:, [0, -1]] = True
             inside = (rim & self.free).flatten().nonzero()[:, 0]
@@ -184,16 +184,16 @@ class Grid:
         return sorted(regions, key=lambda region: int(region.sum()))
 
     def mobilities(self, density: Tensor, cells: Tensor | None) -> Mobilities:
-        r"""Put densities on the faces and make :math:`D U D^T + K` positive definite.
+        r"""Average densities onto the faces and make :math:`D U D^T + K` positive definite.
 
-        A closed region that nothing in K holds is pinned at one cell: a positive number on that
-        diagonal entry moves no solution whose right-hand side sums to 0, it only picks the one
-        that vanishes there. Obstacles get the identity.
+        A closed region on which K vanishes is pinned at one cell. If the right-hand side sums to
+        0, a positive number on that diagonal entry only selects the solution that vanishes there.
+        Obstacles get the identity.
 
         Parameters
         ----------
         density : Tensor, shape (n, h, w)
-            A face has the mean of its two cells; beyond an open rim the density is 0.
+            A face gets the mean of its two cells; beyond an open rim the density is 0.
         cells : Tensor, shape (n, h, w), or None
             Diagonal of K.
         """

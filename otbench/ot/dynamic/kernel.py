@@ -1,11 +1,11 @@
 """The compiled inner loops: a sparse Cholesky solver with systems side by side in vector lanes.
 
 The systems of one grid share their pattern, so `LANES` of them go through one factorisation
-together, each number a vector. Columns are eliminated `PANEL` at a time, and each sweep over the
-front updates two columns at once: eight multiply-adds for six loads and two stores.
+together and every number is a vector. Columns are eliminated `PANEL` at a time, and each sweep over
+the front updates two columns at once: eight multiply-adds for six loads and two stores.
 """
 
-# The functions are Numba's, which infers their types itself.
+# Numba compiles these functions and infers their types itself.
 # mypy: ignore-errors
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from otbench.ot.dynamic.lanes import (
 
 @compiled
 def _gather(frames, steps, group, left, right):
-    """Lay the frames before and after the steps of one group side by side, one step a lane.
+    """Arrange the frames before and after the steps of one group, one step in each lane.
 
-    A last incomplete group repeats its last step.
+    An incomplete last group repeats its last step.
     """
     cells = frames.shape[1]
     count = frames.shape[0] // (steps + 1) * steps
     for lane in range(LANES):
         step = min(group * LANES + lane, count - 1)
-        frame = step + step // steps  # a path has one frame more than steps
+        frame = step + step // steps  # a path has one more frame than steps
         for k in range(cells):
             left[k * LANES + lane] = frames[frame, k]
             right[k * LANES + lane] = frames[frame + 1, k]
@@ -47,7 +47,7 @@ def _gather(frames, steps, group, left, right):
 
 @compiled
 def _scatter(lanes, group, out):
-    """Put the results of one group back, each to its step."""
+    """Copy the results of one group back to their steps."""
     for lane in range(min(LANES, out.shape[0] - group * LANES)):
         for k in range(out.shape[1]):
             out[group * LANES + lane, k] = lanes[k * LANES + lane]
@@ -102,7 +102,7 @@ def _prepare(left, right, plan, scene, faces, diagonal, change):
 
 @compiled
 def _derive(y, plan, scene, faces, by_density):
-    """Write dJ/dr, with r the density between the frames; ``faces`` is overwritten."""
+    """Write dJ/dr, where r is the density between the frames; ``faces`` is overwritten."""
     cell_faces, face_cells = plan[0], plan[1]
     half_open, free, _, _, price = scene
     for f in range(len(half_open)):
@@ -171,7 +171,7 @@ def _factorise(factor, offset, reach, y):
                     value = subtract_product(value, load(factor, column + r), scale)
                     store(factor, other + r, value)
         if end - start < PANEL:
-            continue  # the last panel: nothing lies behind it
+            continue  # the last panel: no columns follow it
         a, b, c, d = offset[start], offset[start + 1], offset[start + 2], offset[start + 3]
         for column in range(end, last, 2):
             a0, a1 = load(factor, a + column), load(factor, a + column + 1)
@@ -235,7 +235,7 @@ def _substitute(factor, offset, reach, y):
 
 @compiled
 def _expand(faces, diagonal, right, plan, y, solution):
-    """Write the solution in all cells, from that in the kept ones."""
+    """Compute the solution in all cells from that in the kept cells."""
     _, _, kept, removed, neighbours, neighbour_faces, _, _, _ = plan
     for p in range(len(kept)):
         store(solution, kept[p], load(y, p))

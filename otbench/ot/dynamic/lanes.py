@@ -1,7 +1,7 @@
 """A vector type for Numba: one double of each of several systems, held in one register.
 
-Written out rather than left to the compiler's vectoriser, which gives up because it cannot know
-that two arrays do not overlap. LLVM splits a vector that is wider than the machine's registers.
+The vectors are explicit because the compiler's vectoriser cannot know that two arrays do not
+overlap, and gives up. LLVM splits a vector that is wider than the machine's registers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numba.core.cgutils import get_or_insert_function
 from numba.extending import intrinsic, models, register_model
 
 LANES = 8 if llvm.get_host_cpu_features().get("avx512f") else 4
-"""Systems that are solved side by side."""
+"""Number of systems that are solved side by side."""
 
 VECTOR = ir.VectorType(ir.DoubleType(), LANES)
 

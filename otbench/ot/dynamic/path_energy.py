@@ -9,8 +9,8 @@ with momenta m on the faces, sources s in the cells (balanced: none), mobilities
 over the two cells of a face, and r the density between the frames. Its solution is
 :math:`m = u D^T y`, :math:`s = -(r / \tau) y` with :math:`(D U D^T + \mathrm{diag}(r / \tau)) y
 = \rho_t - \rho_{t+1}`, so :math:`J_t = (\rho_t - \rho_{t+1})^T y`. Feng & Strohmer 2024, equations
-(3), (4) and section 3; their Theorem 1 (the gradient) is wrong as printed, the one used here is
-checked by finite differences.
+(3), (4) and section 3. Their Theorem 1 (the gradient) is wrong as printed; the gradient used here
+is checked by finite differences.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Flow(NamedTuple):
     Attributes
     ----------
     vertical : Tensor, shape (batch, T, h + 1, w)
-        Momentum through the faces above and below the cells, mass a step, positive downwards.
+        Momentum through the faces above and below the cells, mass per step, positive downwards.
     horizontal : Tensor, shape (batch, T, h, w + 1)
         Momentum through the faces to the left and right, positive to the right.
     source : Tensor, shape (batch, T, h, w), or None
@@ -47,7 +47,7 @@ class Flow(NamedTuple):
 
 
 def to_density(images: Tensor, floor: float = 1e-3) -> Tensor:
-    """Make densities of images: float64 with a floor added, so that every pixel has a gradient.
+    """Turn images into float64 densities; a floor is added so that every pixel has a gradient.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def to_density(images: Tensor, floor: float = 1e-3) -> Tensor:
         Not negative.
     floor : float
         Density of the background, positive. The release of Feng & Strohmer clips at the floor
-        instead, which has no gradient below it.
+        instead, so that darker pixels have no gradient.
     """
     if not floor > 0:
         raise ValueError(f"floor must be positive, got {floor}")
@@ -63,7 +63,7 @@ def to_density(images: Tensor, floor: float = 1e-3) -> Tensor:
 
 
 class _PathEnergy(torch.autograd.Function):
-    """Energies (batch,) of frames (batch, T + 1, h, w)."""
+    """Compute energies (batch,) of frames (batch, T + 1, h, w), with their gradients."""
 
     @staticmethod
     def forward(
@@ -101,36 +101,36 @@ def path_energy(
     Parameters
     ----------
     frames : Tensor, shape (batch, T + 1, h, w) or (T + 1, h, w)
-        Positive densities, at least two a path; other floating types are converted to float64.
-        In balanced mode all frames of a path have one mass (unless the rim is open), up to a
-        relative 1e-6 (`otbench.ot.dynamic.validation.MASS_TOLERANCE`).
+        Positive densities, at least two per path; other floating types are converted to float64.
+        In balanced mode all frames of a path must have the same mass (unless the rim is open), up
+        to a relative 1e-6 (`otbench.ot.dynamic.validation.MASS_TOLERANCE`).
     boundary : {"noflux", "open", "periodic"}
         See `Grid`. Singular systems are pinned, not damped as in the release.
     averaging : {"mid", "left"}
         The density r between two frames: their mean (the release's default), or the first (the
-        paper's formula), which limits the speed to about one pixel a step.
+        paper's formula), which limits the speed to about one pixel per step.
     tau : float, optional
-        Price of creating and removing mass, in squared pixels; greater is closer to balanced,
-        None is balanced. Its mobility is r / tau with the same averaging as the faces (the
-        release always takes the first frame).
+        Price of creating and removing mass, in squared pixels. A greater price is closer to
+        balanced transport; None means balanced. The mobility of the sources is r / tau, averaged
+        as on the faces (the release always takes the first frame).
     obstacles : Tensor, shape (h, w), bool, optional
-        True where no mass passes; the frames' values there play no part, but must be finite.
+        True where no mass passes; the frames' values there are ignored, but must be finite.
     normalize : bool
-        Return T J / M in squared pixels instead, with M the mass of a frame averaged over the
-        T + 1 frames (free cells only), differentiated with the rest. For a slow path this tends
-        to the squared 2-Wasserstein distance of its ends.
+        Return T J / M in squared pixels instead, where M is the mass of a frame (free cells only)
+        averaged over the T + 1 frames; M is differentiated, too. For a slow path this tends to the
+        squared 2-Wasserstein distance of its ends.
 
     Returns
     -------
     Tensor, shape (batch,) or ()
-        Energies, float64, not negative, once differentiable in every frame. In balanced mode the
-        gradient is that of the energy with the mass difference projected out.
+        Energies, float64, not negative, differentiable once with respect to every frame. In
+        balanced mode the gradient is that of the energy after projecting out mass differences.
 
     Raises
     ------
     ValueError
         If frames are negative, zero, empty, not finite or of the wrong shape, if balanced masses
-        differ (the message says by how much), if obstacles seal off mass, or if an option is
+        differ (the message says by how much), if obstacles cut off mass, or if an option is
         unknown.
     """
     batch, grid = checked_path(frames, boundary, averaging, tau, obstacles)
@@ -151,8 +151,8 @@ def path_flow(
 ) -> Flow:
     """Return the cheapest momenta and sources along each path.
 
-    Takes what `path_energy` takes and raises what it raises; a path without a batch dimension
-    gives fields without one. No gradient is kept.
+    Takes the same arguments as `path_energy` and raises the same errors. A path without a batch
+    dimension gives fields without one. Gradients are not recorded.
     """
     batch, grid = checked_path(frames.detach(), boundary, averaging, tau, obstacles)
     _, potentials, _ = energy_terms(batch, grid, averaging, tau, gradient=False)
@@ -183,8 +183,8 @@ def image_energy(
     r"""Normalised energy T J / M of paths of images, in squared pixels.
 
     Colours are separate densities (as in the release of Feng & Strohmer): J and M are summed over
-    them. Balanced: every frame and colour is first scaled to mass 1 (times M of the path, so that
-    strong colours count more).
+    them. In balanced mode every frame and colour is first scaled to mass 1 (times M of the path, so
+    that strong colours count more).
 
     Parameters
     ----------

@@ -6,13 +6,13 @@ Benamou and Brenier's problem on a space-time grid,
           \text{such that} \quad \rho_{t+1} - \rho_t + \mathrm{div}\, m_t = s_t,
 
 with both ends given: J(V) + [U obeys the continuity equation], V = samples of U (see
-`space_time_grid`). The energy is that of `path_energy`, minimised over the frames
-as well: the frames found here are the discrete optimum that it measures others against.
+`space_time_grid`). The energy is that of `path_energy`, here minimised over the frames as well:
+the result is the discrete optimum with which the energies of other paths are compared.
 
 Papadakis, Peyré & Oudet 2014 (SIAM J. Imaging Sci. 7) average momenta into the cells; here
 densities are averaged onto the faces, so that a wall closes its faces one by one. With averaged
-momenta a flow that alternates from cell to cell along a wall is not seen, and free. Sources are
-priced as in Feng & Strohmer 2024, equation (4).
+momenta, a flow along a wall that alternates from cell to cell averages to zero and costs nothing.
+Sources are priced as in Feng & Strohmer 2024, equation (4).
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from otbench.ot.dynamic.space_time_grid import SpaceTimeGrid
 
 Algorithm = Literal["dr", "admm", "pd"]
 MASS_TOLERANCE = 1e-6
-"""Relative difference of masses that balanced transport takes for rounding."""
+"""Relative difference of masses that balanced transport treats as rounding."""
 
 
 class DynamicTransport(NamedTuple):
-    """The cheapest paths between n pairs of densities, and how they were found.
+    """The cheapest paths between n pairs of densities, with diagnostics.
 
     Attributes
     ----------
     frames : Tensor, shape (n, T + 1, h, w)
-        Densities; the ends are the given ones.
+        Densities; the first and last are the given ones.
     vertical, horizontal : Tensor, shape (n, T, h + 1, w) and (n, T, h, w + 1)
-        Momenta through the faces, mass an interval, positive downwards and to the right.
+        Momenta through the faces, mass per interval, positive downwards and to the right.
     source : Tensor, shape (n, T, h, w), or None
-        Mass created in an interval; None when balanced.
+        Mass created per interval; None when balanced.
     energy : Tensor, shape (n,)
-        T J / M in squared pixels, M the mass averaged over the frames.
+        T J / M in squared pixels, where M is the mass averaged over the frames.
     continuity : Tensor, shape (n,)
-        Norm of what is left of the continuity equation, over the norm of the ends.
+        Norm of the residual of the continuity equation, divided by the norm of the ends.
     objective : Tensor, shape (iterations, n)
-        T J / M at each iteration, M the mean mass of the ends, from the samples' side: it may be
+        T J / M of the samples at each iteration, where M is the mean mass of the ends. It may be
         below the optimum while samples and fields do not agree yet.
     residual : Tensor, shape (iterations, n)
-        Distance of the samples from the fields', relative.
+        Relative distance between the samples and those of the fields.
     converged : bool
-        Whether all pairs came below the tolerance.
+        Whether all pairs reached the tolerance.
     """
 
     frames: Tensor
@@ -85,22 +85,24 @@ def dynamic_transport(
     Parameters
     ----------
     x0, x1 : Tensor, shape (n, h, w)
-        Not negative, none of them empty. What lies on obstacles is left out. Balanced, each pair
-        has one mass; other floating types are converted to float64, on the same device.
+        Not negative, none of them empty. Mass on obstacles is left out. In balanced mode the two
+        images of a pair have the same mass. Other floating types are converted to float64, on the
+        same device.
     intervals : int
         Time steps T of the path, at least 1.
     algorithm : {"dr", "admm", "pd"}
     iterations : int
-        At most so many.
+        Largest number of iterations.
     step : float
-        Of the proximal map, in units of the greatest density of a pair's ends over the square of
-        its typical speed: then one number serves short and long ways, coarse and fine times.
+        Step of the proximal map, in units of the greatest density of a pair's ends over the square
+        of its typical speed, so that one number suits short and long distances and coarse and fine
+        time steps.
     relaxation : float
         In (0, 2).
     tolerance : float
-        Stop when all pairs' residual and relative change of the samples are below this.
+        Stop when the residual and the relative change of the samples are below this for all pairs.
     tau : float, optional
-        Price of creating and removing mass, in squared pixels; None is balanced.
+        Price of creating and removing mass, in squared pixels; None means balanced.
     obstacles : Tensor, shape (h, w), bool, optional
         True where no mass passes.
 
@@ -108,7 +110,7 @@ def dynamic_transport(
     ------
     ValueError
         If images are empty, negative, not finite or of different shapes, if balanced masses
-        differ, if obstacles seal the target off, or if an option is out of its range.
+        differ, if obstacles cut off the target, or if an option is out of its range.
     """
     ends, walls = _checked(x0, x1, tau, obstacles)
     check_options(intervals, algorithm, iterations, step, relaxation, tolerance, tau)
@@ -134,7 +136,7 @@ def dynamic_transport(
 
 
 def squared_distance(ends: Tensor, walls: Grid) -> Tensor:
-    """Estimate how far mass moves: from the free cell nearest to the start's centroid to the end.
+    """Estimate how far mass moves, from the free cell nearest to the start's centroid to the end.
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ def _result(
     residual: list[Tensor],
     converged: bool,
 ) -> DynamicTransport:
-    """Scale the fields back, and add the ends and figures."""
+    """Scale the fields back, and add the ends and the diagnostics."""
     grid, ends = problem.grid, problem.ends
     u = grid.fields(state.fields)
     frames = torch.cat([ends[:, :1], u.density.clamp(min=0), ends[:, 1:]], 1)

@@ -1,6 +1,6 @@
 """Proximal map of the kinetic energy, and three ways to alternate it with the continuity equation.
 
-Each algorithm yields its state without end; `otbench.ot.dynamic.proximal` watches and stops it.
+Each algorithm yields its states endlessly; `otbench.ot.dynamic.proximal` decides when to stop.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from otbench.ot.dynamic.grid import Grid
 from otbench.ot.dynamic.space_time_grid import SpaceTimeGrid
 
 NEWTON_STEPS = 6
-"""From the starting point below, enough for all digits of float64."""
+"""Newton steps from the starting point below, enough for full float64 precision."""
 
 
 def kinetic_prox(momentum: Tensor, density: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,8 +23,8 @@ def kinetic_prox(momentum: Tensor, density: Tensor, step: Tensor) -> tuple[Tenso
 
     With :math:`x = \rho + 2 \gamma`, the density solves :math:`x^2 (x - \tilde\rho - 2 \gamma) =
     \gamma \tilde m^2`, and the momentum is :math:`\tilde m \rho / x`; where the greatest root is
-    below :math:`2 \gamma` both are 0. Newton's method comes from above, where the cubic is convex,
-    and so never overshoots.
+    below :math:`2 \gamma` both are 0. Newton's method starts above the root, where the cubic is
+    convex, and therefore never overshoots.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def kinetic_prox(momentum: Tensor, density: Tensor, step: Tensor) -> tuple[Tenso
     right = m.square().mul_(step)
     shifted = density[active].add_(step, alpha=2)
     tiny = torch.finfo(right.dtype).tiny
-    # Each of these is above the root; the second needs a positive `shifted`, the third a negative.
+    # All are upper bounds of the root; the second needs `shifted` > 0, the third `shifted` < 0.
     ratio = right / shifted.square().clamp_(min=tiny)
     x = torch.minimum(right.pow(1 / 3) + shifted.clamp(min=0), shifted + ratio)
     steep = (right / shifted.neg().clamp_(min=tiny)).sqrt_()
@@ -68,12 +68,12 @@ class Splitting:
     Parameters
     ----------
     ends : Tensor, shape (n, 2, h, w)
-        First and last frames, of a size of about 1.
+        First and last frames, with values of order 1.
     grid : SpaceTimeGrid
     walls : Grid
-        What is free and which faces are open.
+        The grid, with its free cells and open faces.
     step : Tensor, shape (n, 1)
-        Of the proximal map, for each pair.
+        Step of the proximal map for each pair.
     """
 
     def __init__(self, ends: Tensor, grid: SpaceTimeGrid, walls: Grid, step: Tensor) -> None:
@@ -122,7 +122,7 @@ class Iterate(NamedTuple):
     Attributes
     ----------
     fields : Tensor
-        On the continuity equation.
+        Fields that obey the continuity equation.
     sampled : Tensor
         Their samples.
     samples : Tensor
@@ -150,7 +150,7 @@ def douglas_rachford(problem: Splitting, relaxation: float) -> Iterator[Iterate]
 
 
 def dual_admm(problem: Splitting, relaxation: float) -> Iterator[Iterate]:
-    """Alternate directions on the dual (Benamou & Brenier 2000), written for its multiplier.
+    """Alternating directions on the dual (Benamou & Brenier 2000), in terms of the multiplier.
 
     The potential's step is a Poisson solve: the projection of samples on the continuity equation.
     The step of the dual momenta, a projection on the parabola, is the proximal map by Moreau's

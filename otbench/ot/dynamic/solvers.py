@@ -8,7 +8,7 @@ from torch import Tensor
 from otbench.ot.dynamic.grid import Mobilities
 
 CHUNK = 16
-"""Systems whose bands the LAPACK solver holds in memory at once."""
+"""Number of systems whose bands the LAPACK solver holds in memory at once."""
 
 
 def solve_batch(system: Mobilities, b: Tensor) -> Tensor:
@@ -35,22 +35,22 @@ def solve_batch(system: Mobilities, b: Tensor) -> Tensor:
 
 
 def _narrow(system: Mobilities, b: Tensor) -> tuple[Mobilities, Tensor, bool]:
-    """Turn the grid so that its rows, and with them the band, are the shorter side."""
+    """Transpose the grid if needed, so that its rows, and thus the band, are short."""
     if b.shape[-1] <= b.shape[-2]:
         return system, b, False
     return system.transposed(), b.mT, True
 
 
 def _positions(system: Mobilities) -> tuple[Tensor, int]:
-    """Give the cells numbers that make the band narrow.
+    """Assign numbers to the cells so that the band is narrow.
 
     Returns
     -------
     positions : Tensor, shape (h * w,)
         Row by row; on a periodic grid the rows are folded (first, last, second, ...), so that
-        the joined rims come to lie side by side.
+        the joined rims are adjacent.
     bandwidth : int
-        Greatest distance of two coupled cells.
+        Greatest difference between the numbers of two coupled cells.
     """
     _, height, width = system.cells.shape
     rows = torch.arange(height, device=system.cells.device)
@@ -64,7 +64,7 @@ def _positions(system: Mobilities) -> tuple[Tensor, int]:
 def solve_lapack(system: Mobilities, b: Tensor) -> Tensor:
     """Solve by LAPACK's banded Cholesky factorisation (``pbsv``), system by system.
 
-    Takes and returns what `solve_batch` does, on the CPU.
+    Takes and returns the same as `solve_batch`, and runs on the CPU.
     """
     from scipy.linalg import LinAlgError, solveh_banded
 
@@ -100,9 +100,9 @@ def solve_lapack(system: Mobilities, b: Tensor) -> Tensor:
 def solve_block_tridiagonal(system: Mobilities, b: Tensor) -> Tensor:
     """Solve by a block-tridiagonal Cholesky factorisation in torch, all systems at once.
 
-    One block is a row of the grid, two folded rows where it is periodic. The work is dense within
-    a block, which suits a GPU; the CPU runs the same code. Takes and returns what `solve_batch`
-    does.
+    One block is a row of the grid, or two folded rows if the grid is periodic. The work is dense
+    within a block, which suits a GPU; the CPU runs the same code. Takes and returns the same as
+    `solve_batch`.
     """
     system, b, turned = _narrow(system, b)
     positions, size = _positions(system)

@@ -1,15 +1,15 @@
 r"""The space-time grid of dynamic transport: fields, their samples, and exact projections.
 
-A path of T + 1 densities on h x w unit cells, its ends fixed, is moved by momenta on the faces of
-the cells and, unbalanced, by sources in the cells, T of each:
+A path of T + 1 densities on h x w unit cells, with fixed ends, is moved by T momenta on the faces
+of the cells and, in unbalanced mode, by T sources in the cells:
 
 .. math:: \rho_{t+1} - \rho_t + \mathrm{div}\, m_t - s_t / \sqrt{\tau} = 0 .
 
-(:math:`s` is the source times :math:`\sqrt{\tau}`, so that all parts of the energy look alike.)
-Energies live on *samples* of these fields: each face has its momentum and the mean density of the
-two cells and the two frames around it, exactly as in `path_energy`. All operators are
-diagonal under sines in time and cosines in space; the transforms are small matrix products, which
-at the sizes of images are as quick as an FFT and run on any device.
+(:math:`s` is the source times :math:`\sqrt{\tau}`, so that all terms of the energy look alike.)
+Energies are functions of *samples* of these fields: each face has its momentum and the mean density
+of the two cells and the two frames around it, exactly as in `path_energy`. All operators are
+diagonal in the basis of sines in time and cosines in space. The transforms are small matrix
+products, which at the sizes of images are as fast as an FFT and run on any device.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 RIM = 0.5**0.5
-"""Weight of a cell's density in the sample on its rim face. There the momentum is 0, so the sample
-only repeats that the density is not negative; with this weight averaging is diagonal under cosines.
+"""Weight of a cell's density in the sample on its rim face. The momentum is 0 there, so the sample
+only repeats that the density is not negative. With this weight, cosines diagonalise averaging.
 """
 
 
@@ -37,7 +37,7 @@ class Fields(NamedTuple):
     vertical, horizontal : Tensor, shape (n, T, h + 1, w) and (n, T, h, w + 1)
         Momenta through the faces, positive downwards and to the right, 0 on the rim.
     source : Tensor, shape (n, T, h, w) or (n, 0, h, w)
-        Source times the root of tau; without entries when balanced.
+        Source times the square root of tau; without entries when balanced.
     """
 
     density: Tensor
@@ -119,7 +119,7 @@ class SpaceTimeGrid:
         self._field_shapes = [inner, *moving]
         self._sample_shapes = [*moving, *moving, inner]
         self.moving = sum(math.prod(shape) for shape in moving)
-        """Entries of samples that move; as many densities that carry them follow."""
+        """Number of samples of moving quantities; as many samples of densities follow them."""
         self._space = (self._own(cosines(height)), self._own(cosines(width)))
         self._cosines = self._own(cosines(intervals))
         self._sines = self._own(sines(intervals))
@@ -233,7 +233,7 @@ class SpaceTimeGrid:
         return change
 
     def _flux(self, u: Fields) -> Tensor:
-        """Return the net outflow of each cell by momenta and sources."""
+        """Return the net outflow of each cell, with its source subtracted."""
         out = u.vertical[:, :, 1:] - u.vertical[:, :, :-1]
         out += u.horizontal[..., 1:]
         out -= u.horizontal[..., :-1]
@@ -242,7 +242,7 @@ class SpaceTimeGrid:
         return out
 
     def _correct_motion(self, u: Fields, potential: Tensor) -> None:
-        """Subtract from momenta and sources what a potential of the continuity equation makes."""
+        """Subtract the continuity equation's adjoint, applied to a potential, from the motion."""
         u.vertical[:, :, 1:-1].sub_(potential[:, :, :-1]).add_(potential[:, :, 1:])
         u.horizontal[..., 1:-1].sub_(potential[..., :-1]).add_(potential[..., 1:])
         if self.tau is not None:
@@ -257,7 +257,7 @@ class SpaceTimeGrid:
 
     @cached_property
     def _laplacian(self) -> Tensor:
-        """Eigenvalues of what the motion adds to the Poisson equation, shape (h, w)."""
+        """Eigenvalues of the motion's part of the Poisson equation, shape (h, w)."""
         rows, columns = squared_sines(self.height), squared_sines(self.width)
         values = 4 * (rows[:, None] + columns[None])
         return self._own(values if self.tau is None else values + 1 / self.tau)
@@ -269,13 +269,13 @@ class SpaceTimeGrid:
 
     @cached_property
     def sampled_density(self) -> Tensor:
-        """Eigenvalues of `sample`, adjoint after map, on densities, shape (T - 1, h, w)."""
+        """Eigenvalues of A^T A on densities, A the linear part of `sample`, (T - 1, h, w)."""
         rows, columns = squared_sines(self.height), squared_sines(self.width)
         space = 2 + (self.tau is not None) - self._own(rows[:, None] + columns[None])
         return 1 + (1 - self._time[1:]) * space
 
     def _inverse(self, weight: float | Tensor) -> Tensor:
-        """Invert the Poisson equation's eigenvalues; balanced, its null space has been 0 anyway."""
+        """Invert the eigenvalues of the Poisson equation; its null space, if any, gets 0."""
         values = self._laplacian.expand(self.intervals, -1, -1).clone()
         values[1:] += 4 * self._time[1:] / weight
         if self.tau is None:
@@ -294,7 +294,7 @@ class SpaceTimeGrid:
         fields : Tensor, shape (n, entries)
         ends : Tensor, shape (n, 2, h, w)
         weight : float
-            Of the densities in the norm; momenta and sources have 1.
+            Weight of the densities in the norm; momenta and sources have weight 1.
         """
         if weight not in self._by_weight:
             self._by_weight[weight] = self._inverse(weight)
@@ -327,7 +327,7 @@ class SpaceTimeGrid:
         flux[:, -1] += ends[:, 1]
         density = self._transform(u.density, self._sines) / self.sampled_density
         spectrum = self._transform(flux, self._cosines)
-        step = 2 * self._time[1:].sqrt()  # a difference in time takes sines to cosines
+        step = 2 * self._time[1:].sqrt()  # a difference in time turns sines into cosines
         spectrum[:, 1:] += step * density
         spectrum *= self._sampled_inverse
         density -= step * spectrum[:, 1:] / self.sampled_density
@@ -336,7 +336,7 @@ class SpaceTimeGrid:
         return fields
 
     def agree(self, fields: Tensor, samples: Tensor, origin: Tensor) -> Tensor:
-        """Return the fields that are nearest, with their samples, to given fields and samples."""
+        """Return the fields that, together with their samples, are nearest to the given ones."""
         best = self.sample_adjoint(samples - origin).add_(fields)
         u = self.fields(best)
         density = self._transform(u.density, self._sines) / (1 + self.sampled_density)

@@ -34,7 +34,7 @@ def _centred(values: Tensor, regions: list[Tensor]) -> Tensor:
 def torch_terms(
     frames: Tensor, grid: Grid, averaging: Averaging, tau: float | None, gradient: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Compute what `energy_terms` does in torch, on any device."""
+    """Compute the same as `energy_terms` in torch, on any device."""
     density = density_between(frames, averaging)
     loose = grid.closed_regions if tau is None else []
     change = (frames[:, :-1] - frames[:, 1:]).flatten(0, 1)
@@ -61,7 +61,7 @@ def torch_terms(
 
 @lru_cache(maxsize=1)
 def _cpu_terms() -> Callable[..., tuple[Tensor, Tensor, Tensor | None]]:
-    """Take the compiled kernel, or LAPACK where Numba does not work with what is installed."""
+    """Return the compiled kernel, or LAPACK where Numba does not work with the installation."""
     try:
         from otbench.ot.dynamic.batched import kernel_terms
     except (ImportError, OSError):
@@ -77,7 +77,7 @@ def energy_terms(
     Parameters
     ----------
     frames : Tensor, shape (batch, T + 1, h, w), float64
-        Checked.
+        Checked frames.
     grid : Grid
     averaging : {"mid", "left"}
     tau : float or None
@@ -88,9 +88,9 @@ def energy_terms(
     -------
     energies : Tensor, shape (batch,)
     potentials : Tensor, shape (batch * T, h, w)
-        y, with mean 0 over each closed region in balanced mode.
+        The potential y, with mean 0 over each closed region in balanced mode.
     slopes : Tensor, shape (batch, T + 1, h, w), or None
-        Gradient of each energy in its frames.
+        Gradient of each energy with respect to its frames.
 
     Raises
     ------

@@ -12,14 +12,15 @@ from otbench.ot.dynamic.grid import Boundary, Grid
 from otbench.ot.dynamic.terms import Averaging
 
 MASS_TOLERANCE = 1e-6
-"""Relative difference of masses that balanced transport takes for rounding and projects out."""
+"""Relative difference of masses that balanced transport treats as rounding and projects out."""
 
 
 def unthreaded(x: Tensor) -> Any:
-    """View a tensor on the CPU as an array: NumPy does not wake torch's threads.
+    """View a tensor on the CPU as an array, because NumPy does not wake torch's threads.
 
-    They spin for a while after each operation, which on a busy machine costs more than the sums
-    and products here, and keeps the solver's own threads waiting. Other devices keep the tensor.
+    These spin for a while after each operation, which on a busy machine costs more than the sums
+    and products here and delays the solver's own threads. Tensors on other devices are returned
+    as they are.
     """
     return x.detach().numpy() if x.device.type == "cpu" else x.detach()
 

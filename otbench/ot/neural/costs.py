@@ -1,8 +1,8 @@
 r"""Strong and weak transport costs, estimated without bias from a few draws of the map.
 
-A weak cost C(x, mu) looks at the whole law mu of the points that x is carried to. The convention
-everywhere in the suite, with m and Var(mu) the mean and the total variance (trace of the
-covariance) of mu, and sums (not means) over coordinates:
+A weak cost C(x, mu) depends on the whole law mu of the points that x is carried to. Everywhere in
+the suite the convention is the following, where m and Var(mu) are the mean and the total variance
+(trace of the covariance) of mu, with sums (not means) over coordinates:
 
 .. math::
     C_{2,\gamma}(x, \mu) = \tfrac12 \int \|x - y\|^2 d\mu(y) - \tfrac\gamma2 \mathrm{Var}(\mu)
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 LEAST_DISTANCE = 1e-6
-"""Added in squares under a root, where equal points would have no gradient."""
+"""Squared and added under a square root, so that equal points have a gradient."""
 
 
 def weak_quadratic(x: Any, y: Any, gamma: Any) -> Any:
@@ -29,14 +29,14 @@ def weak_quadratic(x: Any, y: Any, gamma: Any) -> Any:
 
     .. math:: \tfrac12 \|x - \bar y\|^2 + \tfrac12 (1 - \gamma - 1/k) s^2,
 
-    with the mean of the k draws and their variance s^2 of denominator k - 1, summed over
-    coordinates. Its expectation is C_{2,gamma}, since E|x - mean|^2 = |x - m|^2 + Var / k.
+    where s^2 is the variance of the k draws with denominator k - 1, summed over coordinates. Its
+    expectation is C_{2,gamma}, since E|x - mean|^2 = |x - m|^2 + Var / k.
 
     Parameters
     ----------
     x : array, shape (m, d)
     y : array, shape (m, k, d)
-        Draws of where each point goes; k = 1 where gamma is 0.
+        Draws of the map at each point; k may be 1 if gamma is 0.
     gamma : float
 
     Returns
@@ -79,7 +79,7 @@ def weak_energy(x: Any, y: Any, gamma: Any) -> Any:
     Parameters
     ----------
     x, y, gamma
-        As of `weak_quadratic`.
+        As for `weak_quadratic`.
     """
     cost = 0.5 * _length(x[:, None] - y).mean(1)
     k = y.shape[1]
@@ -99,14 +99,14 @@ COSTS: dict[str, Callable[[Any, Any, Any], Any]] = {
     "l1": strong_l1,
     "kernel": weak_energy,
 }
-"""By name; each from points (m, d), draws (m, k, d) and gamma to costs (m,)."""
+"""Costs by name; each maps points (m, d), draws (m, k, d) and gamma to costs (m,)."""
 
 WEAK = ("weak", "kernel")
-"""Those that gamma is for."""
+"""Costs that depend on gamma."""
 
 
 def check_cost(cost: str, gamma: float, draws: int, bounded: bool) -> None:
-    """Check that a cost makes a problem that has a solution and an estimate.
+    """Check that the problem with this cost has a solution, and its cost an estimate.
 
     Parameters
     ----------
@@ -114,14 +114,14 @@ def check_cost(cost: str, gamma: float, draws: int, bounded: bool) -> None:
         One of `COSTS`.
     gamma : float
     draws : int
-        Per point.
+        Number of draws per point.
     bounded : bool
         Whether the map's output is bounded.
 
     Raises
     ------
     ValueError
-        If not; the message says what would be right.
+        If the check fails; the message says what would be valid.
     """
     if cost not in COSTS:
         raise ValueError(f"cost must be one of {', '.join(COSTS)}, got {cost!r}")

@@ -21,7 +21,7 @@ def relu_mlp(inputs: int, hidden: tuple[int, ...], outputs: int) -> Network:
     """Make a network of ReLU layers and a linear last one, points (m, inputs) to (m, outputs).
 
     Kernels are normal with variance 2 / fan-in (He et al. 2015), biases uniform within
-    1 / sqrt(fan-in): what the authors' initialiser and PyTorch's default come to.
+    1 / sqrt(fan-in), as with the authors' initialiser and PyTorch's default.
 
     Raises
     ------
@@ -72,16 +72,16 @@ def potential(dimension: int, hidden: tuple[int, ...]) -> Network:
 def map_network(
     dimension: int, noise: int, hidden: tuple[int, ...], residual: bool, bound: float
 ) -> Network:
-    """Make the map T(x, z), rows [x, z] of dimension + noise numbers to points (m, dimension).
+    """Make the map T(x, z) from rows [x, z] of dimension + noise numbers to points (m, dimension).
 
     Parameters
     ----------
     dimension, noise : int
     hidden : tuple of int
     residual : bool
-        The network is added to x; its last layer starts at a tenth, so that T starts near x.
+        Add the network to x; its last layer starts at a tenth of its size, so T starts near x.
     bound : float
-        T = bound tanh(T / bound) coordinate by coordinate; 0 for no bound.
+        Replace T by bound tanh(T / bound), coordinate by coordinate; 0 for no bound.
     """
     network = relu_mlp(dimension + noise, hidden, dimension)
     last = f"kernel{len(hidden)}"

@@ -1,4 +1,4 @@
-"""A trained map T(x, z), from and to torch tensors."""
+"""A trained map T(x, z) on torch tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from otbench.ot.w2.network import Parameters
 from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
 
 UNITS, LOSSES = "units", "losses"
-"""Names of what is saved beside the networks."""
+"""Names of the arrays that are saved beside the networks."""
 
 
 @partial(jax.jit, static_argnums=0)
@@ -37,7 +37,7 @@ class NoisyMap:
     ----------
     problem : Problem
     parameters : Pair
-        The map's are those to carry points with.
+        The parameters; those of the map carry points.
     shift : ndarray, shape (d,)
     scale : float
         The networks see (x - shift) / scale.
@@ -59,7 +59,7 @@ class NoisyMap:
 
     @property
     def dimension(self) -> int:
-        """Of the points."""
+        """Dimension of the points."""
         return self.problem.potential.dimension
 
     def push(self, x: Tensor, z: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class NoisyMap:
         Raises
         ------
         ValueError
-            If the points are of another dimension.
+            If the points have another dimension.
         """
         check_batch(x, self.dimension)
         rows = to_jax(torch.cat([x, self.problem.noise_scale * z.to(x)], dim=1))
@@ -85,12 +85,12 @@ class NoisyMap:
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, np.ndarray], problem: Problem) -> NoisyMap:
-        """Make a map from what `arrays` returned, for networks built anew.
+        """Make a map from the result of `arrays`, for newly built networks.
 
         Raises
         ------
         ValueError
-            If the arrays are parameters of other networks.
+            If the arrays are the parameters of other networks.
         """
         missing = [name for name in (UNITS, LOSSES) if name not in arrays]
         if missing:

@@ -1,4 +1,4 @@
-"""The two networks of neural optimal transport and what each of them descends."""
+"""The two networks of neural optimal transport and their losses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otbench.ot.w2.network import Network, Parameters
 
 
 class Pair(NamedTuple):
-    """Parameters of the map T and of the potential f; also their optimisers' states."""
+    """Parameters of the map T and of the potential f, or the states of their optimisers."""
 
     map: Any
     potential: Any
@@ -22,22 +22,22 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """What is trained.
+    """The networks to train and the cost.
 
     Attributes
     ----------
     map : Network
-        From rows [x, z] to points, see `networks.map_network`.
+        Maps rows [x, z] to points; see `networks.map_network`.
     potential : Network
-        From points to values (m,).
+        Maps points to values (m,).
     cost : str
         One of `costs.COSTS`.
     gamma : float
     noise : int
-        Coordinates of z, standard normal times ``noise_scale``.
+        Number of coordinates of z, which is standard normal times ``noise_scale``.
     noise_scale : float
     draws : int
-        Of z for each x in an update of T; an update of f takes one.
+        Draws of z for each x in an update of T; an update of f takes one.
     bounded : bool
         Whether the map's output is bounded.
 
@@ -60,7 +60,7 @@ class Problem:
         check_cost(self.cost, self.gamma, self.draws, self.bounded)
 
     def init(self, key: Array) -> Pair:
-        """Start both networks; neither start looks at data."""
+        """Initialise both networks; neither initialisation uses data."""
         first, second = jax.random.split(key)
         nothing = jnp.zeros((1, self.potential.dimension))
         return Pair(self.map.init(first, nothing), self.potential.init(second, nothing))
@@ -87,7 +87,7 @@ class Problem:
         return cost - score, parts
 
     def potential_loss(self, own: Parameters, moved: Array, y: Array, r1: float = 0.0) -> Array:
-        """Return L_f, and half r1 times the mean |grad f(y)|^2 where that is to be held down."""
+        """Return L_f, plus r1 / 2 times the mean of |grad f(y)|^2 if r1 is positive."""
         values = self.potential.apply(own, jnp.concatenate([moved, y]))
         loss = values[: len(moved)].mean() - values[len(moved) :].mean()
         if not r1:

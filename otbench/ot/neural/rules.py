@@ -1,6 +1,6 @@
-"""When the training of a map against a potential has gone wrong, and how gamma rises.
+"""Rules that detect failed training of a map against a potential, and the schedule of gamma.
 
-Plain arithmetic, for whatever library trains.
+The rules are plain arithmetic and do not depend on the library that trains.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 LARGEST_LOSS = 1e3
-"""Largest |L_f| a coordinate that still counts as training.
+"""Largest |L_f| per coordinate before training counts as diverged.
 
-Costs a coordinate are of order 1 in the units of training (the range [-1, 1], or a target of unit
-variance), and so is a potential that is in balance with them; nothing bounds one that is not.
+In the units of training (the range [-1, 1], or a target of unit variance), costs per coordinate are
+of order 1, and so is a potential in balance with them; one out of balance is not bounded.
 """
 
 COLLAPSED = 0.5
@@ -25,7 +25,7 @@ def blow_up(loss: float, coordinates: int = 1) -> str | None:
     ----------
     loss : float
     coordinates : int
-        How many the cost is a sum over; 1 for a mean.
+        Number of coordinates that the cost sums over; 1 for a mean.
     """
     if abs(loss) <= LARGEST_LOSS * coordinates:
         return None
@@ -33,25 +33,25 @@ def blow_up(loss: float, coordinates: int = 1) -> str | None:
 
 
 def spread(pushed_distance: float, target_distance: float) -> float:
-    """Return the mean distance of two pushed points over that of two target points.
+    """Return the mean distance between two pushed points over that between two target points.
 
-    1 where the target's points are all the same.
+    It is 1 if the target's points are all the same.
     """
     return pushed_distance / target_distance if target_distance else 1.0
 
 
 def annealed_gamma(gamma: float, done: Any, rise: float, minimum: Any = min) -> Any:
-    """Return the weight of a weak cost on its linear way up from 0.
+    """Return the weight of a weak cost, which rises linearly from 0.
 
     Parameters
     ----------
     gamma : float
-        Where it arrives.
+        Final value.
     done : number or array
         Steps of the potential so far.
     rise : float
-        Steps after which it has arrived; 0: at once.
+        Number of steps after which the final value is reached; 0 means at once.
     minimum : callable
-        Of the library that ``done`` is an array of.
+        Minimum function of the library whose array ``done`` is.
     """
     return gamma * minimum(done / rise, 1.0) if rise else gamma

@@ -2,14 +2,14 @@ r"""The saddle-point training of neural optimal transport, in compiled chunks.
 
 .. math:: \sup_f \inf_T \; E_x[C(x, T(x, \cdot)_\# S) - E_z f(T(x, z))] + E_y f(y)
 
-Algorithm 1 of Korotin et al. 2022: ``inner_steps`` updates of T with fresh points and noise each,
-then one of f. Both nets descend their own loss,
+Algorithm 1 of Korotin et al. 2022: ``inner_steps`` updates of T, each with fresh points and noise,
+then one of f. Each network minimises its own loss,
 
 .. math::
     L_T = E_x[\hat C(x, T(x, z_1), ..., T(x, z_k)) - \tfrac1k \sum_i f(T(x, z_i))], \qquad
     L_f = E f(T(x, z)) - E f(y).
 
-f has no constraint. Batches are drawn inside the compiled steps.
+f is not constrained. Batches are drawn inside the compiled steps.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Settings:
     Attributes
     ----------
     potential : Schedule
-        Of f; its steps are those of the training.
+        Schedule of f; its steps are the steps of the training.
     map_lr : float
-        Learning rate of T, scheduled as the potential's.
+        Learning rate of T, with the same schedule as that of the potential.
     inner_steps : int
-        Updates of the map before each of the potential.
+        Number of updates of the map before each update of the potential.
     r1 : float
-        Weight of the mean squared slope of f at the target.
+        Weight of the mean squared gradient of f at the target.
     annealing : float
         Share of the training in which gamma rises linearly from 0.
     """
@@ -75,12 +75,12 @@ class Settings:
 
     @property
     def steps(self) -> int:
-        """Updates of the potential."""
+        """Number of updates of the potential."""
         return self.potential.steps
 
     @property
     def map(self) -> Schedule:
-        """Of T; its running average moves once a step of the potential."""
+        """Schedule of T, whose running average moves once per step of the potential."""
         return replace(self.potential, steps=self.steps * self.inner_steps, lr=self.map_lr)
 
     def optimisers(self) -> Pair:
@@ -89,7 +89,7 @@ class Settings:
 
 
 class Report(NamedTuple):
-    """Where training stands.
+    """The state of training.
 
     Attributes
     ----------
@@ -97,13 +97,13 @@ class Report(NamedTuple):
         Steps so far.
     parameters : Pair
     averaged : tree
-        The map's, averaged.
+        Averaged parameters of the map.
     potential_losses : ndarray
         L_f of each step since the last report, without the R1 term.
     parts : dict of str to float
-        Means since the last report: ``map`` (L_T), ``cost``, ``conditional_variance`` (where there
-        are several draws), ``potential`` (L_f), and ``spread``, the mean distance of two pushed
-        points over that of two target points (1 where these are all the same).
+        Means since the last report: ``map`` (L_T), ``cost``, ``conditional_variance`` (if there
+        are several draws), ``potential`` (L_f), and ``spread``, the mean distance between two
+        pushed points over that between two target points (1 if these are all the same).
     """
 
     done: int
@@ -121,7 +121,7 @@ def _mean_distance(points: Array) -> Array:
 def run_steps(
     problem: Problem, settings: Settings, source: Sampler, target: Sampler, carry: Any, keys: Array
 ) -> tuple[Any, Parts]:
-    """Take one step of the potential, and those of the map before it, for each key.
+    """Take one step of the potential, preceded by those of the map, for each key.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def run_steps(
         Parameters and optimisers' states, a `Pair` each, the running average of the map, and the
         number of steps so far.
     keys : Array
-        One random key a step.
+        One random key per step.
     """
     optimisers, k, updates = settings.optimisers(), problem.draws, settings.inner_steps
     rise = settings.annealing * settings.steps
@@ -146,7 +146,7 @@ def run_steps(
     def step(carry: tuple, key: Array) -> tuple[tuple, Parts]:
         parameters, states, average, t = carry
         x_key, y_key, z_key = jax.random.split(key, 3)
-        # All points and all noise of the step at once: every draw of its own takes long to compile.
+        # Draw all points and all noise of the step at once: separate draws take long to compile.
         x, y = jax.vmap(source)(jax.random.split(x_key, updates + 1)), target(y_key)
         m = x.shape[1]
         z = problem.noise_scale * jax.random.normal(z_key, (m, updates * k + 1, problem.noise))
@@ -189,9 +189,9 @@ def train(
     ----------
     problem : Problem
     parameters : Pair
-        Where to start.
+        Initial state.
     source, target : callable
-        Draw fresh batches (m, d) from the two laws.
+        Samplers of fresh batches (m, d) from the two laws.
     settings : Settings
     key : Array
         A JAX random key, from which every batch and all noise is drawn.
@@ -200,14 +200,14 @@ def train(
     Yields
     ------
     Report
-        A caller may stop here.
+        The caller may stop at any report.
 
     Raises
     ------
     ValueError
-        If a sampler's batches are not as they should be.
+        If the batches of a sampler are invalid.
     FloatingPointError
-        If L_f has blown up, see `rules.blow_up`.
+        If L_f has blown up; see `rules.blow_up`.
     """
     check_samplers(source, target, key)
     run = partial(run_steps, problem, settings, as_argument(source), as_argument(target))

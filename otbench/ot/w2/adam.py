@@ -1,4 +1,4 @@
-"""Adam with a cosine rate as a conjugate solver (Amos 2023, release)."""
+"""Adam with a cosine learning rate as a conjugate solver (Amos 2023, release)."""
 
 from __future__ import annotations
 

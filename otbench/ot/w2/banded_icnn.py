@@ -1,4 +1,4 @@
-"""A convex potential for laws whose axes are of very different spread, such as codes."""
+"""A convex potential for laws whose axes have very different spreads, such as codes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from otbench.ot.w2.network import (
 )
 
 FLOOR = 0.1
-"""Least curvature of the potential: the map is a bijection whose inverse stretches at most
-1 / FLOOR times, and the conjugate's problem stays well conditioned."""
+"""Least curvature of the potential. The map is a bijection whose inverse stretches by at most
+1 / FLOOR, and the conjugate's problem stays well conditioned."""
 
 BAND = 16
-"""Axes whose common size one norm unit sees."""
+"""Number of axes that enter one norm unit."""
 
 OFFSET = 0.1
 """Rounds the norm's tip; 1 is the mean square of the band."""
@@ -41,18 +41,19 @@ def banded_icnn(dimension: int, hidden: tuple[int, ...]) -> Network:
                + \langle v, n(x) \rangle + \sum_l \langle w_l, h_l \rangle, \quad
         h_l = \mathrm{ELU}(g_l (C_l h_{l-1} + D_l x) + b_l) / g_l
 
-    with C_l, g_l > 0 and v, w_l >= 0, which start at 0. Every layer reaches the output directly,
-    each unit divided by its gain once more, so that its weight counts curvature; n are rounded
-    norms of `BAND` axes of similar spread each. After the input-convex networks of Amos, Xu &
-    Kolter 2017 and Amos 2023 (arXiv 2210.12153, appendix B.3: positive weights by softplus over the
-    fan-in, units normalised over a sample); the quadratic, the norms and the direct outputs are
-    ours: codes are mixtures of scales, which sums of ridges fit slowly.
+    with C_l, g_l > 0 and v, w_l >= 0; v and w_l start at 0. Every layer is connected directly to
+    the output, with each unit divided by its gain once more, so that its weight measures
+    curvature. The n are smoothed norms of groups of `BAND` axes of similar spread. The design
+    follows the input-convex networks of Amos, Xu & Kolter 2017 and Amos 2023 (arXiv 2210.12153,
+    appendix B.3: positive weights by softplus over the fan-in, units normalised over a sample).
+    The quadratic, the norms and the direct outputs are ours: codes are mixtures of scales, which
+    sums of ridges fit slowly.
 
     Parameters
     ----------
     dimension : int
     hidden : tuple of int
-        Units of each hidden layer, at least one layer.
+        Number of units in each hidden layer; at least one layer.
 
     Raises
     ------
@@ -80,10 +81,10 @@ def banded_icnn(dimension: int, hidden: tuple[int, ...]) -> Network:
 
 
 def project_outputs(parameters: Parameters) -> Parameters:
-    """Set the weights of what reaches the output back to at least 0, after an update.
+    """Project the output weights back to at least 0 after an update.
 
-    A projection, because weights that start at exactly 0 would have no gradient through a square
-    and cannot be reached by a softplus.
+    The weights start at exactly 0, where a square has no gradient and which a softplus cannot
+    reach; hence a projection.
     """
     return {
         name: jnp.maximum(value, 0.0) if name.startswith(("output", "norms")) else value
@@ -101,11 +102,12 @@ def _drive(parameters: Parameters, layer: int, units: Array | None, x: Array) ->
 
 @partial(jax.jit, static_argnums=0)
 def _init(hidden: tuple[int, ...], key: Array, sample: Array) -> Parameters:
-    """Start at the identity map, every unit's input of mean 0 and variance 1 over the sample.
+    """Start at the identity map; every unit's input has mean 0 and variance 1 over the sample.
 
-    Half of the first layer's units look along the coordinate axes and against them, the widest
-    axes first; the others along random directions. Their kinks are spread over the law, a standard
-    deviation about its middle: kinks in the middle alone cannot tell one cluster from two.
+    Half of the first layer's units are aligned with the coordinate axes, in both directions and
+    the widest axes first; the others have random directions. Their kinks are spread about the mean
+    of the law with its standard deviation, because kinks at the mean alone cannot distinguish one
+    cluster from two.
     """
     dimension = sample.shape[1]
     spread = jnp.std(sample, axis=0) + LEAST_SPREAD
@@ -136,7 +138,7 @@ def _init(hidden: tuple[int, ...], key: Array, sample: Array) -> Parameters:
 
 
 def _init_norms(spread: Array) -> Parameters:
-    """Start units that see the size of a band of axes of similar spread."""
+    """Initialise units that measure the norm over a band of axes of similar spread."""
     bands = -(-len(spread) // BAND)
     rank = jnp.argsort(jnp.argsort(-spread))
     member = (rank // BAND == jnp.arange(bands)[:, None]).astype(spread.dtype)

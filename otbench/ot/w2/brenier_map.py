@@ -1,7 +1,7 @@
-"""A trained potential as a map between two laws, from and to torch tensors.
+"""A trained potential as a map between two laws, on torch tensors.
 
-The map is grad f; its inverse is the solution of grad f(x) = y, which `BrenierMap` predicts, and
-solves for from there.
+The map is grad f. Its inverse is the solution of grad f(x) = y, which `BrenierMap` predicts and
+then solves for from the prediction.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ Tree = TypeVar("Tree", DualParameters, PairParameters)
 
 
 class View(NamedTuple, Generic[Tree]):
-    """How a trained pair of networks is read as a map.
+    """How a trained pair of networks is interpreted as a map.
 
     Attributes
     ----------
     kind : type
-        The named tuple of the parameters, one flat dictionary a network.
+        The named tuple of the parameters, one flat dictionary per network.
     networks : tuple of Network or None
         One for each field of ``kind``, the potential f first; None has no parameters.
     predict : callable
-        From networks, parameters and y (m, n) to a guess (m, n) at the solution of grad f(x) = y.
+        Maps networks, parameters and y (m, n) to a guess (m, n) at the solution of grad f(x) = y.
     """
 
     kind: type[Tree]
@@ -47,12 +47,12 @@ class View(NamedTuple, Generic[Tree]):
 
 
 def dual_view(loss: DualLoss) -> View[DualParameters]:
-    """Read potential and amortizer: the amortizer predicts."""
+    """View a potential and an amortizer, where the amortizer predicts."""
     return View(DualParameters, (loss.potential, loss.amortizer), _by_amortizer)
 
 
 def pair_view(loss: ExpectileLoss) -> View[PairParameters]:
-    """Read the potentials of source and target: grad g predicts."""
+    """View the potentials f of the source and g of the target, where grad g predicts."""
     return View(PairParameters, (loss.f, loss.g), by_gradient)
 
 
@@ -66,7 +66,7 @@ def by_gradient(networks: Any, parameters: Any, y: Array) -> Array:
     return gradient_of(partial(networks[1].apply, parameters[1]))(y)
 
 
-# Compiled for a view, which is static, and not for a map: maps of one form share what is compiled.
+# Compiled for a view, which is static, and not for a map, so that maps of one form share the code.
 
 
 def _potential(view: View[Any], parameters: Any) -> Callable[[Array], Array]:
@@ -104,7 +104,7 @@ class BrenierMap(Generic[Tree]):
     view : View
     parameters : tree
     solver : Solver
-        Of the inverse and of the dual value.
+        Solver for the inverse and the dual value.
     """
 
     def __init__(self, view: View[Tree], parameters: Tree, solver: Solver) -> None:
@@ -126,16 +126,16 @@ class BrenierMap(Generic[Tree]):
         return to_torch(values, x.device)
 
     def predict(self, y: Tensor) -> Tensor:
-        """Predict where points of the target come from, (m, n) to (m, n)."""
+        """Predict the preimages of points of the target, (m, n) to (m, n)."""
         (points,) = self._batched(_predict, self._rows(y))
         return to_torch(points, y.device)
 
     def solve(self, y: Tensor) -> Tensor:
-        """Solve for where points of the target come from, (m, n) to (m, n)."""
+        """Solve for the preimages of points of the target, (m, n) to (m, n)."""
         return to_torch(self.conjugate(y).points, y.device)
 
     def conjugate(self, y: Tensor) -> Conjugate:
-        """Solve grad f(x) = y from the prediction, for points (m, n); residuals come with it."""
+        """Solve grad f(x) = y from the prediction, for points (m, n), and return the residuals."""
         return Conjugate(*self._batched(partial(_solve, solver=self.solver), self._rows(y)))
 
     def half_squared_w2(self, x: Tensor, y: Tensor, solved: bool = True) -> float:
@@ -144,14 +144,14 @@ class BrenierMap(Generic[Tree]):
         .. math:: \tfrac12 E\|X\|^2 + \tfrac12 E\|Y\|^2 - E f(X) - E[\langle \hat x, Y \rangle
                   - f(\hat x)]
 
-        A bound from below up to sampling, where \hat x is the conjugate's maximiser; a worse
+        If \hat x is the conjugate's maximiser, this is a lower bound up to sampling error; a worse
         \hat x raises it.
 
         Parameters
         ----------
         x, y : Tensor, shape (m, n) and (k, n)
         solved : bool
-            Take the solved \hat x, else the predicted one.
+            Whether \hat x is solved for or only predicted.
         """
         source, target = self._rows(x), self._rows(y)
         at = to_jax(self.solve(y) if solved else self.predict(y))
@@ -178,7 +178,7 @@ class BrenierMap(Generic[Tree]):
 
 
 def checked(arrays: dict[str, np.ndarray], view: View[Tree]) -> Tree:
-    """Return what `BrenierMap.arrays` gave as the parameters of networks built anew.
+    """Return the result of `BrenierMap.arrays` as the parameters of newly built networks.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Iterating on many points at once under jit, where finished points stop costing.
+"""Iteration on many points at once under jit, in which finished points cost nothing.
 
-A vmapped loop costs its slowest point. Here a loop over the whole batch runs until all but a
-quarter of the points are done; the unfinished are then gathered into arrays a quarter the size and
-go on alone, and so on down to `SMALLEST`. Shapes stay static, every size is one more compiled loop,
-and the work of late points is paid for late points only.
+A vmapped loop runs as long as its slowest point. Here a loop over the whole batch runs until all
+but a quarter of the points are finished. The unfinished ones are then gathered into arrays a
+quarter of the size and go on alone, and so on down to `SMALLEST`. Shapes stay static, every size is
+one more compiled loop, and the extra steps of slow points are taken for these points only.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import jax.numpy as jnp
 from jax import Array
 
 SMALLEST = 32
-"""Batches are not split below this: a gradient of so few points costs about as much as of one."""
+"""Batches are not split below this size: a gradient at so few points costs about as much as at
+one."""
 
 QUARTER = 4
-"""Share of points that go on after a split, inverted."""
+"""Inverse of the share of points that go on after a split."""
 
 Data = TypeVar("Data")
 
@@ -34,7 +35,7 @@ class Conjugate(NamedTuple):
     residual : Array, shape (n,)
         Size of grad f(points) - y, as the solver measures it.
     iterations : Array, shape (n,), int32
-        Steps each point took.
+        Number of steps that each point took.
     """
 
     points: Array
@@ -43,7 +44,7 @@ class Conjugate(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """State of the iteration, one row a point.
+    """State of the iteration, one row per point.
 
     Attributes
     ----------
@@ -53,9 +54,9 @@ class Rows(NamedTuple):
     residual : Array, shape (n,)
     iterations : Array, shape (n,), int32
     stuck : Array, shape (n,), bool
-        No step of any length improves the point: it is given up.
+        Whether the point is given up, because no step of any length improves it.
     extra : tuple of Array
-        What one solver keeps, rows first.
+        State of the particular solver, rows first.
     """
 
     y: Array
@@ -68,11 +69,11 @@ class Rows(NamedTuple):
 
 
 Advance = Callable[[Rows, Array], Rows]
-"""Takes one step with all unfinished rows, given the number of steps before it."""
+"""Takes one step with all unfinished rows, given the number of steps done."""
 
 
 def unfinished(rows: Rows, tolerance: float) -> Array:
-    """Tell which rows go on."""
+    """Return which rows go on."""
     return (rows.residual > tolerance) & ~rows.stuck
 
 
@@ -82,9 +83,9 @@ def take(data: Data, order: Array) -> Data:
 
 
 def first_true(chosen: Array, count: int) -> Array:
-    """Return ``count`` places, those that are True first.
+    """Return ``count`` indices, those of True entries first.
 
-    By the largest entries: a sort takes five times as long on a CPU.
+    It selects the largest entries, because a sort takes five times as long on a CPU.
     """
     return jax.lax.top_k(chosen.astype(jnp.float32), count)[1]
 

@@ -1,8 +1,8 @@
 r"""Convex conjugates of a batch of points.
 
-Each row of y asks for the x with grad f(x) = y, the minimiser of J(x) = f(x) - <x, y> (Amos 2023,
-arXiv 2210.12153, section 3.3 and release). Plain JAX under jit, on whatever device the arrays lie;
-`otbench.ot.w2.cascade` is how finished points stop costing.
+For each row y the solvers find the x with grad f(x) = y, the minimiser of J(x) = f(x) - <x, y>
+(Amos 2023, arXiv 2210.12153, section 3.3 and release). They are plain JAX under jit and run on the
+device of the arrays; `otbench.ot.w2.cascade` saves the work of finished points.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Conjugate", "Solver", "euclidean", "largest_entry"]
 
 
 def largest_entry(residual: Array) -> Array:
-    """Size of residuals (n, d) as the release measures it: the largest absolute entry."""
+    """Size of residuals (n, d) as in the release: the largest absolute entry."""
     return jnp.max(jnp.abs(residual), axis=-1)
 
 
@@ -33,16 +33,16 @@ def euclidean(residual: Array) -> Array:
 
 @dataclass(frozen=True)
 class Solver(ABC):
-    """A conjugate solver and where it stops; a subclass is one algorithm.
+    """A conjugate solver and its stopping rule; a subclass is one algorithm.
 
     Attributes
     ----------
     tolerance : float
         A point is finished when the size of its residual is at most this.
     max_iterations : int
-        Steps at most.
+        Largest number of steps.
     size : callable
-        A `jax.tree_util.Partial`: size (n,) of residuals (n, d).
+        A `jax.tree_util.Partial` that maps residuals (n, d) to their sizes (n,).
     """
 
     tolerance: float = 0.1
@@ -75,20 +75,21 @@ class Solver(ABC):
         Parameters
         ----------
         potential : callable
-            Differentiable, (n, d) to (n,) for any n, each value depending on its own row alone.
+            Differentiable, (n, d) to (n,) for any n; each value depends on its own row only.
         y, start : Array, shape (n, d)
             Points to conjugate at, and first guesses.
 
         Returns
         -------
         Conjugate
-            A point that is given up (no step descends, however short, as can be where f is not
-            convex) or cut by ``max_iterations`` keeps its last iterate and its residual.
+            A point keeps its last iterate and residual if ``max_iterations`` ends its search or if
+            it is given up because no step descends, however short, as may happen if f is not
+            convex.
 
         Raises
         ------
         ValueError
-            If y and start are not two batches of one shape.
+            If y and start are not two batches of the same shape.
         """
         if y.ndim != 2 or y.shape != start.shape:
             raise ValueError(

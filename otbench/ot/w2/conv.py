@@ -21,12 +21,12 @@ ImageShape = tuple[int, int, int]
 """Channels, height and width."""
 
 CHANNELS = (128, 128, 256, 512, 1024)
-"""Of the release's strided layers, for images of 64x64 pixels."""
+"""Channels of the release's strided layers, for images of 64x64 pixels."""
 
 KERNEL, STRIDE = 4, 2
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue in [0, 1] over ImageNet, as in the release."""
+"""Mean and deviation of red, green and blue in [0, 1] over ImageNet, as in the release."""
 
 
 def as_images(x: Array, shape: ImageShape) -> Array:
@@ -50,8 +50,9 @@ def cut(kernel: Array, stride: int) -> Array:
 def strided(x: Array, kernel: Array, stride: int, before: int) -> Array:
     """Correlate images (m, h, w, c) with a kernel, one result every stride pixels.
 
-    As matrix products of the image cut into blocks: its derivatives, the second ones too, are then
-    matrix products again. On a CPU that is seven times faster than XLA's own convolutions.
+    The correlation is computed as matrix products of the image cut into blocks, so that its first
+    and second derivatives are matrix products, too. On a CPU that is seven times faster than XLA's
+    convolutions.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def strided(x: Array, kernel: Array, stride: int, before: int) -> Array:
         Made by `cut`; at most two strides high and wide.
     stride : int
     before : int
-        Rows and columns of zeros above and to the left; as many follow as the results need.
+        Rows and columns of zeros above and to the left; as many as needed are added at the end.
 
     Returns
     -------
@@ -78,7 +79,7 @@ def strided(x: Array, kernel: Array, stride: int, before: int) -> Array:
 
 
 def covering(x: Array, kernel: Array) -> Array:
-    """Correlate images (m, h, w, c) with a kernel (h, w, c, k) of their size, to (m, k)."""
+    """Correlate images (m, h, w, c) with a kernel (h, w, c, k) of the same size, giving (m, k)."""
     return x.reshape(len(x), -1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
@@ -90,17 +91,17 @@ def conv(
 
     .. math:: f(x) = \mathrm{ELU}(\mathrm{CNN}(u)) + \tfrac12 e^{\alpha} \|x\|^2
 
-    where u is x brought from [-1, 1] to [0, 1] and normalised by `MEAN` and `DEVIATION` (three
-    channels; with any other number u = x, which the release has no case of). Every layer halves the
-    sides by 4x4 kernels and ends in an ELU; the last kernel covers what is left (after five layers
-    2x2 of 64x64 pixels) and leaves one unit. Alpha starts at 0.
+    where u is x mapped from [-1, 1] to [0, 1] and normalised by `MEAN` and `DEVIATION`. That is for
+    three channels; with any other number u = x, a case that the release does not have. Every layer
+    halves the sides by 4x4 kernels and ends in an ELU. The last kernel covers the remaining image
+    (2x2 after five layers from 64x64 pixels) and leaves one unit. Alpha starts at 0.
 
     Parameters
     ----------
     shape : tuple of int
         Channels, height and width of an image.
     channels : tuple of int
-        Of each strided layer; `CHANNELS` by default.
+        Channels of each strided layer; `CHANNELS` by default.
     zero_start : bool
         Start with a last kernel of zeros, so that the gradient is the identity (not in the release,
         which pretrains instead).
@@ -152,7 +153,7 @@ def conv(
 
 @cache
 def gradient_map(potential: Network) -> Network:
-    """Return the amortizer of the release's images: points to points by a potential's gradient."""
+    """Return the release's amortizer for images: the gradient of a potential."""
 
     def apply(parameters: Parameters, y: Array) -> Array:
         return gradient_of(partial(potential.apply, parameters))(y)

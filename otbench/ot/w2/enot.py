@@ -2,7 +2,7 @@ r"""Expectile-regularised neural optimal transport, in correlation form.
 
 Buzun, Bobrin & Dylov 2024 (arXiv 2403.03777), for the cost c(x, y) = -<x, y>. The map of one
 potential stands in for the conjugation of the other, and an expectile loss over pairs (x, y) drawn
-at random presses f(x) + g(y) >= <x, y>, which makes the two conjugate without solving anything.
+at random enforces f(x) + g(y) >= <x, y>. This makes the two potentials conjugate without a solver.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def direction_loss(
             + \lambda E[l_\tau(sg(\langle x, y \rangle + h(x)) - g(y))
                         + l_\tau(sg(\langle x, y \rangle - g(y)) + h(x))],
 
-    where sg holds constant and h(x) = g(T_sg) - <x, T_sg> is -g*(x) once T is right. The arguments
-    of the expectile are by how much a pair violates g(y) + g*(x) >= <x, y>.
+    where sg stops gradients and h(x) = g(T_sg) - <x, T_sg> equals -g*(x) once T is right. The
+    arguments of l_tau are the amounts by which a pair violates g(y) + g*(x) >= <x, y>.
     """
     moved = gradient_of(partial(mover.apply, moving))(x)
     held = jax.lax.stop_gradient(moved)
@@ -107,12 +107,12 @@ class ExpectileLoss:
             raise ValueError(f"f is of dimension {self.f.dimension}, g of {self.g.dimension}")
 
     def init(self, key: Array, sample: Array) -> PairParameters:
-        """Start both potentials; the sample (m, n) is what data-dependent starts see."""
+        """Initialise both potentials; data-dependent initialisations use the sample (m, n)."""
         first, second = jax.random.split(key)
         return PairParameters(self.f.init(first, sample), self.g.init(second, sample))
 
     def project(self, parameters: PairParameters) -> PairParameters:
-        """Bring both potentials back to where they are convex, after an update."""
+        """Restore the convexity of both potentials after an update."""
         return PairParameters(self.f.project(parameters.f), self.g.project(parameters.g))
 
     def __call__(self, parameters: PairParameters, x: Array, y: Array) -> tuple[Array, Parts]:

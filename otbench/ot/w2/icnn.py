@@ -35,9 +35,9 @@ def icnn(dimension: int, hidden: tuple[int, ...] | None = None) -> Network:
         z_{l+1} = \mathrm{ELU}(N_l(\zeta(C_l) z_l / k_l + W_l x + b_l)), \\
         f(x) &= \mathrm{ELU}(\zeta(c)^T z_L / k_L + w^T x + b) + \tfrac12 e^{\alpha} \|x\|^2
 
-    with softplus :math:`\zeta`, fan-in k_l, and N_l an ActNorm: a positive scale and a shift a
-    unit, which bring it to mean 0 and variance 1 over the sample given to ``init`` (the release
-    draws it uniformly from the data's bounds).
+    with softplus :math:`\zeta`, fan-in k_l, and an ActNorm N_l: a positive scale and a shift for
+    each unit, which give it mean 0 and variance 1 over the sample passed to ``init`` (the release
+    draws it uniformly within the data's bounds).
 
     Parameters
     ----------
@@ -71,9 +71,9 @@ def quadratic_icnn(dimension: int, hidden: tuple[int, ...] | None = None) -> Net
 
     .. math:: f(x) = \langle o, z_L \rangle + \tfrac12 \|R x\|^2 + \langle s, x \rangle
 
-    with the units z of `icnn` and o >= 0, which starts at 0 and is kept there by ``project``. Its
-    gradient is the identity at the start; see `started_at`. Not in the paper; after the Gaussian
-    initialisation of OTT-JAX's ICNN.
+    with the units z of `icnn` and o >= 0, which starts at 0 and which ``project`` keeps at least 0.
+    The gradient is initially the identity; see `started_at`. This potential is not in the paper;
+    it follows the Gaussian initialisation of OTT-JAX's ICNN.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def started_at(parameters: Parameters, start: GaussianStart) -> Parameters:
     Raises
     ------
     ValueError
-        If the start is of another dimension, or its matrix not positive semi-definite.
+        If the start has another dimension, or its matrix is not positive semi-definite.
     """
     dimension = len(parameters["shift"])
     shift = np.asarray(start.shift, np.float64)
@@ -145,9 +145,9 @@ def started_at(parameters: Parameters, start: GaussianStart) -> Parameters:
 
 
 def project_icnn(parameters: Parameters) -> Parameters:
-    """Set the output weights back to at least 0, after an update.
+    """Project the output weights back to at least 0 after an update.
 
-    A projection, because weights that start at exactly 0 are out of a softplus's reach.
+    The weights start at exactly 0, which a softplus cannot reach; hence a projection.
     """
     return parameters | {"output": jnp.maximum(parameters["output"], 0.0)}
 
@@ -168,7 +168,7 @@ def _symmetric_root(matrix: np.ndarray, dimension: int) -> np.ndarray:
 
 
 def _start(key: Array, sample: Array, widths: tuple[int, ...], depth: int) -> Parameters:
-    """Draw convex layers; the first ``depth`` but one are normalised over the sample."""
+    """Draw convex layers; layers 1 to ``depth`` - 1 are normalised over the sample."""
     outer = [(sample.shape[1], width) for width in widths]
     kernels = draw_kernels(key, outer + list(itertools.pairwise(widths)))
     parameters: Parameters = {}

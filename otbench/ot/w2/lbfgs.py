@@ -22,22 +22,22 @@ SHRINK = 1.5
 """Ratio of one candidate step to the next (Amos 2023, release)."""
 
 ROUNDING = 10.0
-"""Machine epsilons of the two terms of J that a step may seem to rise by, where its slopes
-tell that it descends."""
+"""Apparent increase of J, in machine epsilons of its two terms, that a step may have if its
+slopes show that it descends."""
 
 APPROXIMATE = 0.8
-"""Near the optimum the true decrease drowns in the rounding of the value; a step then passes by its
+"""Near the optimum rounding hides the true decrease of the value. A step is then accepted by its
 slopes, J'(1) <= -0.8 J'(0): the approximate Armijo condition of Hager & Zhang 2005, delta 0.1."""
 
 INTERPOLATED = (0.1, 0.7)
-"""Where a cubic's minimum is believed, as a share of the step that failed."""
+"""Range in which a cubic's minimum is accepted, as a share of the step that failed."""
 
 SEARCHED_AT_ONCE = 8
-"""A line search takes up the points whose full step fails, this fraction of the batch at a time."""
+"""Fraction of the batch whose failed full steps are searched at a time."""
 
 
 class _Memory(NamedTuple):
-    """L-BFGS's history of each point; slots are a ring, the newest at (step - 1) % memory."""
+    """L-BFGS history of each point, a ring buffer whose newest slot is (step - 1) % memory."""
 
     value: Array  # (n,): of J
     scale: Array  # (n,): the inverse Hessian's guess is scale * identity
@@ -50,8 +50,8 @@ class _Memory(NamedTuple):
 def _direction(gradient: Array, m: _Memory, step: Array) -> Array:
     """Descent directions by the two-loop recursion (Nocedal & Wright, algorithm 7.4).
 
-    Only slots that were ever filled are visited: early steps, all that training mostly takes, do
-    not pay for an empty memory.
+    Only slots that have been filled are visited, so that early steps, which are all that training
+    usually takes, do not pay for an empty memory.
     """
     slots = m.moves.shape[1]
     filled = jnp.minimum(step, slots)
@@ -73,7 +73,7 @@ def _direction(gradient: Array, m: _Memory, step: Array) -> Array:
 
 
 class _Trial(NamedTuple):
-    """A trial step for each point, with J and its gradient there."""
+    """A trial step for each point, with J and its gradient after the step."""
 
     length: Array
     points: Array
@@ -82,7 +82,7 @@ class _Trial(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Where a line search starts, rows first."""
+    """Starting point of a line search, rows first."""
 
     y: Array
     points: Array
@@ -92,7 +92,7 @@ class _Search(NamedTuple):
 
 
 def _passes(at: _Search, value: Array, end_slope: Array, length: Array | float) -> Array:
-    """Tell whether a step descends enough, by its value or, near the optimum, by its slopes."""
+    """Return whether a step descends enough, by its value or, near the optimum, by its slopes."""
     product = dot(at.points, at.y)
     rounding = ROUNDING * jnp.finfo(at.y.dtype).eps
     slack = rounding * (jnp.abs(product) + jnp.abs(at.value + product))
@@ -102,7 +102,7 @@ def _passes(at: _Search, value: Array, end_slope: Array, length: Array | float) 
 
 
 def _interpolated(at: _Search, full: _Trial) -> Array:
-    """Return the minimiser of the cubic through both ends' values and slopes of the full step.
+    """Return the minimiser of the cubic with the values and slopes at both ends of the full step.
 
     Nocedal & Wright, equation 3.59, kept within `INTERPOLATED`.
     """
@@ -121,10 +121,10 @@ def _in_parts(
     unresolved: Array,
     evaluations: int = 1,
 ) -> tuple[_Trial, Array]:
-    """Search for the unresolved rows, a few at a time; return those still unresolved too.
+    """Search steps for the unresolved rows, a few at a time; also return those still unresolved.
 
     Rows for which the search finds nothing get length 0. The more ``evaluations`` a search takes
-    at a row, the fewer rows at a time.
+    per row, the fewer rows are searched at a time.
     """
     few = max(len(at.y) // SEARCHED_AT_ONCE, min(len(at.y), SMALLEST))
     few = max(few // evaluations, 1)
@@ -150,10 +150,11 @@ def _in_parts(
 def _shorten(
     potential: Potential, at: _Search, trial: _Trial, unresolved: Array, lengths: Array
 ) -> _Trial:
-    """Search for the points whose full step fails.
+    """Search steps for the points whose full step fails.
 
-    First where a cubic has its minimum, one evaluation that mostly passes (not in the release);
-    then, for what is left, all lengths at once. Points where every length fails get length 0.
+    The first trial is the minimum of a cubic: one evaluation that usually succeeds (not in the
+    release). All lengths are then tried at once for the remaining points. Points where every length
+    fails get length 0.
     """
 
     def evaluate(part: _Search, length: Array) -> _Trial:
@@ -196,7 +197,7 @@ class LBFGS(Solver):
     Attributes
     ----------
     memory : int
-        Pairs of differences that are kept.
+        Number of pairs of differences that are kept.
     candidates : int
         Step lengths SHRINK^-k, k = 0, ..., candidates - 1, that are tried at once.
     """
@@ -217,9 +218,9 @@ class LBFGS(Solver):
     ) -> tuple[tuple[Array, ...], Advance]:
         """Return the state of each row, and the step function.
 
-        The full step is tried first, others only where it fails. Where all fail, a row forgets its
-        memory and goes on with a much shorter guess (the release stops there), until that drowns in
-        rounding.
+        The full step is tried first, and others only if it fails. If all fail, the memory of the
+        row is cleared and it goes on with a much shorter guess (the release stops there), until
+        the guess is lost in rounding.
         """
         lengths = SHRINK ** -jnp.arange(self.candidates, dtype=y.dtype)
         epsilon = jnp.finfo(y.dtype).eps

@@ -5,9 +5,9 @@ With a potential f on the source, J(x; y) = f(x) - <x, y> and f*(y) = -min_x J(x
 .. math:: L_D = E f(X) + E[\langle \hat x, Y \rangle - f(\hat x)], \quad
           \hat x \approx \arg\min_x J(x; Y),
 
-minimised over f; the map is grad f. The minimiser is solved from the prediction h(Y), or is the
-prediction, and is held constant (Danskin). Formulas as in the release of arXiv 2210.12153,
-section 3; the batches are x of the source and y of the target.
+minimised over f; the map is grad f. The minimiser is solved for, starting at the prediction h(Y),
+or is the prediction itself; it is held constant (Danskin). Formulas follow arXiv 2210.12153,
+section 3, and its release; the batches are x from the source and y from the target.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ Amortization = Literal["objective", "regression", "cycle", "none"]
 
 
 class DualParameters(NamedTuple):
-    """Parameters of the potential f and of the amortizer h; no amortizer has none."""
+    """Parameters of the potential f and of the amortizer h, empty if there is no amortizer."""
 
     potential: Parameters
     amortizer: Parameters
 
 
 def dual_loss(potential: Network, parameters: Parameters, x: Array, y: Array, at: Array) -> Array:
-    """Return the dual of one batch, given the points ``at`` where f* is taken.
+    """Return the dual of one batch, given the maximisers ``at`` that f* is evaluated with.
 
-    Both halves are evaluated as one batch.
+    Both terms are evaluated as one batch.
     """
     values = potential.apply(parameters, jnp.concatenate([x, at]))
     conjugates = jnp.sum(at * y, axis=1) - values[len(x) :]
@@ -47,7 +47,7 @@ def dual_loss(potential: Network, parameters: Parameters, x: Array, y: Array, at
 
 
 def objective_loss(potential: Network, parameters: Parameters, y: Array, predicted: Array) -> Array:
-    """Return E J(h(y); y), what the prediction minimises; f is held constant."""
+    """Return E J(h(y); y), the objective of the prediction; f is held constant."""
     values = potential.apply(jax.lax.stop_gradient(parameters), predicted)
     return jnp.mean(values - jnp.sum(predicted * y, axis=1))
 
@@ -77,21 +77,21 @@ class DualLoss:
     ----------
     potential : Network
     amortizer : Network or None
-        None predicts y itself, and learns nothing.
+        None predicts y itself and learns nothing.
     amortization : {"objective", "regression", "cycle", "none"}
     solver : Solver or None
-        Refines the prediction; None takes it as it is.
+        Refines the prediction; None uses it as it is.
     cycle_weight : float or None
-        Of the cycle loss; the dimension by default, as in the release (which takes 1e4 for images).
+        Weight of the cycle loss; by default the dimension, as in the release (1e4 for images).
     shared_start : bool
-        Start the amortizer with the potential's parameters, as the release does where both are
-        networks of one kind.
+        Initialise the amortizer with the potential's parameters, as the release does if both are
+        networks of the same kind.
 
     Notes
     -----
-    Cycle without a solver is W2GN (Korotin et al. 2019): its two terms, (grad f(h(y)) - y)^2 and
-    (h(grad f(x)) - x)^2, also train f. With a solver only the first is used, and f is held constant
-    in it.
+    The cycle loss without a solver is W2GN (Korotin et al. 2019): its two terms,
+    (grad f(h(y)) - y)^2 and (h(grad f(x)) - x)^2, also train f. With a solver only the first term
+    is used, and f is held constant in it.
 
     Raises
     ------
@@ -127,7 +127,7 @@ class DualLoss:
             )
 
     def init(self, key: Array, sample: Array) -> DualParameters:
-        """Start both networks; the sample (m, n) is what data-dependent starts see."""
+        """Initialise both networks; data-dependent initialisations use the sample (m, n)."""
         first, second = jax.random.split(key)
         potential = self.potential.init(first, sample)
         if self.amortizer is None:
@@ -137,7 +137,7 @@ class DualLoss:
         return DualParameters(potential, self.amortizer.init(second, sample))
 
     def project(self, parameters: DualParameters) -> DualParameters:
-        """Bring the potential back to where it is convex, after an update."""
+        """Restore the convexity of the potential after an update."""
         return parameters._replace(potential=self.potential.project(parameters.potential))
 
     def predict(self, parameters: DualParameters, y: Array) -> Array:

@@ -123,8 +123,8 @@ def residual_map(
     zero_start : bool
         Start at the identity (not in the paper, which pretrains instead).
     scaled : bool
-        The MLP sees and gives every coordinate in units of its standard deviation over the sample
-        of ``init``, for laws whose axes differ in spread.
+        Scale every coordinate of the MLP's input and output by its standard deviation over the
+        sample passed to ``init``, for laws whose axes differ in spread.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-r"""Networks as pure functions, and what all of them need: sizes, starts, checks.
+r"""Networks as pure functions, with their common sizes, initialisers and checks.
 
 Sizes, initialisers and activations follow the release of Amos 2023 (arXiv 2210.12153), appendices
-B.2 to B.4; what is not in the paper is said to be so.
+B.2 to B.4; docstrings mark additions that are not in the paper.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from jax import Array
 Parameters = dict[str, Array]
 
 TRUNCATED_DEVIATION = 0.87962566103423978
-"""Standard deviation of a standard normal cut at two."""
+"""Standard deviation of a standard normal truncated at two."""
 
 LEAST_SPREAD = 1e-6
 """Standard deviation below which a unit counts as constant when it is normalised."""
@@ -30,20 +30,20 @@ def _nothing_to_project(parameters: Parameters) -> Parameters:
 class Network(NamedTuple):
     """A network as pure functions.
 
-    What makes networks is cached: the same sizes give the same functions, so that nothing is
-    compiled twice for them.
+    The functions that make networks are cached: the same sizes give the same functions, so that
+    nothing is compiled twice for them.
 
     Attributes
     ----------
     dimension : int
-        Of the points it takes.
+        Dimension of its input points.
     init : callable
-        ``init(key, sample)`` gives parameters; the sample (m, n) is what data-dependent starts
-        normalise over, and is ignored by the others.
+        ``init(key, sample)`` returns parameters. Data-dependent initialisers normalise over the
+        sample (m, n); others ignore it.
     apply : callable
         ``apply(parameters, x)``.
     project : callable
-        Brings parameters back to where the network is what it should be (convex), after an update.
+        Projects parameters after an update to those for which the network is valid (convex).
     """
 
     dimension: int
@@ -61,14 +61,14 @@ def paper_widths(dimension: int) -> tuple[int, int, int]:
 def elu(x: Array) -> Array:
     """Evaluate ELU with alpha 1.
 
-    By exp rather than expm1, which is several times slower on a CPU and whose relative precision
-    about 0 nothing here needs.
+    It uses exp rather than expm1, which is several times slower on a CPU; its relative precision
+    near 0 is not needed here.
     """
     return jnp.where(x > 0, x, jnp.exp(jnp.minimum(x, 0.0)) - 1)
 
 
 def checked_sizes(dimension: int, hidden: tuple[int, ...] | None) -> tuple[int, ...]:
-    """Return the widths, the paper's by default; raise ValueError where a size is less than 1."""
+    """Return the widths, by default the paper's; raise ValueError if a size is less than 1."""
     if dimension < 1:
         raise ValueError(f"the dimension must be at least 1, got {dimension}")
     hidden = paper_widths(dimension) if hidden is None else tuple(hidden)
@@ -84,13 +84,13 @@ def check_points(x: Array, dimension: int) -> None:
 
 
 def check_parameters(network: Network, parameters: Parameters) -> None:
-    """Check that parameters read from somewhere belong to the network.
+    """Check that loaded parameters belong to the network.
 
     Raises
     ------
     ValueError
-        If arrays are missing, left over, of another shape or not finite, or if weights that must
-        not be negative are, so that the potential would not be convex.
+        If arrays are missing, superfluous, of another shape or not finite, or if weights are
+        negative that must not be for the potential to be convex.
     """
     shapes = jax.eval_shape(
         network.init, jax.random.key(0), jnp.zeros((2, network.dimension), jnp.float32)
@@ -120,9 +120,9 @@ def count(parameters: Parameters) -> int:
 
 
 def draw_kernels(key: Array, shapes: list[tuple[int, int]]) -> list[Array]:
-    """Draw kernels (fan-in, width), truncated normal of variance 1 / fan-in as in the release.
+    """Draw kernels (fan-in, width), truncated normal with variance 1 / fan-in as in the release.
 
-    All from one draw: every draw of its own adds half a second of compilation.
+    All kernels come from one draw, because each separate draw adds half a second of compilation.
     """
     ends = np.cumsum([before * after for before, after in shapes])
     flat = jax.random.truncated_normal(key, -2.0, 2.0, (int(ends[-1]),)) / TRUNCATED_DEVIATION
@@ -133,7 +133,7 @@ def draw_kernels(key: Array, shapes: list[tuple[int, int]]) -> list[Array]:
 
 
 def dense(parameters: Parameters, layer: int, x: Array) -> Array:
-    """Apply a dense layer by its number."""
+    """Apply the dense layer with the given number."""
     return x @ parameters[f"kernel{layer}"] + parameters[f"bias{layer}"][None]
 
 

@@ -30,12 +30,12 @@ AT_LEAST = 1000
 @partial(jax.tree_util.register_dataclass, data_fields=["loss"], meta_fields=["networks"])
 @dataclass(frozen=True)
 class IdentityLoss(Generic[Tree]):
-    """How far maps are from the identity: squared errors, means over batch and coordinates.
+    """Mean squared distance of maps from the identity, over batch and coordinates.
 
     Attributes
     ----------
     loss : Loss
-        Whose networks are trained; it keeps the parameters feasible.
+        Loss whose networks are trained; it keeps the parameters feasible.
     networks : tuple of Network or None
         In the order of the parameters' fields.
     """
@@ -44,7 +44,7 @@ class IdentityLoss(Generic[Tree]):
     networks: tuple[Network | None, ...]
 
     def project(self, parameters: Tree) -> Tree:
-        """Bring parameters back to the feasible ones."""
+        """Project the parameters onto the feasible ones."""
         return self.loss.project(parameters)
 
     def __call__(self, parameters: Tree, x: Array, y: Array) -> tuple[Array, Parts]:
@@ -74,8 +74,9 @@ def pretrain(
 ) -> Iterator[Progress[Tree]]:
     """Train to the identity on points uniform in [-bound, bound]^n, by Adam at a constant rate.
 
-    Stops after `AT_LEAST` updates where every network's error is below `GOOD_ENOUGH`. One update
-    trains all networks, which share no parameters, as the release trains them one after the other.
+    Training stops once every network's error is below `GOOD_ENOUGH`, after `AT_LEAST` updates at
+    the earliest. One update trains all networks; since they share no parameters, the result is the
+    same as in the release, which trains them one after the other.
     """
     dimension = next(n.dimension for n in networks if n is not None)
 

@@ -14,7 +14,7 @@ Tree = TypeVar("Tree")
 
 
 def named_arrays(parameters: Any) -> dict[str, np.ndarray]:
-    """Return the arrays to save of a named tuple of flat dictionaries, one a network."""
+    """Return the arrays to save from a named tuple of flat dictionaries, one per network."""
     return {
         f"{network}.{name}": np.array(value)
         for network, part in parameters._asdict().items()
@@ -27,12 +27,12 @@ def checked_parameters(
     kind: Callable[..., Tree],
     networks: Sequence[Network | None],
 ) -> Tree:
-    """Return arrays as the parameters of networks built anew.
+    """Return arrays as the parameters of newly built networks.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
-        Named as by `named_arrays`, and nothing else.
+        Arrays named as by `named_arrays`, and no others.
     kind : type
         The named tuple of the parameters.
     networks : sequence of Network or None

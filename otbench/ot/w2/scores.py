@@ -23,7 +23,7 @@ def total_variance(points: ArrayLike) -> float:
 
 
 def uvp(moved: ArrayLike, truth: ArrayLike, variance: float | None = None) -> float:
-    r"""Return the unexplained variance percentage; lower is better, 0 exact, 100 a constant map.
+    r"""Return the unexplained variance percentage: 0 is exact, a constant map scores 100.
 
     .. math:: 100 \, E \|\hat T(x) - T^*(x)\|^2 / \mathrm{Var}(Q)
 
@@ -32,7 +32,7 @@ def uvp(moved: ArrayLike, truth: ArrayLike, variance: float | None = None) -> fl
     moved, truth : array, shape (m, n)
         The same points under the map and under the true one.
     variance : float, optional
-        Total variance of the law mapped to; that of ``truth`` by default.
+        Total variance of the target law; by default that of ``truth``.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def uvp(moved: ArrayLike, truth: ArrayLike, variance: float | None = None) -> fl
 
 
 def cosine(points: ArrayLike, moved: ArrayLike, truth: ArrayLike) -> float:
-    r"""Return the cosine between the displacements, in [-1, 1]; higher is better, 1 exact.
+    r"""Return the cosine between the displacements, in [-1, 1]; higher is better, 1 is exact.
 
     .. math:: E\langle T^*(x) - x, \hat T(x) - x \rangle
               / \sqrt{E \|T^*(x) - x\|^2 \, E \|\hat T(x) - x\|^2}
@@ -62,7 +62,7 @@ def cosine(points: ArrayLike, moved: ArrayLike, truth: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ, or a map moves nothing: it has no direction.
+        If the shapes differ, or if a map moves nothing and so has no direction.
     """
     x, a, b = _same_shape(points, moved, truth)
     norm = np.sqrt(((a - x) ** 2).sum() * ((b - x) ** 2).sum())
@@ -78,7 +78,7 @@ def half_squared_w2(points: ArrayLike, truth: ArrayLike) -> float:
 
 
 def dual_to_half_squared_w2(dual: float, source: ArrayLike, target: ArrayLike) -> float:
-    r"""Turn the correlation form's dual value into half the squared distance it bounds from below.
+    r"""Convert the dual value in correlation form to a lower bound of half the squared distance.
 
     .. math:: \tfrac12 E\|X\|^2 + \tfrac12 E\|Y\|^2 - (E f(X) + E f^*(Y))
 

@@ -12,4 +12,4 @@ SOLVERS: dict[str, Solver] = {
     "adam": Adam(0.1, 100),
 }
 """The settings of Amos 2023's release. Its high-precision search tries up to 30 lengths one after
-the other; ours tries ten at once and, where all fail, ten shorter ones from a fresh memory."""
+the other; ours tries ten at once and, if all fail, ten shorter ones with a cleared memory."""

@@ -26,29 +26,29 @@ Tree = TypeVar("Tree")
 
 
 class Loss(Protocol[Tree]):
-    """What is trained: `losses.DualLoss`, `enot.ExpectileLoss` or `pretraining.IdentityLoss`.
+    """A loss to train: `losses.DualLoss`, `enot.ExpectileLoss` or `pretraining.IdentityLoss`.
 
-    A pytree whose structure decides the compiled step.
+    It is a pytree whose structure determines the compiled step.
     """
 
     def project(self, parameters: Tree) -> Tree:
-        """Bring parameters back to the feasible ones."""
+        """Project the parameters onto the feasible ones."""
 
     def __call__(self, parameters: Tree, x: Array, y: Array) -> tuple[Array, Parts]:
         """Return the loss of one batch and its parts."""
 
 
 class Progress(NamedTuple, Generic[Tree]):
-    """Where training stands.
+    """The state of training.
 
     Attributes
     ----------
     done : int
-        Updates so far.
+        Number of updates so far.
     parameters, averaged : tree
-        Those of the last update, and their running average.
+        Parameters after the last update, and their running average.
     parts : dict of str to float
-        Means since the last report, but the largest of what is named ``..._max``.
+        Means since the last report, except for names ``..._max``, which are maxima.
     """
 
     done: int
@@ -71,7 +71,7 @@ def run_updates(
     carry : tuple
         Parameters, the optimiser's state, the running average, and the number of updates so far.
     keys : Array
-        One random key an update.
+        One random key per update.
     """
     optimiser = schedule.optimiser()
 
@@ -103,9 +103,9 @@ def train(
     ----------
     loss : Loss
     parameters : tree
-        Where to start.
+        Initial state.
     source, target : callable
-        Draw fresh batches from the two laws.
+        Samplers of fresh batches from the two laws.
     schedule : Schedule
     key : Array
         A JAX random key, from which every batch is drawn.
@@ -114,15 +114,15 @@ def train(
     Yields
     ------
     Progress
-        A caller may stop here, or say so elsewhere.
+        The caller may stop at any report.
 
     Raises
     ------
     ValueError
-        If a sampler's batch is not of shape (m, n), the two differ in n, or a first batch is not
+        If a batch does not have shape (m, n), if the two differ in n, or if a first batch is not
         finite.
     FloatingPointError
-        If a parameter is no longer finite: training has diverged.
+        If a parameter is no longer finite because training has diverged.
     """
     check_samplers(source, target, key)
     run = partial(run_updates, loss, schedule, as_argument(source), as_argument(target))

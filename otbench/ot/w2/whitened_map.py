@@ -1,4 +1,4 @@
-r"""A trained Brenier map to N(0, I) and its inverse, from and to torch tensors.
+r"""A trained Brenier map to N(0, I) and its inverse, on torch tensors.
 
 The map is y = grad f(x) with f convex; the inverse solves grad f(x) = y from the amortizer's
 prediction. Everything is trained and solved in `WhitenedCoordinates`, where the start is the
@@ -31,7 +31,7 @@ from otbench.ot.w2.saved_parameters import checked_parameters, named_arrays
 from otbench.ot.w2.train import train
 
 STATISTICS_SAMPLE = 2048
-"""Points that the units of the potential are normalised over at the start."""
+"""Number of points over which the units of the potential are normalised at the start."""
 
 COORDINATES = ("mean", "axes", "spread")
 
@@ -54,8 +54,8 @@ class WhitenedMap:
     hidden, amortizer_hidden : tuple of int
         Widths of the potential's and the amortizer's layers.
     training, inverse : Solver
-        Of the conjugates in training, and of `pull`. Their tolerance is of the largest entry of
-        ``|grad f(x) - y|`` in the target's own coordinates.
+        Solvers of the conjugates in training and in `pull`. Their tolerance applies to the largest
+        entry of ``|grad f(x) - y|`` in the target's own coordinates.
     """
 
     def __init__(
@@ -88,19 +88,19 @@ class WhitenedMap:
         )
 
     def start(self, points: Tensor, seed: int) -> None:
-        """Make the map the closed-form Gaussian (Bures) one of the coordinates.
+        """Set the map to the closed-form Gaussian (Bures) map of the coordinates.
 
         Parameters
         ----------
         points : Tensor, shape (n, d)
-            Of the source; the potential's units are normalised over the first of them.
+            Points of the source; the potential's units are normalised over the first of them.
         seed : int
         """
         sample = to_jax(self._whitened(points[:STATISTICS_SAMPLE]))
         self.map.parameters = self.loss.init(jax.random.key(seed % SEEDS), sample)
 
     def _on(self, x: Tensor) -> list[Tensor]:
-        """Return the coordinates on the device of points, which are checked."""
+        """Check the points and return the coordinates on their device."""
         check_batch(x, len(self.coordinates.spread))
         return [tensor.to(x.device) for tensor in self._tensors]
 
@@ -111,7 +111,7 @@ class WhitenedMap:
     def train(
         self, points: Tensor, seed: int, schedule: Schedule, batch: int, report_every: int = 20
     ) -> Iterator[tuple[int, dict[str, float]]]:
-        """Train on the points as the source, yielding updates done and losses now and then.
+        """Train on the points as the source; regularly yield the updates done and the losses.
 
         Parameters
         ----------
@@ -174,13 +174,13 @@ class WhitenedMap:
         training: Solver,
         inverse: Solver,
     ) -> Self:
-        """Make a map from what `arrays` returned.
+        """Make a map from the result of `arrays`.
 
         Raises
         ------
         ValueError
-            If the arrays are not such a map, or weights with which the potential would not be
-            convex.
+            If the arrays are not such a map, or if their weights would make the potential
+            non-convex.
         """
         own = dict(arrays)
         try:
