@@ -44,8 +44,12 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--overwrite-strategy", choices=STRATEGIES,
         default="only-missing",
-        help="only-missing reuses finished cells and tries failed ones again; never keeps "
-        "failures too",
+        help="only-missing reuses finished cells and tries failed ones again; only-failed runs "
+        "nothing else; never keeps failures too",
+    )  # fmt: skip
+    group.add_argument(
+        "--only-failed", action="store_const", const="only-failed", dest="overwrite_strategy",
+        help="run only the cells again that failed, were killed or were interrupted",
     )  # fmt: skip
     group.add_argument(
         "--rescore", action="store_true", help="score finished models again, without training"
@@ -71,6 +75,8 @@ def execution_options(options: argparse.Namespace) -> Options:
     """
     from otbench.run.runner import Options
 
+    if options.rescore and options.overwrite_strategy == "only-failed":
+        raise UsageError("--rescore scores finished cells, --only-failed runs the others; give one")
     if options.offline:
         os.environ["OTBENCH_OFFLINE"] = "1"
     return Options(

@@ -28,7 +28,10 @@ from otbench.run.request import IMPORTING, Plan, Request
 if TYPE_CHECKING:
     from otbench.report.live import Live
 
-STRATEGIES = ("only-missing", "always", "never")
+STRATEGIES = ("only-missing", "only-failed", "always", "never")
+TRIED_AGAIN = ("failed", "timeout", "oom", "interrupted")
+"""Statuses of records that ``only-failed`` runs again."""
+
 WORKER_MEMORY_GB = 2.0
 """What one cell may need; fewer run at once where memory is short."""
 
@@ -47,8 +50,9 @@ class Options:
     timeout : float or None
         Seconds, wall-clock, after which a cell is killed.
     strategy : str
-        ``only-missing``: reuse what is finished, try the rest again. ``always``: redo all.
-        ``never``: keep any record, even of a failure.
+        ``only-missing``: reuse what is finished, try the rest again. ``only-failed``: try again
+        what failed, and run nothing else. ``always``: redo all. ``never``: keep any record, even
+        of a failure.
     rescore : bool
         Score finished models again without training them.
     """
@@ -248,6 +252,8 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
 
 
 def _is_due(job: Job, record: dict[str, Any] | None, options: Options) -> bool:
+    if options.strategy == "only-failed":
+        return record is not None and record["status"] in TRIED_AGAIN
     if record is None or options.strategy == "always" or options.rescore:
         return True
     return options.strategy == "only-missing" and not is_finished(job, record)
