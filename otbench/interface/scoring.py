@@ -132,5 +132,5 @@ def image_fault(images: Tensor) -> str | None:
         return f"has {bad} values that are not finite"
     hint = ""
     if -1 - TOLERANCE <= low < 0 and high <= 1 + TOLERANCE:
-        hint = "; images on [-1, 1] are brought there by (x + 1) / 2"
+        hint = "; rescale images on [-1, 1] with (x + 1) / 2"
     return f"has values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"

@@ -195,7 +195,7 @@ def test_what_the_data_lack_is_named(
 
 def test_what_the_method_lacks_is_named(scene: ImageDataset, maze: ImageDataset) -> None:
     assert Barycenter().missing(NoAverage(), scene) == (
-        "needs barycenter: NoAverage averages no images"
+        "needs barycenter: NoAverage cannot average images"
     )
     tasks: list[tuple[Task, ImageDataset]] = [(Geodesic(), scene), (Obstacles(), maze)]
     for task, data in tasks:
