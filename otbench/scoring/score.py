@@ -1,4 +1,4 @@
-"""Scoring: run each task on a trained method, and compute its metrics on the result."""
+"""Scoring: run each task with a trained method, and compute its metrics on the result."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Row = dict[str, Any]
 
 
 class MetricFactory:
-    """Makes metrics from their text, such as ``fid[lenet]``, and makes each only once."""
+    """Creates metrics from text, such as ``fid[lenet]``, each only once."""
 
     def __init__(self) -> None:
         self.registry = Registry("metrics")
         self._made: dict[str, Metric | str] = {}
 
     def __call__(self, texts: Iterable[str]) -> dict[str, Metric | str]:
-        """Return each metric, or the reason why it could not be made."""
+        """Return each metric, or the reason why it could not be created."""
         return {text: self._one(text) for text in texts}
 
     def _one(self, text: str) -> Metric | str:
@@ -40,20 +40,20 @@ class MetricFactory:
             try:
                 (spec,) = parse_one(text)
                 self._made[text] = instantiate(self.registry.get(spec.name).load(), spec)
-            except Exception as error:  # noqa: BLE001 - a stranger's code, reported as a row
+            except Exception as error:  # noqa: BLE001 - third-party code, reported as a row
                 self._made[text] = describe(error)
         return self._made[text]
 
 
 def row(task: str, text: str, metric: Metric | str, **content: Any) -> Row:
-    """Make one row of results.
+    """Create one row of results.
 
     Parameters
     ----------
     task, text : str
-        The task, and the metric as it was asked for.
+        The task, and the metric as it was requested.
     metric : Metric or str
-        The metric, or the reason why it could not be made.
+        The metric, or the reason why it could not be created.
     **content
         ``value``, ``stderr`` and ``n``, or ``status`` and ``reason``; ``retry`` marks a value
         that another run on the same model may supply.
@@ -91,7 +91,7 @@ def score(
     on_stage : callable, optional
         Called with the name of each task as it starts.
     make_metrics : MetricFactory, optional
-        Metrics that have been made already.
+        Factory with metrics that have already been created.
     """
     tasks, make_metrics = Registry("tasks"), make_metrics or MetricFactory()
     for task_name, texts in wanted.items():

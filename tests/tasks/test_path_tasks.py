@@ -212,7 +212,7 @@ def test_images_out_of_range_are_refused(
         (Barycenter(), scene, "barycenter"),
     ]
     for task, data, call in tasks:
-        with pytest.raises(BadOutput, match=rf"TooBright\.{call} returned has values"):
+        with pytest.raises(BadOutput, match=rf"output of TooBright\.{call} has values"):
             task.run(TooBright(), data, scoring)
 
 
