@@ -10,24 +10,24 @@ from typing import Any
 from otbench.results.job import Job
 
 Observer = Callable[[Job, str, dict[str, Any]], None]
-"""Called with a job, an event (``started``, ``progress`` or ``ended``) and its content.
+"""Function of a job, an event (``started``, ``progress`` or ``ended``) and the event's content.
 
-That of ``ended`` is the job's record.
+The content of ``ended`` is the record of the job.
 """
 
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """How to run cells.
+    """Options of an executor.
 
     Attributes
     ----------
     jobs : int
-        Cells at once.
+        Number of cells that run at once.
     timeout : float or None
-        Seconds, wall-clock, after which a cell is killed.
+        Wall-clock seconds after which a cell is killed.
     gpus : int
-        CUDA devices to spread cells over; 0 on a CPU.
+        Number of CUDA devices among which cells are distributed; 0 on a CPU.
     """
 
     jobs: int
@@ -36,11 +36,11 @@ class ExecutorOptions:
 
 
 class Executor(ABC):
-    """Runs ``python -m otbench.run.worker FOLDER`` for each job, which writes a record."""
+    """Runs ``python -m otbench.run.worker REQUEST`` for each job, which writes a record."""
 
     @abstractmethod
     def run(self, jobs: list[Job], options: ExecutorOptions, observe: Observer) -> None:
-        """Run all jobs; on return each has a record, whatever happened to its process.
+        """Run all jobs; on return, each has a record, even if its process failed.
 
         Raises
         ------
