@@ -71,7 +71,7 @@ def execution_options(options: argparse.Namespace) -> Options:
     Raises
     ------
     UsageError
-        If a number or a time is invalid, or if options conflict.
+        If a number or a time is not one.
     """
     from otbench.run.runner import Options
 
@@ -103,7 +103,7 @@ def positive(flag: str, value: int | None) -> int | None:
 
 
 def seconds(text: str) -> float:
-    """Convert a time such as ``90``, ``90s``, ``10m`` or ``2h`` to seconds.
+    """Read a time such as ``90``, ``90s``, ``10m`` or ``2h``.
 
     Raises
     ------

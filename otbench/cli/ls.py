@@ -10,7 +10,7 @@ KINDS = ("methods", "datasets", "tasks", "metrics", "presets")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its options."""
+    """Declare the verb and its options."""
     parser = subparsers.add_parser("ls", help="list methods, datasets, tasks, metrics or presets")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--json", action="store_true", help="print as JSON")

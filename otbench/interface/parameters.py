@@ -175,7 +175,7 @@ class Checked(ABCMeta):
 
 
 class Parametrised(metaclass=Checked):
-    """Base class of methods, data sets and metrics: dataclasses whose fields are parameters."""
+    """Base of methods, data sets and metrics: dataclasses whose fields are their parameters."""
 
     def parameters(self) -> dict[str, Any]:
         """Return the declared parameters with their values."""

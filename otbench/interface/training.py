@@ -156,7 +156,7 @@ class FitContext:
     def progress(self, step: int, **losses: Tensor | float) -> None:
         """Report the progress of the training.
 
-        Losses are read (which waits for the device) only about twice a second and at the last step.
+        Values are read (which waits for the device) only about twice a second and at the last step.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Methods and datasets from a single file, given with ``--plugin``.
 
-The file is imported in a separate process, ``python -m otbench.plugins.files FILE``, so that side
-effects of the import do not affect the command.
+The file is imported in a process of its own, ``python -m otbench.plugins.files FILE``, so that what
+it does on import cannot reach the command.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def find_plugins(path: str) -> list[Plugin]:
     """List the methods and datasets that a file defines.
 
     A class is registered under its class attribute ``name``, or under its own name in kebab-case.
-    A file that cannot be imported yields one method with the name of the file, so that the failure
-    appears as a row.
+    A file that cannot be imported yields one method of the file's name, so that the failure has
+    its row.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Dry pass: run every task and metric on a few images or points before any training."""
+"""A few images or points through every task and metric before anything trains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FRAMES = 4
 
 
 def require_assets(wanted: dict[str, list[str]], plan: Plan, make_metrics: MetricFactory) -> None:
-    """Fetch the files that metrics need; a metric without its files becomes unavailable."""
+    """Fetch the files that metrics need; a metric whose files cannot be had is unavailable."""
     for text, metric in make_metrics(chain(*wanted.values())).items():
         if text in plan.unavailable:
             continue
@@ -36,7 +36,7 @@ def require_assets(wanted: dict[str, list[str]], plan: Plan, make_metrics: Metri
 def dry_pass(
     wanted: dict[str, list[str]], data: Data, plan: Plan, make_metrics: MetricFactory
 ) -> bool:
-    """Compute each metric once on a few images or points; return whether none failed."""
+    """Pass a few images or points through each metric once; return whether all went well."""
     kind = kind_of(data)
     few, method = kind.excerpt(data), kind.stand_in()
     sizes = Sizes(IMAGES, IMAGES, pairs=2, midpoints=IMAGES, frames=FRAMES)

@@ -1,8 +1,8 @@
-"""Checks before any training, in a separate process: ``python -m otbench.run.preflight``.
+"""Checks before any training, in a process of its own: ``python -m otbench.run.preflight``.
 
-The process reads a request from the standard input, imports the plugins, checks parameters, loads
-the data, and runs every task and metric once on a few images. Its output is the plan of cells. A
-separate process keeps slow imports and broken plugins away from the command.
+In a process of its own, so that neither a slow import nor a broken plugin touches the command:
+it reads a request from the standard input, imports the plugins, checks parameters, loads the data,
+and passes a few images through every task and metric once. The cells to run are its output.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ from otbench.scoring.score import MetricFactory
 
 
 def make_plan(request: Request, breadcrumb: Path) -> Plan:
-    """Check a whole request and plan its cells.
+    """Check a request from end to end and lay out its cells.
 
     Parameters
     ----------
     request : Request
     breadcrumb : Path
-        File to which the name of each method is written before its import.
+        Where to write the name of each method before it is imported.
 
     Raises
     ------
     OTBenchError
-        If the request is invalid, or its data are not available.
+        If the request is wrong, or its data cannot be had.
     """
     plan = Plan()
     files = [Plugin(**content) for content in request.files]
@@ -120,7 +120,7 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
 
 
 def _default_metrics(preset: Preset, data: Data, plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Return the default metrics of every registered task that applies to the data."""
+    """Ask every registered task that suits the data for its default metrics."""
     registry, made = Registry("tasks"), []
     for name in registry.names():
         try:
@@ -143,7 +143,7 @@ def _cells(
     device: str,
     labels: dict[str, Any],
 ) -> Iterator[Cell]:
-    """Yield the cell of each seed; ``labels`` are its fields about method and data set."""
+    """Yield the cell of each seed; the labels say which method and which data set it is of."""
     kind = kind_of(data)
     steps, batch_size = kind.budget(preset, data)
     if native and kind.paper_budget:
@@ -195,10 +195,10 @@ def _device(wanted: str) -> tuple[str, int]:
 def _load_methods(
     request: Request, number: int, registry: Registry, plan: Plan, breadcrumb: Path
 ) -> Iterator[tuple[str, Plugin, Method, frozenset[str], bool]]:
-    """Import and instantiate the methods of a sweep, and reject those that cannot be imported.
+    """Import and instantiate a sweep's methods; those that cannot be imported become rejections.
 
-    Yields name, plugin, method, the names of the given parameters, and whether the method was
-    requested by its own name.
+    Yields name, plugin, method, the parameters that were given, and whether it was asked for by
+    its own name.
     """
     sweep = request.sweeps[number]
     for spec, named in choose(sweep.methods, registry.names(), "method").items():
@@ -233,9 +233,9 @@ def _rejection(
 
 
 def _label(name: str, instance: Any, kept: Collection[str] = ()) -> str:
-    """Return the name with the parameters that differ from their defaults, and those in ``kept``.
+    """Return the name with the parameters that are not at their defaults.
 
-    ``kept`` names parameters that the user gave and the paper's settings set to another value.
+    Also those named in ``kept``: given by the user where the paper's settings have another value.
     """
     changed = tuple(
         (key, value)
@@ -253,7 +253,7 @@ def _metrics(
     plan: Plan,
     make_metrics: MetricFactory,
 ) -> dict[str, list[str]]:
-    """Return the metrics to score on a data set, by task."""
+    """Choose the metrics for a data set."""
     chosen: Mapping[str, Sequence[str]] = sweep.metrics or _default_metrics(preset, data, plan)
     wanted = {task: list(texts) for task, texts in chosen.items()}
     tasks = Registry("tasks")
@@ -271,21 +271,21 @@ def _metrics(
     }
     for texts in wanted.values():
         for text, metric in make_metrics(texts).items():
-            # A metric that is undefined on this data would fill a column with the same reason.
+            # A metric that means nothing on this data would fill a column with the same reason.
             if isinstance(metric, Metric) and metric.missing(data):
                 texts.remove(text)
     return wanted
 
 
 def add_metrics(known: dict[str, list[str]], more: Mapping[str, Sequence[str]]) -> None:
-    """Add metrics, as text by task, to known ones, without duplicates."""
+    """Add metrics, as text by task, to those that are there."""
     for task, texts in more.items():
         own = known.setdefault(task, [])
         own += [text for text in texts if text not in own]
 
 
 def main() -> int:
-    """Read a request from the standard input, and write the plan to the file ``argv[1]``."""
+    """Read a request from the standard input and write the plan to the file that is named."""
     die_with_parent()
     request, path = Request.from_json(json.load(sys.stdin)), Path(sys.argv[1])
     try:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 IMPORTING = ".importing"
-"""Suffix of the file that names the method being imported, in case the import ends the process."""
+"""Suffix of the file that names the method being imported, in case that ends the process."""
 
 
 @dataclass
@@ -47,11 +47,11 @@ class Request:
     threads : int
         Number of CPU threads of each cell.
     device : str
-        ``cpu``, ``cuda``, ``mps`` or ``auto``, which is ``cuda`` if available, else ``cpu``.
+        ``cpu``, ``cuda``, ``mps`` or ``auto``, which is ``cuda`` where there is one.
     files : list of dict
-        Plugins from single files, as dictionaries of `Plugin`.
+        Plugins from single files, as dicts of `Plugin`.
     avoid : dict of str to str
-        Methods whose import ended the process, with the reason.
+        Methods whose import is known to end the process, with the reason.
     """
 
     sweeps: list[Sweep]

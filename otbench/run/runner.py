@@ -43,7 +43,7 @@ class Options:
     Attributes
     ----------
     out : Path
-        The results folder.
+        Results folder.
     executor : str
     jobs : int or None
         Number of cells that run at once; None for as many as cores and memory allow.
@@ -127,7 +127,7 @@ def check_names(request: Request) -> None:
 
 
 def preflight(request: Request) -> Plan:
-    """Plan a request in another process; if an import ends it, plan again without that plugin.
+    """Plan a request in another process, again without a plugin whose import ends that process.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def preflight(request: Request) -> Plan:
     while True:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plan.json"
-            # The child shares our standard error, so that progress bars of downloads are shown.
+            # Its standard error is ours, so that downloads show their bars.
             process = subprocess.run(
                 [*command, str(path)],
                 input=json.dumps(asdict(request)),

@@ -40,7 +40,7 @@ class MetricFactory:
             try:
                 (spec,) = parse_one(text)
                 self._made[text] = instantiate(self.registry.get(spec.name).load(), spec)
-            except Exception as error:  # noqa: BLE001 - third-party code, reported as a row
+            except Exception as error:  # noqa: BLE001 - a stranger's code, reported as a row
                 self._made[text] = describe(error)
         return self._made[text]
 
@@ -91,7 +91,7 @@ def score(
     on_stage : callable, optional
         Called with the name of each task as it starts.
     make_metrics : MetricFactory, optional
-        Factory with metrics that have already been created.
+        Metrics that have been made already.
     """
     tasks, make_metrics = Registry("tasks"), make_metrics or MetricFactory()
     for task_name, texts in wanted.items():

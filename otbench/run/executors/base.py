@@ -10,24 +10,24 @@ from typing import Any
 from otbench.results.job import Job
 
 Observer = Callable[[Job, str, dict[str, Any]], None]
-"""Function of a job, an event (``started``, ``progress`` or ``ended``) and the event's content.
+"""Called with a job, an event (``started``, ``progress`` or ``ended``) and its content.
 
-The content of ``ended`` is the record of the job.
+That of ``ended`` is the job's record.
 """
 
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Options of an executor.
+    """How to run cells.
 
     Attributes
     ----------
     jobs : int
-        Number of cells that run at once.
+        Cells at once.
     timeout : float or None
-        Wall-clock seconds after which a cell is killed.
+        Seconds, wall-clock, after which a cell is killed.
     gpus : int
-        Number of CUDA devices among which cells are distributed; 0 on a CPU.
+        CUDA devices to spread cells over; 0 on a CPU.
     """
 
     jobs: int
@@ -36,11 +36,11 @@ class ExecutorOptions:
 
 
 class Executor(ABC):
-    """Runs ``python -m otbench.run.worker REQUEST`` for each job, which writes a record."""
+    """Runs ``python -m otbench.run.worker FOLDER`` for each job, which writes a record."""
 
     @abstractmethod
     def run(self, jobs: list[Job], options: ExecutorOptions, observe: Observer) -> None:
-        """Run all jobs; on return, each has a record, even if its process failed.
+        """Run all jobs; on return each has a record, whatever happened to its process.
 
         Raises
         ------

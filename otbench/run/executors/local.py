@@ -1,4 +1,4 @@
-"""Execution of cells on this machine, with one process per cell and a hard timeout."""
+"""Cells on this machine: a few slots, one process a cell, a hard timeout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from otbench.run.executors.base import Executor, ExecutorOptions, Observer
 
 POLL_SECONDS = 0.1
 WATCH_PARENT = "OTBENCH_WATCH_PARENT"
-"""Variable with the descriptor of a pipe; a worker ends when this process closes the other end."""
+"""Names the pipe whose other end this process holds: a worker ends when that closes."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class _Running:
 
 
 class LocalExecutor(Executor):
-    """A pool of slots; the longest jobs start first, so that none of them runs alone at the end."""
+    """A pool of slots; the longest jobs start first, so that no long one is left for the end."""
 
     def run(self, jobs: list[Job], options: ExecutorOptions, observe: Observer) -> None:
         """Run all jobs."""
@@ -66,13 +66,13 @@ class LocalExecutor(Executor):
 
 def _start(job: Job, slot: int, options: ExecutorOptions) -> _Running:
     (job.folder / "progress.json").unlink(missing_ok=True)
-    # All files were fetched before the run; a cell that fetched again could get other data.
+    # Everything was fetched before the run; a cell that tried again could end up with other data.
     theirs, ours = os.pipe()
     variables = environment(
         **{WATCH_PARENT: str(theirs), "PYTHONUNBUFFERED": "1", "OTBENCH_OFFLINE": "1"}
     )
     threads = str(job.cell.threads)
-    # Numerical libraries read these variables on import, and otherwise use one thread per core.
+    # Before the numerical libraries load, or they start a thread for every core.
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         variables[name] = threads
     if job.cell.threads == 1:
@@ -101,14 +101,14 @@ def _visible_device(index: int) -> str:
 
 
 def _end(entry: _Running, timeout: float | None) -> dict[str, Any] | None:
-    """Return the record of a cell if its process has ended or exceeded the timeout, else None."""
+    """Return the record of a cell whose process has ended or is out of time; else None."""
     code = entry.process.poll()
     if code is None:
         if timeout is None or time.monotonic() - entry.started < timeout:
             return None
         _kill(entry)
         return _write_record(entry, "timeout", f"killed after {timeout:g} s")
-    # Processes that the method started may still run.
+    # What a method started may live on.
     _kill(entry)
     if code != 0:
         return _write_record(entry, *_explain(code))
@@ -128,7 +128,7 @@ def _explain(code: int) -> tuple[str, str]:
 
 
 def _kill(entry: _Running) -> None:
-    # The whole process group, because a method may have started further processes.
+    # The whole group: a method may have started processes of its own.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(entry.process.pid, signal.SIGKILL)
     entry.process.wait()
@@ -142,7 +142,7 @@ def _close(entry: _Running) -> None:
 
 
 def _write_record(entry: _Running, status: str, reason: str) -> Record:
-    """Write a record for a process that could not write its own; a better record is kept."""
+    """Write a record for a process that could not write its own; a better one stays."""
     job = entry.job
     return with_failure(job, job.record(), status, reason, started_at=entry.started_at)
 
