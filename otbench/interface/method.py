@@ -130,7 +130,7 @@ class Method(Parametrised):
             else:
                 raise TypeError(
                     f"{type(self).__name__} keeps a {type(value).__name__} in {name}: "
-                    "give it state and restore of its own"
+                    "override state and restore"
                 )
         return found
 
