@@ -151,7 +151,7 @@ Import = tuple[int, str, tuple[str, ...]]
 
 @cache
 def _parsed(source: bytes) -> tuple[tuple[Import, ...], str]:
-    """Return level, module and names of each import, and the code; most methods share sources."""
+    """Return level, module and names of each import, and the code; cached, as files are shared."""
     tree = ast.parse(source)
     found: list[Import] = []
     for node in ast.walk(tree):
