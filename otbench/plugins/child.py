@@ -47,6 +47,9 @@ def _bends(name: str) -> bool:
 PARENT = "OTBENCH_PARENT"
 """The process that a child of the suite ends with."""
 
+WATCH_PARENT = "OTBENCH_WATCH_PARENT"
+"""Names the pipe whose other end the parent holds: a child ends when that closes."""
+
 PR_SET_PDEATHSIG = 1
 
 
