@@ -175,7 +175,7 @@ class _Engine:
         return [self._submit(job, shared) for (job,) in batches]
 
     def _submit(self, job: Job, shared: bool) -> Batch:
-        files = None
+        files, key = None, f"{job.cell.method}-s{job.cell.seed}-{uuid.uuid4().hex}"
         if not shared:
             scored = job.record() is not None and not job.fresh
             names = (job.request.name, *dask_worker.SENT)
@@ -192,14 +192,14 @@ class _Engine:
                 job.cell.threads,
                 self.options.timeout,
                 self.executor.models,
-                key=f"{job.cell.method}-s{job.cell.seed}-{uuid.uuid4().hex}",
+                key=key,
                 pure=False,
                 retries=self.executor.retries,
             )
-        self.futures[future.key], self.jobs[future.key] = future, job
+        self.futures[key], self.jobs[key] = future, job
         if not shared:
-            self.away.add(future.key)
-        return Batch(future.key, [job])
+            self.away.add(key)
+        return Batch(key, [job])
 
     def ended(self, batches: Sequence[Batch]) -> dict[str, End]:
         """Return the cells whose task is over."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,19 @@ RETURNED = ("cell.log", "gallery.npz", "record.json")
 MODEL = "model"
 LOOK_SECONDS = 2.0
 
+
+@dataclass(frozen=True)
+class _Held:
+    """The group of a thread, with what it is for, and a lock that is held while cells run in it."""
+
+    group: Group
+    use: tuple[str, int, bool]
+    lock: threading.Lock
+
+
 _own = threading.local()
-_groups: dict[str, list[Group]] = {}
-_lock = threading.Lock()
+_groups: dict[str, list[_Held]] = {}
+_registering = threading.Lock()
 
 
 def sees(marker: str) -> bool:
@@ -86,25 +97,28 @@ def run_cell(
 def _run(
     run: str, request: Path, threads: int, timeout: float | None, offline: bool, relay: str = ""
 ) -> None:
-    group = _group_of_this_thread(run, threads, offline)
-    group.ask([request], timeout)
-    while not group.answers(LOOK_SECONDS):
-        if not group.alive:
-            raise RuntimeError(f"the process that runs cells ended with code {group.close()}")
-        if relay:
-            _relay(run, request, relay)
+    held = _held_by_this_thread(run, threads, offline)
+    with held.lock:
+        held.group.ask([request], timeout)
+        while not held.group.answers(LOOK_SECONDS):
+            if not held.group.alive:
+                code = held.group.close()
+                raise RuntimeError(f"the process that runs cells ended with code {code}")
+            if relay:
+                _relay(run, request, relay)
 
 
-def _group_of_this_thread(run: str, threads: int, offline: bool) -> Group:
-    group: Group | None = getattr(_own, "group", None)
-    if group is None or not group.alive or _own.use != (run, threads, offline):
-        if group is not None:
-            group.close()
-        group = _own.group = Group(threads, offline)
-        _own.use = (run, threads, offline)
-        with _lock:
-            _groups.setdefault(run, []).append(group)
-    return group
+def _held_by_this_thread(run: str, threads: int, offline: bool) -> _Held:
+    # Not shared with other threads: Linux ends a child with the thread that started it.
+    held: _Held | None = getattr(_own, "held", None)
+    if held is None or not held.group.alive or held.use != (run, threads, offline):
+        if held is not None:
+            held.group.close()
+        use = (run, threads, offline)
+        held = _own.held = _Held(Group(threads, offline), use, threading.Lock())
+        with _registering:
+            _groups.setdefault(run, []).append(held)
+    return held
 
 
 def _relay(run: str, request: Path, name: str) -> None:
@@ -120,10 +134,13 @@ def _relay(run: str, request: Path, name: str) -> None:
 
 def close_run(run: str) -> None:
     """End all that this worker runs for a run; called when the run ends or is stopped."""
-    with _lock:
-        groups = _groups.pop(run, [])
-    for group in groups:
-        group.process.kill()
+    with _registering:
+        all_held = _groups.pop(run, [])
+    for held in all_held:
+        held.group.process.kill()
+        # The thread that waits for it notices.
+        with held.lock:
+            held.group.close()
 
 
 def pack(folder: Path, names: tuple[str, ...], with_model: bool) -> dict[str, bytes]:

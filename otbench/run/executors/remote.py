@@ -67,6 +67,9 @@ class End:
     final: bool = False
 
 
+NOT_OVER: tuple[float, End | None] = (0.0, None)
+
+
 class Engine(Protocol):
     """A system that runs batches of cells.
 
@@ -137,7 +140,7 @@ class _Run:
     active: list[Batch] = field(default_factory=list)
     started: set[Path] = field(default_factory=set)
     tries: Counter[Path] = field(default_factory=Counter)
-    over: dict[str, tuple[float, End]] = field(default_factory=dict)
+    over: dict[str, tuple[float, End | None]] = field(default_factory=dict)
 
     def all(self, jobs: list[Job]) -> None:
         try:
@@ -160,7 +163,7 @@ class _Run:
         for name, end in self.engine.ended(self.active).items():
             self.over.setdefault(name, (now, end))
         for number, batch in enumerate(list(self.active)):
-            since, end = self.over.get(batch.id, (now, None))
+            since, end = self.over.get(batch.id, NOT_OVER)
             if end is None and number >= self.engine.at_once:
                 # Most likely it waits; a look at each file costs a round trip on a shared system.
                 continue

@@ -46,7 +46,7 @@ START_MINUTES = 5
 MOST_AT_ONCE = 256
 STOP_SECONDS = 20.0
 UNKNOWN_LOOKS = 3
-"""Looks after which a job that SLURM does not know is over: it may only just have been submitted."""
+"""Looks after which a job that SLURM does not know is over; a new one may not be known yet."""
 
 DIRECT = ("partition", "account", "qos", "constraint", "exclude", "nodelist")
 """Parameters that are options of ``sbatch`` under the same name."""

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from otbench.run.executors.remote import End
 
 COMMAND_SECONDS = 30
+QUEUE = ("squeue", "--noheader", "--states=all", "--array", "--format=%i|%T|%r")
+ACCOUNTING = (
+    "sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,Reason",
+)  # fmt: skip
 GOING_ON = (
     "COMPLETING",
     "CONFIGURING",
@@ -64,16 +68,14 @@ def states_of(jobs: Collection[str]) -> dict[str, State] | None:
     """
     found: dict[str, State] = {}
     for main in sorted({job.partition("_")[0] for job in jobs}):
-        command = ("squeue", "--noheader", "--states=all", "--array", "--format=%i|%T|%r")
-        code, out, error = _ask(*command, f"--jobs={main}")
+        code, out, error = _ask(*QUEUE, f"--jobs={main}")
         if code != 0 and "Invalid job id" not in error:
             return None
         found |= _parsed(out)
     missing = [job for job in jobs if job not in found]
     if missing:
         mains = ",".join(sorted({job.partition("_")[0] for job in missing}))
-        command = ("sacct", "--noheader", "--parsable2", "--allocations")
-        code, out, _ = _ask(*command, "--format=JobID,State,Reason", f"--jobs={mains}")
+        code, out, _ = _ask(*ACCOUNTING, f"--jobs={mains}")
         # Without accounting it fails.
         found |= _parsed(out) if code == 0 else {}
     return {job: found.get(job, State(UNKNOWN)) for job in jobs}

@@ -40,7 +40,7 @@ class DrawsGlobally(Plain):
 
     def fit(self, data, ctx):
         super().fit(data, ctx)
-        self.dimmed_ = 0.1 * float(np.random.random())  # noqa: NPY002
+        self.dimmed_ = 0.1 * float(np.random.random())
 
 
 @dataclass

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import sys
+import tempfile
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from otbench.plugins.files import find_plugins
+from otbench.interface.parameters import kebab
+from otbench.plugins.registry import Plugin
 from otbench.report.live import Live
 from otbench.results.job import Job
 from otbench.run.executors.base import Executor, ExecutorOptions, Observer
+from otbench.run.preflight import make_plan
 from otbench.run.request import Plan, Request, Sweep
-from otbench.run.runner import Options, Outcome, preflight, prepare, run
+from otbench.run.runner import Options, Outcome, prepare, run
 
 PLUGIN = Path(__file__).parent / "plain.py"
+METHODS = ("Plain", "DrawsGlobally", "HangsOnce", "Hangs", "Dies", "KillsItsParent", "Skips")
 
 
 def request(*methods: str, seeds: int = 1) -> Request:
     """Ask for one metric of some methods on `few`."""
     sweep = Sweep(list(methods), ["few"], list(range(seeds)), metrics={"reconstruction": ["mse"]})
-    files = [asdict(plugin) for plugin in find_plugins(str(PLUGIN))]
+    classes = [("methods", name) for name in METHODS] + [("datasets", "Few")]
+    files = [
+        asdict(Plugin(kind, kebab(name), name, "file", "", str(PLUGIN))) for kind, name in classes
+    ]
     return Request([sweep], [], "smoke", device="cpu", files=files)
 
 
@@ -34,8 +40,9 @@ def outcome_of(
 
 
 def plan_of(*methods: str, seeds: int = 1) -> Plan:
-    """Check a request and lay out its cells."""
-    return preflight(request(*methods, seeds=seeds))
+    """Check a request and lay out its cells, in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        return make_plan(request(*methods, seeds=seeds), Path(folder) / "importing")
 
 
 def jobs_of(plan: Plan, out: Path) -> list[Job]:
@@ -88,8 +95,3 @@ def execute(
     """Have an executor run jobs whose requests are written."""
     known: dict[str, Any] = {"jobs": 2, "timeout": None, "gpus": 0, "out": out}
     executor.run(jobs, ExecutorOptions(**known | options), observe)
-
-
-def load_plain() -> None:
-    """Forget the plugin, so that no test depends on who imported it first."""
-    sys.modules.pop("otbench_plugin_plain", None)

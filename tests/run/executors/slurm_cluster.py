@@ -1,6 +1,7 @@
-"""A real SLURM on one machine, for tests: two nodes, each a ``slurmd`` of its own, started as root.
+"""A real SLURM on one machine, for tests: two nodes, each a ``slurmd`` of its own.
 
-It needs the Debian packages ``slurmctld slurmd slurm-client munge`` and neither systemd nor cgroups.
+It needs root and the Debian packages ``slurmctld slurmd slurm-client munge``, and neither systemd
+nor cgroups.
 """
 
 from __future__ import annotations

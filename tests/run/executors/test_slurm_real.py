@@ -30,7 +30,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture
 def submits(
     slurm: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Callable[..., Outcome]]:
+) -> Callable[..., Outcome]:
     """Run cells on the cluster."""
     pytest.importorskip("submitit")
     slurm.wait_for("n1", "n2")
@@ -43,7 +43,7 @@ def submits(
         out = tmp_path / "results"
         return outcome_of(executor, out, *methods, seeds=seeds, timeout=timeout)
 
-    yield run
+    return run
 
 
 def test_arrays_of_jobs_bring_all_records_and_keep_logs(
@@ -84,6 +84,8 @@ def test_a_node_that_dies_loses_nothing(
     assert killed
     assert set(statuses(outcome).values()) == {"ok"}
     assert len(outcome.records) == 4
+    # SLURM itself has put the job back into the queue.
+    assert "Restarts=1" in slurm.call("scontrol", "show", "job", "--all")
     slurm.start_node("n1")
 
 
@@ -145,6 +147,6 @@ def test_an_interrupted_run_leaves_no_job(
 def test_what_slurm_refuses_is_said(submits: Callable[..., Outcome], tmp_path: Path) -> None:
     from otbench.errors import UsageError
 
-    with pytest.raises(UsageError, match="SLURM takes no job.*nowhere|partition"):
+    with pytest.raises(UsageError, match=r"SLURM takes no job: .*partition"):
         submits("plain", partition="nowhere")
     assert not list(tmp_path.rglob("request-*"))
