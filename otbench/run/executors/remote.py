@@ -160,8 +160,8 @@ class _Run:
     def _look(self) -> None:
         """Take in what has ended, and hand over again what has to be."""
         now, again = time.monotonic(), list[Job]()
-        for name, end in self.engine.ended(self.active).items():
-            self.over.setdefault(name, (now, end))
+        for name, why in self.engine.ended(self.active).items():
+            self.over.setdefault(name, (now, why))
         for number, batch in enumerate(list(self.active)):
             since, end = self.over.get(batch.id, NOT_OVER)
             if end is None and number >= self.engine.at_once:

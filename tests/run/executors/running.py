@@ -90,8 +90,8 @@ class Watched:
 
 
 def execute(
-    executor: Executor, jobs: list[Job], out: Path, observe: Observer, **options: Any
+    executor: Executor, todo: list[Job], out: Path, observe: Observer, **options: Any
 ) -> None:
     """Have an executor run jobs whose requests are written."""
     known: dict[str, Any] = {"jobs": 2, "timeout": None, "gpus": 0, "out": out}
-    executor.run(jobs, ExecutorOptions(**known | options), observe)
+    executor.run(todo, ExecutorOptions(**known | options), observe)
