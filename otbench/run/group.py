@@ -30,6 +30,7 @@ import numpy.random
 from otbench.plugins.child import PARENT, die_with_parent
 from otbench.results.job import Job
 from otbench.run.executors.process import CellProcess, Launch, Process, fresh, wait_for_any
+from otbench.run.pages import use_huge_pages
 
 IDLE_SECONDS = 120.0
 SETTLE_SECONDS = 1.0
@@ -170,6 +171,7 @@ def _load_what_workers_share() -> None:
     # Or the garbage collector of each worker would copy what it only looks at.
     gc.collect()
     gc.freeze()
+    use_huge_pages()
 
 
 def main() -> int:

@@ -74,7 +74,7 @@ class DaskExecutor(RemoteExecutor):
         if hint := missing_from("dask"):
             raise DataError(hint)
         if self.scheduler is not None:
-            with _client(self.scheduler, CONNECT_SECONDS):
+            with _quiet(), _client(self.scheduler, CONNECT_SECONDS):
                 pass
 
     @contextmanager
@@ -104,9 +104,15 @@ def _quiet() -> Iterator[None]:
 def _cluster(workers: int) -> Iterator[Any]:
     from distributed import LocalCluster
 
-    # Its workers only wait for the processes of cells: threads of this process will do.
+    # Its workers only wait for the processes of cells: threads of this process will do. Pages about
+    # it are for this machine alone.
+    page = "127.0.0.1:0"
     with LocalCluster(
-        n_workers=workers, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address=page,
+        worker_dashboard_address=page,
     ) as cluster:
         yield cluster
 

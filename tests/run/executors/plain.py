@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from otbench.conformance import tiny_images
@@ -77,6 +78,15 @@ class KillsItsParent(Plain):
 
     def fit(self, data, ctx):
         os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+
+@dataclass
+class KillsItsGrandparent(Plain):
+    """Takes with it the worker of Dask that asked for it."""
+
+    def fit(self, data, ctx):
+        os.kill(psutil.Process(os.getppid()).ppid(), signal.SIGKILL)
         time.sleep(600)
 
 

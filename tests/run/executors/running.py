@@ -18,7 +18,10 @@ from otbench.run.request import Plan, Request, Sweep
 from otbench.run.runner import Options, Outcome, prepare, run
 
 PLUGIN = Path(__file__).parent / "plain.py"
-METHODS = ("Plain", "DrawsGlobally", "HangsOnce", "Hangs", "Dies", "KillsItsParent", "Skips")
+METHODS = (
+    "Plain", "DrawsGlobally", "HangsOnce", "Hangs", "Dies", "KillsItsParent", "KillsItsGrandparent",
+    "Skips",
+)  # fmt: skip
 
 
 def request(*methods: str, seeds: int = 1) -> Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,18 @@ def test_a_missing_extra_names_the_line_that_installs_it(monkeypatch: pytest.Mon
         DaskExecutor().check()
 
 
+UNSHARE = ("unshare", "--mount")
+"""Gives a command file systems of its own; root may."""
+
+
+def cannot_hide() -> bool:
+    """Tell whether a folder cannot be hidden from a process here."""
+    if shutil.which("unshare") is None or os.geteuid() != 0:
+        return True
+    tried = subprocess.run([*UNSHARE, "sh", "-c", "mount -t tmpfs none /mnt"], capture_output=True)
+    return tried.returncode != 0
+
+
 class Processes:
     """A Dask cluster whose scheduler and workers can be killed."""
 
@@ -119,17 +132,26 @@ class Processes:
         self.folder, self.port = folder, port
         self.address = f"tcp://127.0.0.1:{port}"
         self.scheduler = self.start_scheduler()
-        self.workers = [self.start_worker() for _ in range(2)]
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def start_workers(self, number: int = 2) -> None:
+        self.workers += [self.start_worker() for _ in range(number)]
 
     def start_scheduler(self) -> subprocess.Popen[bytes]:
         return self._start("scheduler", "--port", str(self.port), "--no-dashboard")
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self, blind_to: Path | None = None) -> subprocess.Popen[bytes]:
+        """Start a worker; one that is blind to a folder has an empty one in its place."""
         options = ("--nthreads", "1", "--no-nanny", "--no-dashboard")
-        return self._start("worker", self.address, *options)
+        return self._start("worker", self.address, *options, blind_to=blind_to)
 
-    def _start(self, what: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(
+        self, what: str, *arguments: str, blind_to: Path | None = None
+    ) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "distributed.cli.dask_" + what, *arguments]
+        if blind_to is not None:
+            hide = 'mount -t tmpfs none "$0" && exec "$@"'
+            command = [*UNSHARE, "sh", "-c", hide, str(blind_to), *command]
         with (self.folder / f"{what}.log").open("ab") as log:
             return subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
 
@@ -146,6 +168,7 @@ def cluster(tmp_path: Path) -> Iterator[Processes]:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     made = Processes(tmp_path, port)
+    made.start_workers()
     yield made
     made.end()
 
@@ -190,7 +213,8 @@ def test_a_scheduler_that_is_killed_and_comes_back_loses_nothing(
         for worker in cluster.workers:
             worker.wait()
         cluster.scheduler = cluster.start_scheduler()
-        cluster.workers = [cluster.start_worker()]
+        cluster.workers = []
+        cluster.start_workers(1)
 
     thread = when_at_work(out, 3, kill)
     outcome = outcome_of(DaskExecutor(scheduler=cluster.address), out, "plain[seconds=3]", seeds=5)
@@ -218,15 +242,44 @@ def test_a_scheduler_that_stays_away_leaves_what_was_finished(
 
 
 @pytest.mark.slow
-def test_a_cell_that_takes_workers_with_it_is_given_up(cluster: Processes, tmp_path: Path) -> None:
-    """It kills the process that runs cells, as often as it is tried; the others are not touched."""
+@pytest.mark.skipif(cannot_hide(), reason="only root can hide a folder from a process")
+def test_a_worker_without_the_results_folder_is_killed_and_loses_nothing(
+    cluster: Processes, tmp_path: Path
+) -> None:
+    """Both workers see an empty folder in the place of results; the second one comes too late."""
+    out = tmp_path / "results"
+    out.mkdir()
+    for worker in cluster.workers:
+        worker.kill()
+        worker.wait()
+    cluster.workers = [cluster.start_worker(blind_to=out), cluster.start_worker(blind_to=out)]
+
+    thread = when_at_work(out, 2, lambda: cluster.workers[0].kill())
+    executor = DaskExecutor(scheduler=cluster.address, models=True)
+    outcome = outcome_of(executor, out, "plain[seconds=4]", seeds=4)
+    thread.join()
+    assert set(statuses(outcome).values()) == {"ok"}
+    assert cluster.workers[0].wait() == -signal.SIGKILL
+    for job in outcome.jobs:
+        assert list((job.folder / "model").iterdir())
+        assert "fit: " in (job.folder / "cell.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_cell_that_kills_what_runs_it_is_given_up(cluster: Processes, tmp_path: Path) -> None:
+    """One kills the process that runs cells, one the worker, as often as they are tried."""
+    cluster.start_workers(3)
     outcome = outcome_of(
         DaskExecutor(scheduler=cluster.address, retries=1), tmp_path / "results",
-        "kills-its-parent", "plain",
+        "kills-its-parent", "kills-its-grandparent", "plain",
     )  # fmt: skip
-    assert statuses(outcome) == {"kills-its-parent-0": "failed", "plain-0": "ok"}
-    (failed,) = (record for record in outcome.records if record["status"] == "failed")
-    assert "the process that runs cells ended with code -9" in failed["reason"]
+    reasons = {job.cell.method: (outcome.record(job) or {})["reason"] for job in outcome.jobs}
+    assert reasons == {
+        "kills-its-parent":
+            "its Dask task failed: RuntimeError: the process that runs cells ended with code -9",
+        "kills-its-grandparent": "the Dask workers that ran it died, one after another",
+        "plain": None,
+    }  # fmt: skip
 
 
 @pytest.mark.slow

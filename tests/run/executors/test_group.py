@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
@@ -67,6 +68,15 @@ def test_cells_of_a_group_end_as_they_would_alone(plan: Plan, group: Group, tmp_
     assert first != second
     # One process is asked again, and what has ended is not run again.
     assert run(group, of(grouped, "plain")) == ["ended before"] * 2
+
+    # Planned with another torch than there is here, a cell is refused.
+    (job, _) = of(grouped, "plain")
+    cell = dataclasses.replace(job.cell, libraries=job.cell.libraries | {"torch": "1.0"})
+    other = dataclasses.replace(job, cell=cell, folder=tmp_path / "other")
+    other.write()
+    assert run(group, [other]) == ["failed"]
+    reason = "this machine has other libraries than the run was planned with: torch "
+    assert reason in str((other.record() or {})["reason"])
 
 
 def test_a_group_that_is_asked_to_end_blames_no_cell(

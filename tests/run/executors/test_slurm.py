@@ -6,9 +6,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import psutil
 import pytest
 
 from otbench.errors import DataError, ParameterError, UsageError
@@ -20,6 +19,8 @@ from tests.results.small import make_cell, make_job
 from tests.run.executors.running import Watched, execute, jobs_of, plan_of
 
 submitit = pytest.importorskip("submitit")
+
+from tests.run.executors.slurm_here import Here, run_here  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -141,34 +142,11 @@ def test_what_is_missing_is_said_at_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
         SlurmExecutor().check()
 
 
-class Here(submitit.LocalExecutor):
-    """Takes what `submitit.SlurmExecutor` does, and runs jobs on this machine."""
-
-    made: ClassVar[list[Any]] = []
-
-    def update_parameters(self, **asked: Any) -> None:
-        super().update_parameters(timeout_min=5)
-
-    def map_array(self, *arguments: Any) -> list[Any]:
-        found = super().map_array(*arguments)
-        self.made.extend(found)
-        return found
-
-
-def states_here(jobs: list[str]) -> dict[str, State]:
-    return {job: State("RUNNING" if _runs(int(job)) else "COMPLETED") for job in jobs}
-
-
-def _runs(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-
-
 def test_jobs_bring_their_cells_to_records(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two jobs of two cells, submitted by submitit and run on this machine."""
-    monkeypatch.setattr(submitit, "SlurmExecutor", Here)
-    monkeypatch.setattr(slurm, "states_of", states_here)
+    run_here(monkeypatch)
     jobs, watched, said = jobs_of(plan, tmp_path), Watched(), list[str]()
     executor = SlurmExecutor(cells_per_job=2, poll=0.1)
     execute(executor, jobs, tmp_path, watched, timeout=60, say=said.append)
@@ -176,7 +154,7 @@ def test_jobs_bring_their_cells_to_records(
     found = sorted(record["status"] for record in watched.records.values())
     assert found == ["failed", "failed", "ok", "ok"]
     assert said[0].startswith("SLURM: 2 jobs for 4 cells")
-    assert all(job._process.wait(timeout=30) == 0 for job in Here.made)
+    assert [job._process.wait(timeout=30) for job in Here.made] == [0, 0]
     (logs,) = (tmp_path / "slurm").iterdir()
     assert not list(logs.glob("*.pkl"))
     written = "".join(path.read_text() for path in logs.glob("*_log.out"))
