@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import abstractmethod
 from collections import Counter
@@ -153,9 +154,9 @@ class _Run:
             raise
 
     def _submit(self, jobs: list[Job]) -> None:
-        size = self.batch_size
-        batches = [jobs[start : start + size] for start in range(0, len(jobs), size)]
-        self.active += self.engine.submit(batches)
+        # Dealt out like cards, so that no batch gets all the long ones.
+        number = math.ceil(len(jobs) / self.batch_size)
+        self.active += self.engine.submit([jobs[start::number] for start in range(number)])
 
     def _look(self) -> None:
         """Take in what has ended, and hand over again what has to be."""

@@ -192,7 +192,7 @@ def run_cells(requests: list[str], threads: int, timeout: float | None, requeue:
         while left and group.alive:
             for answer in group.answers(60):
                 left -= 1
-                sys.stdout.write(f"{answer['status']} {answer['request']}\n")
+                sys.stdout.write(f"{answer['status']} {Path(answer['request']).parent}\n")
                 sys.stdout.flush()
     finally:
         code = group.close()
@@ -251,11 +251,14 @@ class _Engine:
             )
         except (FailedJobError, FailedSubmissionError, OSError) as error:
             raise UsageError(f"SLURM takes no job: {clean(str(error))}") from error
+        name = jobs[0].job_id.partition("_")[0]
+        array = f", an array of {len(jobs)}," if len(jobs) > 1 else ""
+        cells = sum(map(len, batches))
         self.options.say(
-            f"SLURM: {len(jobs)} jobs for {sum(map(len, batches))} cells, "
-            f"{jobs[0].job_id.partition('_')[0]}; logs in {self.logs}"
+            f"SLURM: job {name}{array} for {cells} cell{'s' if cells > 1 else ''}; "
+            f"logs in {self.logs}"
         )
-        return [Batch(job.job_id, list(cells)) for job, cells in zip(jobs, batches, strict=True)]
+        return [Batch(job.job_id, list(own)) for job, own in zip(jobs, batches, strict=True)]
 
     def ended(self, batches: Sequence[Batch]) -> dict[str, End]:
         """Return the jobs that are over, looking at the queue now and then."""

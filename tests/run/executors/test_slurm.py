@@ -153,7 +153,7 @@ def test_jobs_bring_their_cells_to_records(
     watched.check(jobs)
     found = sorted(record["status"] for record in watched.records.values())
     assert found == ["failed", "failed", "ok", "ok"]
-    assert said[0].startswith("SLURM: 2 jobs for 4 cells")
+    assert ", an array of 2, for 4 cells; logs in " in said[0]
     assert [job._process.wait(timeout=30) for job in Here.made] == [0, 0]
     (logs,) = (tmp_path / "slurm").iterdir()
     assert not list(logs.glob("*.pkl"))
