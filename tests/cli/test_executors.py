@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,16 @@ def test_a_wrong_file_is_refused_by_name(
     assert ended.code == 2
     assert message in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_the_file_that_readme_shows_is_read(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (content,) = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
+    config = tmp_path / "cluster.yml"
+    config.write_text(content)
+    made = make_executor("slurm", config)
+    assert isinstance(made, SlurmExecutor)
+    assert (made.partition, made.cells_per_job, made.memory) == ("main", 3, 1)
 
 
 def test_parameters_are_shown(otbench: Command) -> None:

@@ -256,7 +256,7 @@ class _Engine:
         cells = sum(map(len, batches))
         self.options.say(
             f"SLURM: job {name}{array} for {cells} cell{'s' if cells > 1 else ''}; "
-            f"logs in {self.logs}"
+            f"logs in {self.options.out / self.logs.relative_to(self.options.out.resolve())}"
         )
         return [Batch(job.job_id, list(own)) for job, own in zip(jobs, batches, strict=True)]
 

@@ -91,7 +91,11 @@ class Cluster:
 
     def kill_node(self, name: str) -> None:
         """Take a node away as a power failure does: the daemon, its jobs, and all they started."""
-        for process in self.of_node(name):
+        processes = self.of_node(name)
+        # All stop at once: none may tell the controller of the end of another.
+        for process in processes:
+            process.suspend()
+        for process in processes:
             process.kill()
         self.processes[name].wait()
 
@@ -107,7 +111,9 @@ class Cluster:
                 or name in process.cmdline()
             ):
                 found.append(process)
-        return found
+        # The process that watches over a step has no environment to be recognised by.
+        watching = {process.parent() for process in found} - {None, psutil.Process()}
+        return [*{one for one in watching if one and "slurmstepd" in one.name()}, *found]
 
     def call(self, *command: str) -> str:
         """Run a command of SLURM; return its output."""

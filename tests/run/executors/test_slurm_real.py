@@ -13,7 +13,7 @@ import pytest
 from otbench.run.executors.slurm import SlurmExecutor
 from otbench.run.runner import Outcome
 from tests.run.executors.running import outcome_of, statuses
-from tests.run.executors.slurm_cluster import Cluster, cluster, missing
+from tests.run.executors.slurm_cluster import NODES, Cluster, cluster, missing
 
 pytestmark = [
     pytest.mark.slow,
@@ -33,7 +33,10 @@ def submits(
 ) -> Callable[..., Outcome]:
     """Run cells on the cluster."""
     pytest.importorskip("submitit")
-    slurm.wait_for("n1", "n2")
+    for name in NODES:
+        if slurm.processes[name].poll() is not None:
+            slurm.start_node(name)
+    slurm.wait_for(*NODES)
     for name in ("SLURM_CONF", "PATH"):
         monkeypatch.setenv(name, slurm.environment[name])
     monkeypatch.setenv("MOOD", str(tmp_path))
@@ -68,25 +71,25 @@ def test_arrays_of_jobs_bring_all_records_and_keep_logs(
 def test_a_node_that_dies_loses_nothing(
     submits: Callable[..., Outcome], slurm: Cluster, tmp_path: Path
 ) -> None:
-    """Both nodes are at work; one is killed with all its processes, and comes back later."""
-    killed: list[float] = []
+    """Both nodes work on their second cell; one is killed with all its processes."""
+    kept: dict[Path, int] = {}
 
     def kill() -> None:
-        while len(list((tmp_path / "results").rglob("progress.json"))) < 2:
+        while len(list((tmp_path / "results").rglob("progress.json"))) < 4:
             time.sleep(0.2)
         slurm.kill_node("n1")
-        killed.append(time.monotonic())
+        for path in (tmp_path / "results").rglob("record.json"):
+            kept[path] = path.stat().st_mtime_ns
 
     killer = threading.Thread(target=kill)
     killer.start()
-    outcome = submits("plain[seconds=6]", seeds=4)
+    outcome = submits("plain[seconds=6]", seeds=6, cells_per_job=3)
     killer.join()
-    assert killed
     assert set(statuses(outcome).values()) == {"ok"}
-    assert len(outcome.records) == 4
-    # SLURM itself has put the job back into the queue.
+    # SLURM itself has put the job back into the queue, and what had ended was not run again.
     assert "Restarts=1" in slurm.call("scontrol", "show", "job", "--all")
-    slurm.start_node("n1")
+    assert len(kept) >= 2
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_a_job_past_its_time_limit_loses_nothing(submits: Callable[..., Outcome]) -> None:
