@@ -9,6 +9,8 @@ EXTRAS = {
     "maps": ("jax", "optax", "ott"),
     "neural": ("flax", "diffrax"),
     "avatars": ("dicebear", "dicebear_styles", "resvg_py"),
+    "slurm": ("submitit",),
+    "dask": ("dask", "distributed"),
 }
 """The modules that each extra of the distribution installs; the base requires none of them."""
 

@@ -54,7 +54,17 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rescore", action="store_true", help="score finished models again, without training"
     )
-    group.add_argument("--executor", default="local", metavar="NAME", help="default: local")
+    group.add_argument(
+        "--executor", default="local", metavar="NAME",
+        help="where cells run: local (default), slurm, dask; otbench show NAME lists parameters",
+    )  # fmt: skip
+    group.add_argument(
+        "--executor-config", type=Path, metavar="FILE", help="YAML with parameters of the executor"
+    )
+    group.add_argument(
+        "--cells-per-job", type=int, metavar="N", help="slurm: cells that one job runs; default: 1"
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS", help="dask: a scheduler that runs already")
     group.add_argument("--offline", action="store_true", help="never use the network")
 
 
@@ -71,8 +81,9 @@ def execution_options(options: argparse.Namespace) -> Options:
     Raises
     ------
     UsageError
-        If a number or a time is not one.
+        If a number or a time is not one, or the executor or its parameters are unknown.
     """
+    from otbench.run.executors.choose import make_executor
     from otbench.run.runner import Options
 
     if options.rescore and options.overwrite_strategy == "only-failed":
@@ -81,7 +92,12 @@ def execution_options(options: argparse.Namespace) -> Options:
         os.environ["OTBENCH_OFFLINE"] = "1"
     return Options(
         out=options.out,
-        executor=options.executor,
+        executor=make_executor(
+            options.executor,
+            options.executor_config,
+            cells_per_job=positive("--cells-per-job", options.cells_per_job),
+            scheduler=options.scheduler,
+        ),
         jobs=positive("--jobs", options.jobs),
         timeout=seconds(options.timeout) if options.timeout else None,
         strategy=options.overwrite_strategy,

@@ -1,4 +1,4 @@
-"""``otbench ls``: list methods, data sets, tasks, metrics, presets."""
+"""``otbench ls``: list methods, data sets, tasks, metrics, executors, presets."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import json
 import sys
 
-KINDS = ("methods", "datasets", "tasks", "metrics", "presets")
+KINDS = ("methods", "datasets", "tasks", "metrics", "executors", "presets")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb and its options."""
-    parser = subparsers.add_parser("ls", help="list methods, datasets, tasks, metrics or presets")
+    parser = subparsers.add_parser("ls", help="list methods, datasets, metrics and the like")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--json", action="store_true", help="print as JSON")
 

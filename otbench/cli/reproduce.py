@@ -71,6 +71,7 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
     from otbench.run.request import Request
     from otbench.run.runner import run as run_request
 
+    settings = execution_options(options)
     seeds = positive("--seeds", options.seeds)
     planned = [sweeps_of(one, options.preset, seeds) for one in chosen]
     request = Request(
@@ -79,8 +80,8 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
         preset=options.preset,
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
+        here=settings.executor.here,
     )
-    settings = execution_options(options)
     live = Live(quiet=options.quiet or options.json)
     outcome = run_request(request, settings, live)
     first, presented = 0, []

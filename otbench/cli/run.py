@@ -89,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     from otbench.run.runner import check_names, preflight, prepare
     from otbench.run.runner import run as run_request
 
+    settings = execution_options(options)
     files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
     steps = positive("--steps", options.steps)
     request = Request(
@@ -98,9 +99,9 @@ def run(options: argparse.Namespace) -> int:
         seconds=options.fit_seconds,
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
+        here=settings.executor.here,
         files=files,
     )
-    settings = execution_options(options)
     live = Live(quiet=options.quiet or options.json)
     if options.dry_run:
         check_names(request)

@@ -16,7 +16,7 @@ from otbench.errors import UsageError
 WIDTH = 100
 """Largest width in columns; longer lines are wrapped."""
 
-SEARCHED = ("methods", "datasets", "metrics", "tasks")
+SEARCHED = ("methods", "datasets", "metrics", "tasks", "executors")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -175,7 +175,7 @@ class Checked(ABCMeta):
 
 
 class Parametrised(metaclass=Checked):
-    """Base of methods, data sets and metrics: dataclasses whose fields are their parameters."""
+    """Base of methods, data sets, metrics and executors: dataclasses of parameters."""
 
     def parameters(self) -> dict[str, Any]:
         """Return the declared parameters with their values."""
@@ -275,7 +275,7 @@ def type_name(hint: Any) -> str:
 def registered_name(cls: type) -> str:
     """Return the name that a class is registered under, or its own name in kebab-case."""
     value = f"{cls.__module__}:{cls.__qualname__}"
-    for group in ("otbench.methods", "otbench.datasets", "otbench.metrics"):
+    for group in ("otbench.methods", "otbench.datasets", "otbench.metrics", "otbench.executors"):
         for point in entry_points(group=group):
             if point.value == value:
                 return point.name

@@ -47,6 +47,9 @@ def _bends(name: str) -> bool:
 PARENT = "OTBENCH_PARENT"
 """Variable with the id of the process whose end also ends a child of the suite."""
 
+WATCH_PARENT = "OTBENCH_WATCH_PARENT"
+"""Names the pipe whose other end the parent holds: a child ends when that closes."""
+
 PR_SET_PDEATHSIG = 1
 
 

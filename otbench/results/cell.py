@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,12 @@ class Cell:
     threads: int
     libraries: dict[str, str]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Digest of all fields."""
         return self._digest()
 
-    @property
+    @cached_property
     def group(self) -> str:
         """Digest of all fields but the seed; cells of one group may be averaged."""
         return self._digest(without="seed")

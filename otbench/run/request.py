@@ -48,6 +48,8 @@ class Request:
         Number of CPU threads of each cell.
     device : str
         ``cpu``, ``cuda``, ``mps`` or ``auto``, which is ``cuda`` where there is one.
+    here : bool
+        Whether cells run on this machine, which must then have the device.
     files : list of dict
         Plugins from single files, as dicts of `Plugin`.
     avoid : dict of str to str
@@ -60,6 +62,7 @@ class Request:
     seconds: float | None = None
     threads: int = 1
     device: str = "auto"
+    here: bool = True
     files: list[dict[str, Any]] = field(default_factory=list)
     avoid: dict[str, str] = field(default_factory=dict)
 
@@ -100,6 +103,9 @@ class Plan:
         Methods that cannot run: ``method``, ``dataset``, ``status``, ``reason``, ``sweep``.
     warnings : list of str
     device : str
+        That cells compute on.
+    tried_on : str
+        The device of this machine that metrics were tried on.
     gpus : int
     error : dict or None
         ``message`` and ``exit_code`` of an error that stops the whole run.
@@ -113,5 +119,6 @@ class Plan:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     device: str = "cpu"
+    tried_on: str = "cpu"
     gpus: int = 0
     error: dict[str, Any] | None = None

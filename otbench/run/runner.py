@@ -22,6 +22,7 @@ from otbench.results.cell import Cell, slug
 from otbench.results.job import Job
 from otbench.results.records import is_finished, outcome_of
 from otbench.run.executors.base import Executor, ExecutorOptions
+from otbench.run.executors.local import LocalExecutor
 from otbench.run.provenance import provenance
 from otbench.run.request import IMPORTING, Plan, Request
 
@@ -44,7 +45,8 @@ class Options:
     ----------
     out : Path
         Results folder.
-    executor : str
+    executor : Executor
+        Runs the cells.
     jobs : int or None
         Number of cells that run at once; None for as many as cores and memory allow.
     timeout : float or None
@@ -58,7 +60,7 @@ class Options:
     """
 
     out: Path
-    executor: str = "local"
+    executor: Executor = field(default_factory=LocalExecutor)
     jobs: int | None = None
     timeout: float | None = None
     strategy: str = "only-missing"
@@ -193,6 +195,8 @@ def slots(cells: int, gpus: int, options: Options) -> int:
     """Return the number of cells that run at once."""
     if options.jobs:
         return options.jobs
+    if not options.executor.here:
+        return max(1, cells)
     if gpus:
         return gpus
     import psutil
@@ -224,7 +228,7 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
     """
     check_names(request)
     _check_writable(options.out)
-    executor: Executor = Registry("executors").get(options.executor).load()()
+    options.executor.check()
     live.say("checking methods, data and metrics")
     plan = preflight(request)
     for text in plan.warnings:
@@ -245,9 +249,9 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
             found[job.cell.key] = content
         live.observe(job, event, content)
 
-    settings = ExecutorOptions(at_once, options.timeout, plan.gpus)
+    settings = ExecutorOptions(at_once, options.timeout, plan.gpus, options.out, live.say)
     with live.watching(todo, outcome.reused, at_once):
-        executor.run(todo, settings, observe)
+        options.executor.run(todo, settings, observe)
     return outcome
 
 

@@ -29,7 +29,7 @@ from otbench.interface.method import Method
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, FitContext
 from otbench.nn.memory import keep_freed_memory
-from otbench.plugins.child import die_with_parent
+from otbench.plugins.child import WATCH_PARENT, die_with_parent
 from otbench.plugins.fingerprint import code_digest
 from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin
@@ -38,7 +38,7 @@ from otbench.results.cell import write_json
 from otbench.results.job import Job
 from otbench.results.record import Record
 from otbench.results.records import is_finished, merge_rows, missing_metrics, with_failure
-from otbench.run.executors.local import WATCH_PARENT
+from otbench.run.provenance import libraries
 from otbench.scoring.digests import score_digests
 from otbench.scoring.kinds import kind_of
 from otbench.scoring.score import score
@@ -114,6 +114,10 @@ class _Worker:
         if code_digest(cell.plugin.module, cell.plugin.file) != cell.code_sha256:
             raise RuntimeError(
                 "the code of the method changed after the run was planned; run the command again"
+            )
+        if reason := _other_libraries(cell.libraries):
+            raise RuntimeError(
+                f"this machine has other libraries than the run was planned with: {reason}"
             )
         method = _build(cell.plugin, cell.parameters)
         if reason := method.skip(data):
@@ -228,6 +232,16 @@ def _joined(wanted: dict[str, list[str]], rows: list[dict[str, Any]]) -> dict[st
         if row["text"] not in texts:
             texts.append(row["text"])
     return joined
+
+
+def _other_libraries(planned: dict[str, str]) -> str:
+    """Name the libraries whose versions decide numbers and are not those of the plan."""
+    here = libraries()
+    return ", ".join(
+        f"{name} {here.get(name, 'not installed')} for {planned.get(name, 'none')}"
+        for name in sorted(here.keys() | planned.keys())
+        if here.get(name) != planned.get(name)
+    )
 
 
 def _build(plugin: Plugin, parameters: dict[str, Any]) -> Any:
