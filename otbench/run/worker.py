@@ -35,6 +35,7 @@ from otbench.plugins.registry import Plugin
 from otbench.plugins.selection import Spec
 from otbench.results.cell import write_json
 from otbench.results.job import Job
+from otbench.results.progress import FILE
 from otbench.results.record import Record
 from otbench.results.records import is_finished, merge_rows, missing_metrics, with_failure
 from otbench.run.executors.local import WATCH_PARENT
@@ -218,7 +219,7 @@ class _Worker:
             log.exception("the pictures failed; the scores stand")
 
     def _progress(self, stage: str, **content: Any) -> None:
-        write_json(self.job.folder / "progress.json", {"stage": stage, **content})
+        write_json(self.job.folder / FILE, {"stage": stage, **content})
 
 
 def _joined(wanted: dict[str, list[str]], rows: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -145,12 +145,15 @@ def _timed(what: str) -> Iterator[None]:
 def _compute(metric: Metric, artefact: Any, ctx: ScoreContext) -> dict[str, Any]:
     try:
         with _timed(f"metric {metric.id}"):
-            value = metric.compute(artefact, ctx)
+            found = metric.compute(artefact, ctx)
+        value = float(found.value)
+        stderr = None if found.stderr is None else float(found.stderr)
+        n = None if found.n is None else int(found.n)
     except Undefined as undefined:
         return _status(str(undefined), "skipped")
     except STRANGERS as error:
         log.exception("metric %s failed", metric.id)
         return _status(describe(error), "failed")
-    if not math.isfinite(value.value):
-        return {"n": value.n} | _status(f"the value is {value.value}", "failed")
-    return {"value": value.value, "stderr": value.stderr, "n": value.n}
+    if not math.isfinite(value):
+        return {"n": n} | _status(f"the value is {value}", "failed")
+    return {"value": value, "stderr": stderr, "n": n}

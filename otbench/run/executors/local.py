@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from otbench.plugins.child import environment, python
-from otbench.results.cell import read_json
 from otbench.results.job import Job
+from otbench.results.progress import read_progress
 from otbench.results.record import Record
 from otbench.results.records import answers, with_failure
 from otbench.run.executors.base import Executor, ExecutorOptions, Observer
@@ -51,7 +51,7 @@ class LocalExecutor(Executor):
                 for entry in list(running):
                     record = _end(entry, options.timeout)
                     if record is None:
-                        observe(entry.job, "progress", _progress(entry.job))
+                        observe(entry.job, "progress", read_progress(entry.job.folder))
                         continue
                     running.remove(entry)
                     free.append(entry.slot)
@@ -145,10 +145,3 @@ def _write_record(entry: _Running, status: str, reason: str) -> Record:
     """Write a record for a process that could not write its own; a better one stays."""
     job = entry.job
     return with_failure(job, job.record(), status, reason, started_at=entry.started_at)
-
-
-def _progress(job: Job) -> dict[str, Any]:
-    try:
-        return read_json(job.folder / "progress.json")
-    except (OSError, ValueError):
-        return {}
