@@ -33,6 +33,7 @@ def read_progress(folder: Path) -> dict[str, Any]:
         return {}
     if "step" not in content and content["stage"] != "fit":
         return content
+    content = {"seconds": 0.0, "losses": {}} | content
     counts = [content.get(name) for name in ("step", "steps")]
     losses = content.get("losses")
     well = (
