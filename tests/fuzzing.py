@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import random
 import warnings
 from collections.abc import Iterator
@@ -14,16 +15,15 @@ from hypothesis import strategies as st
 
 from otbench.errors import OTBenchError
 
+SEARCH = int(os.environ.get("FUZZ_EXAMPLES", 0))
+
 QUICKLY = settings(
-    max_examples=60,
+    max_examples=SEARCH or 60,
     deadline=None,
-    derandomize=True,
+    derandomize=not SEARCH,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-"""The same examples in every run, few enough for every run.
-
-``pytest --hypothesis-profile`` does not reach them; to search longer, multiply `max_examples`.
-"""
+"""A few examples, the same in every run; ``FUZZ_EXAMPLES=5000 pytest -k spoilt`` looks longer."""
 
 ODD = [
     *(None, True, False, 0, -1, 1, 2**31, 2**63, 2**64, -(2**63), 10**400, 0.0, -0.0, 1e308),
@@ -95,7 +95,7 @@ def edited(draw: st.DrawFn, content: Any) -> Any:
             if draw(st.booleans()):
                 holder[draw(st.sampled_from(["x", "", "steps", "\ud800"]))] = taken
         else:
-            holder[key] = draw(values)
+            holder[key] = copy.deepcopy(draw(values))
     return root[0]
 
 

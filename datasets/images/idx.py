@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,8 +181,8 @@ def pairs_of_classes(split: Split, text: str, name: str) -> tuple[Tensor, Tensor
     chosen = []
     for part in text.split("+"):
         ends = part.split("-")
-        if len(ends) != 2 or not all(end.strip().isdecimal() for end in ends):
-            raise UsageError(f"{name}: pairs are written like 8-3+6-5, got {text!r}")
+        if len(ends) != 2 or not all(re.fullmatch(r"\s*[0-9]{1,3}\s*", end) for end in ends):
+            raise UsageError(f"{name}: pairs are written like 8-3+6-5, got {text[:80]!r}")
         for kind in map(int, ends):
             of_kind = (split.labels == kind).nonzero()[:, 0]
             turn = taken.get(kind, 0)

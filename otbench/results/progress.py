@@ -38,7 +38,8 @@ def read_progress(folder: Path) -> dict[str, Any]:
     losses = content.get("losses")
     well = (
         all(_is_number(count) and isinstance(count, int) and count >= 0 for count in counts)
-        and _is_number(content.get("seconds"))
+        and _is_number(content["seconds"])
+        and 0 <= content["seconds"] < 2**63
         and isinstance(losses, dict)
         and all(map(_is_number, losses.values()))
     )

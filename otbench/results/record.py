@@ -137,7 +137,8 @@ def read_record(path: Path) -> Record:
                 f"row {number}: unknown direction {clean(row['direction'], LONGEST_GOT)!r}"
             )
     for number, point in enumerate(record["curve"]):
-        _check(point, dict.fromkeys(point, NUMBER) | POINT, f"curve, point {number}: ")
+        _check(point, POINT, f"curve, point {number}: ")
+        _check(point, dict.fromkeys(point, NUMBER), f"curve, point {number}: ")
     try:
         cell = Cell.from_json(record["cell"])
         agrees = (cell.key, cell.group) == (record["key"], record["group"])
