@@ -121,10 +121,11 @@ def last_verdicts(reproduction: Reproduction, out: Path) -> str:
     """Return the counts of the last verdicts by status; empty if there are none."""
     try:
         content = read_json(_stem(reproduction, out).with_suffix(".json"))
-    except (OSError, ValueError):
+        count = Counter(verdict["status"] for verdict in content["verdicts"])
+        preset = content["preset"]
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
-    count = Counter(verdict["status"] for verdict in content["verdicts"])
-    return f"{content['preset']}: " + ", ".join(f"{n} {status}" for status, n in count.items())
+    return f"{preset}: " + ", ".join(f"{n} {status}" for status, n in count.items())
 
 
 def print_summary(presented: Sequence[Presented]) -> None:

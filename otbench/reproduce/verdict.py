@@ -82,12 +82,13 @@ def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
             )
             for comparison in claim.check.comparisons
         }
+        holds = claim.check.holds(means)
     except ZeroDivisionError:
         return UNKNOWN, f"{filled}: a number divided by is 0"
     if not all(math.isfinite(margin) for test in tests.values() for margin in test.margins):
         return UNKNOWN, f"{filled}: a number is not finite"
     if len(seeds) < LEAST_SEEDS:
-        said = "so" if claim.check.holds(means) else "not so"
+        said = "so" if holds else "not so"
         return FEW, f"{filled}: {said} in the mean of {_count(len(seeds))}; it takes {LEAST_SEEDS}"
     states = {comparison: test.state for comparison, test in tests.items()}
     margins = "; ".join(str(test) for test in tests.values())

@@ -33,7 +33,8 @@ def read_progress(folder: Path) -> dict[str, Any]:
         return {}
     if "step" not in content and content["stage"] != "fit":
         return content
-    content = {"seconds": 0.0, "losses": {}} | content
+    blank: dict[str, Any] = {"seconds": 0.0, "losses": {}}
+    content = blank | content
     counts = [content.get(name) for name in ("step", "steps")]
     losses = content.get("losses")
     well = (
