@@ -30,6 +30,10 @@ class DataError(OTBenchError):
     exit_code = 3
 
 
+class ModelError(DataError, ValueError):
+    """A folder holds no model that can be loaded."""
+
+
 class DataWarning(UserWarning):
     """The data in use differ from the requested data."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -67,19 +68,24 @@ def read_attributes(file: Path) -> dict[str, tuple[int, int]]:
             f"{file} is missing: each image of Cartoon Set needs its .csv beside it; unpack the "
             "whole archive"
         )
-    attributes = {}
+    attributes: dict[str, tuple[int, int]] = {}
     lines = csv.reader(read_text(file).splitlines(), skipinitialspace=True)
-    for fields in lines:
+    while True:
+        try:
+            fields = next(lines, None)
+        except csv.Error as error:
+            raise DataError(f"{file}, line {lines.line_num}: {error}") from error
+        if fields is None:
+            return attributes
         if not fields:
             continue
-        numbers = [int(field) for field in fields[1:] if field.strip().isdecimal()]
+        numbers = [int(f) for f in fields[1:] if re.fullmatch(r"\s*[0-9]{1,6}\s*", f)]
         if len(fields) != 3 or len(numbers) != 2 or numbers[0] >= numbers[1]:
             raise DataError(
                 f"{file}, line {lines.line_num}: wanted an attribute, its variant from 0, and how "
                 f'many there are, such as "face_shape", 4, 7; got {", ".join(fields)[:80]!r}'
             )
         attributes[fields[0].strip()] = numbers[0], numbers[1]
-    return attributes
 
 
 def read_labels(images: list[Path], attribute: str) -> tuple[Tensor, int]:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,9 @@ from torch import Tensor
 
 from otbench.errors import DataError, UsageError
 from otbench.interface import Dataset, ImageDataset, Split, parameter
+
+MOST_DIMENSIONS = 8
+"""Dimensions of an array; the files have 1 and 3."""
 
 # Images held back from the end of the training set.
 VALIDATION = 5_000
@@ -34,17 +40,23 @@ def read_idx(path: Path) -> Tensor:
     Raises
     ------
     DataError
-        If the header or the length is wrong.
+        If the file cannot be read, or the header or the length is wrong.
     """
-    content = np.fromfile(path, dtype=np.uint8)
-    ndim = int(content[3]) if len(content) >= 4 else 0
-    start = 4 + 4 * ndim
-    if bytes(content[:3]) != b"\0\0\x08" or len(content) < start:
-        raise DataError(f"{path} is no IDX file of unsigned bytes")
-    shape = struct.unpack(f">{ndim}I", content[4:start].tobytes())
-    if len(content) - start != int(np.prod(shape, dtype=np.int64)):
-        raise DataError(f"{path} should hold {shape} bytes but has {len(content) - start:,}")
-    return torch.from_numpy(content[start:]).view(shape)
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            ndim = head[3] if len(head) == 4 else 0
+            sizes = file.read(4 * ndim)
+            if head[:3] != b"\0\0\x08" or len(sizes) < 4 * ndim or ndim > MOST_DIMENSIONS:
+                raise DataError(f"{path} is no IDX file of unsigned bytes")
+            shape = struct.unpack(f">{ndim}I", sizes)
+            # Looked at before anything is read: a header can promise more than there is memory.
+            held = os.fstat(file.fileno()).st_size - file.tell()
+            if held != math.prod(shape):
+                raise DataError(f"{path} should hold {shape} bytes but has {held:,}")
+            return torch.from_numpy(np.fromfile(file, dtype=np.uint8)).view(shape)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def to_images(pixels: Tensor, binarize: bool = False) -> Tensor:
@@ -180,8 +192,8 @@ def pairs_of_classes(split: Split, text: str, name: str) -> tuple[Tensor, Tensor
     chosen = []
     for part in text.split("+"):
         ends = part.split("-")
-        if len(ends) != 2 or not all(end.strip().isdecimal() for end in ends):
-            raise UsageError(f"{name}: pairs are written like 8-3+6-5, got {text!r}")
+        if len(ends) != 2 or not all(re.fullmatch(r"\s*[0-9]{1,3}\s*", end) for end in ends):
+            raise UsageError(f"{name}: pairs are written like 8-3+6-5, got {text[:80]!r}")
         for kind in map(int, ends):
             of_kind = (split.labels == kind).nonzero()[:, 0]
             turn = taken.get(kind, 0)

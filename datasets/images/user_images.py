@@ -11,12 +11,16 @@ import torch
 from torch import Tensor
 
 from otbench.errors import DataError, UsageError
+from otbench.files import read_bounded
 from otbench.interface import Dataset, ImageDataset, Split, parameter
 from otbench_datasets.images.folder import too_few
 from otbench_datasets.images.pictures import read_pictures
 from otbench_datasets.splits import tensor_digest
 
 SIZES = (32, 64, 128)
+
+MOST_TEXT = 64 << 20
+"""Bytes of a text file; CelebA's partition has 5 MB."""
 
 Parts = tuple[list[Path], list[Path], list[Path]]
 """Files of the training, validation and test split."""
@@ -58,10 +62,10 @@ def read_text(file: Path) -> str:
     Raises
     ------
     DataError
-        If it is missing or cannot be read.
+        If it is missing, cannot be read, or is larger than `MOST_TEXT` bytes.
     """
     try:
-        return file.read_text(encoding="utf-8", errors="replace")
+        return read_bounded(file, MOST_TEXT).decode("utf-8", errors="replace")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -47,6 +47,8 @@ class JaxMap(TransportMap):
         arrays = {n: v.numpy(force=True) for n, v in state.items() if isinstance(v, Tensor)}
         plain = {name: value for name, value in state.items() if name not in arrays}
         dimension = plain.pop("dimension")
+        if odd := [name for name in plain if not name.endswith("_")]:
+            raise ValueError(f"{odd[0]} is nothing that {type(self).__name__} keeps")
         vars(self).update(plain)
         self.map_ = self.read(arrays, dimension)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +16,9 @@ from otbench.assets.progress import say, transfer
 # Seconds to connect, and between two reads. A machine without a network should not wait long.
 TIMEOUT = (4.0, 30.0)
 ATTEMPTS = 3
+
+SLOWEST, WINDOW = 5_000, 30.0
+"""Bytes a second below which a source is given up, and the seconds over which they are counted."""
 
 
 def part_for(url: str, folder: Path) -> Path:
@@ -37,7 +41,8 @@ def download(url: str, part: Path, limit: int) -> None:
     Raises
     ------
     SourceFailed
-        If nothing answers, the answer is an error, or the transfer broke three times.
+        If nothing answers, the answer is an error, the transfer broke three times, or it is slower
+        than `SLOWEST`.
     """
     part.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(1, ATTEMPTS + 1):
@@ -75,7 +80,10 @@ def _transfer(url: str, part: Path, limit: int) -> bool:
             transfer(f"fetching {url}", total, done) as advance,
         ):
             # Read the raw stream: a .gz file that the server labels as encoded must stay packed.
-            for chunk in answer.raw.stream(CHUNK, decode_content=False):
+            # And what has come, however little: a server that drips is noticed in time.
+            rate = _Rate()
+            while chunk := answer.raw.read1(CHUNK, decode_content=False):
+                rate.count(len(chunk))
                 done += len(chunk)
                 if done > limit:
                     break
@@ -85,6 +93,26 @@ def _transfer(url: str, part: Path, limit: int) -> bool:
         part.unlink()
         raise SourceFailed(f"the answer is larger than the {limit:,} bytes expected at most")
     return True
+
+
+class _Rate:
+    """Gives up a transfer that is slower than `SLOWEST`."""
+
+    def __init__(self) -> None:
+        self._since, self._bytes = time.monotonic(), 0
+
+    def count(self, arrived: int) -> None:
+        self._bytes += arrived
+        seconds = time.monotonic() - self._since
+        if seconds < WINDOW:
+            return
+        rate = self._bytes / seconds
+        if rate < SLOWEST:
+            raise SourceFailed(
+                f"given up at {rate / 1000:.1f} kB/s; what has come is kept, and below "
+                f"{SLOWEST / 1000:g} kB/s another source is tried"
+            )
+        self._since, self._bytes = time.monotonic(), 0
 
 
 def reason_of(error: Exception) -> str:

@@ -10,6 +10,14 @@ from contextlib import contextmanager
 SECONDS_BETWEEN_LINES = 5.0
 
 
+_listeners: list[Callable[[], None]] = []
+
+
+def on_arrival(listener: Callable[[], None]) -> None:
+    """Call something whenever bytes have arrived, in a process whose time is limited."""
+    _listeners.append(listener)
+
+
 def say(message: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(f"otbench: {message}\n")
@@ -29,12 +37,18 @@ def transfer(what: str, total: int | None, done: int = 0) -> Iterator[Callable[[
     done : int
         Number of bytes from an earlier attempt.
     """
-    if sys.stderr.isatty():
-        yield from _bar(what, total, done)
-    else:
-        yield from _lines(what, total, done)
+    shown = _bar if sys.stderr.isatty() else _lines
+    with shown(what, total, done) as advance:
+
+        def arrived(count: int) -> None:
+            for listener in _listeners:
+                listener()
+            advance(count)
+
+        yield arrived
 
 
+@contextmanager
 def _bar(what: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -45,6 +59,7 @@ def _bar(what: str, total: int | None, done: int) -> Iterator[Callable[[int], No
         yield lambda count: progress.advance(task, count)
 
 
+@contextmanager
 def _lines(what: str, total: int | None, done: int) -> Iterator[Callable[[int], None]]:
     whole = f"of {total / 1e6:.1f} MB" if total else "so far"
     resumed = f", {done / 1e6:.1f} MB are here already" if done else ""

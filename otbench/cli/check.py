@@ -19,15 +19,18 @@ def run(options: argparse.Namespace) -> int:
     from otbench.plugins.registry import Registry
     from otbench.plugins.selection import parse_one
 
-    files = [plugin for path in options.plugin for plugin in find_plugins(path)]
-    registry = Registry("methods", files)
+    files = [find_plugins(path) for path in options.plugin]
+    registry = Registry("methods", [plugin for found in files for plugin in found.plugins])
     (spec, *_) = parse_one(options.method)
     plugin = registry.get(spec.name)
 
-    from otbench.conformance import check_method
+    from otbench.conformance import CheckResult, check_method
 
     failed = 0
-    for result in check_method(plugin, spec):
+    problem = next((found.problem for found in files if plugin in found.plugins), None)
+    # What ends a process on import would end this one.
+    results = [CheckResult("imports", problem)] if problem else check_method(plugin, spec)
+    for result in results:
         mark = "ok    " if result.problem is None else "FAILED"
         sys.stdout.write(f"{mark} {result.name}\n")
         if result.problem is not None:

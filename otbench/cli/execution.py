@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 from pathlib import Path
@@ -41,6 +42,11 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--timeout", metavar="TIME", help="kill a cell after this time, such as 90, 10m or 2h"
     )
+    group.add_argument(
+        "--check-timeout", metavar="TIME",
+        help="give up a stage of the checks before the run after this time; default: 2m to import "
+        "a method, 1h to load a data set, 10m to try a metric",
+    )  # fmt: skip
     group.add_argument(
         "--overwrite-strategy", choices=STRATEGIES,
         default="only-missing",
@@ -99,7 +105,7 @@ def execution_options(options: argparse.Namespace) -> Options:
             scheduler=options.scheduler,
         ),
         jobs=positive("--jobs", options.jobs),
-        timeout=seconds(options.timeout) if options.timeout else None,
+        timeout=seconds("--timeout", options.timeout),
         strategy=options.overwrite_strategy,
         rescore=options.rescore,
     )
@@ -118,15 +124,17 @@ def positive(flag: str, value: int | None) -> int | None:
     return value
 
 
-def seconds(text: str) -> float:
-    """Read a time such as ``90``, ``90s``, ``10m`` or ``2h``.
+def seconds(flag: str, text: str | None) -> float | None:
+    """Read the value of a flag that is a time such as ``90``, ``90s``, ``10m`` or ``2h``.
 
     Raises
     ------
     UsageError
         If the text is not a positive time.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(text).strip())
-    if not match or float(match[1]) == 0:
-        raise UsageError(f"--timeout {text}: write a number with s, m or h, such as 90s or 2h")
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(text).strip(), flags=re.ASCII)
+    if not match or not 0 < float(match[1]) < math.inf:
+        raise UsageError(f"{flag} {text}: write a number with s, m or h, such as 90s or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otbench.cli.execution import add_execution, add_output, add_preset, execution_options, positive
+from otbench.cli.execution import (
+    add_execution,
+    add_output,
+    add_preset,
+    execution_options,
+    positive,
+    seconds,
+)
 from otbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,6 +88,7 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
         here=settings.executor.here,
+        check_seconds=seconds("--check-timeout", options.check_timeout),
     )
     live = Live(quiet=options.quiet or options.json)
     outcome = run_request(request, settings, live)

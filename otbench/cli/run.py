@@ -12,9 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otbench import presets
-from otbench.cli.execution import add_execution, add_output, add_preset, execution_options, positive
+from otbench.cli.execution import (
+    add_execution,
+    add_output,
+    add_preset,
+    execution_options,
+    positive,
+    seconds,
+)
 from otbench.errors import UsageError, describe, unknown_name
 from otbench.run.request import Request, Sweep
+from otbench.run.trail import IMPORT, Stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,11 +94,13 @@ def run(options: argparse.Namespace) -> int:
         options = _with_config(options)
     from otbench.plugins.files import find_plugins
     from otbench.report.live import Live
-    from otbench.run.runner import check_names, preflight, prepare
+    from otbench.run.checks import preflight
+    from otbench.run.runner import check_names, prepare
     from otbench.run.runner import run as run_request
 
     settings = execution_options(options)
-    files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
+    check_seconds = seconds("--check-timeout", options.check_timeout)
+    files = [find_plugins(path, check_seconds) for path in options.plugin]
     steps = positive("--steps", options.steps)
     request = Request(
         sweeps=[Sweep(options.methods, options.datasets, _seeds(options), steps)],
@@ -100,7 +110,14 @@ def run(options: argparse.Namespace) -> int:
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
         here=settings.executor.here,
-        files=files,
+        files=[asdict(plugin) for found in files for plugin in found.plugins],
+        check_seconds=check_seconds,
+        avoid={
+            str(Stage(IMPORT, "method", plugin.name)): found.problem
+            for found in files
+            if found.problem
+            for plugin in found.plugins
+        },
     )
     live = Live(quiet=options.quiet or options.json)
     if options.dry_run:

@@ -151,9 +151,12 @@ def _reproduction(one: Any) -> list[str]:
 
 
 def _record(path: Path) -> list[str]:
-    from otbench.results.cell import read_json
+    from otbench.results.record import BadRecord, read_record
 
-    record = read_json(path)
+    try:
+        record = read_record(path)
+    except BadRecord as bad:
+        raise UsageError(f"{path}: {bad}") from bad
     cell = record["cell"]
     command = f"otbench run --methods '{cell['method']}' --dataset '{cell['dataset']}'"
     preset, _, steps = cell["preset"].partition("-")
@@ -163,7 +166,7 @@ def _record(path: Path) -> list[str]:
         f"{cell['method']} on {cell['dataset']} ({cell['variant']}), seed {cell['seed']}",
         f"status: {record['status']}{reason}",
         f"fit {record['fit_seconds']} s, scored {record['score_seconds']} s, "
-        f"peak memory {record['peak_rss_mb']} MiB, on {record['device']}",
+        f"peak memory {record['peak_rss_mb']} MiB, on {cell['device']}",
         f"again: {command}",
         "",
         "parameters:",

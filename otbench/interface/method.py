@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from otbench.errors import ModelError, describe
 from otbench.interface.data import ImageDataset, MeasurePair
 from otbench.interface.parameters import Parametrised
 from otbench.interface.saving import is_plain, read_model, write_model
@@ -141,7 +142,12 @@ class Method(Parametrised):
         ------
         RuntimeError
             If the tensors of a module do not fit it.
+        ValueError
+            If a name is not that of something that ``fit`` learns.
         """
+        for name in state:
+            if not name.partition(".")[0].endswith("_"):
+                raise ValueError(f"{name} is nothing that {type(self).__name__} keeps")
         for name, value in state.items():
             if not isinstance(value, Tensor):
                 setattr(self, name, value)
@@ -164,7 +170,7 @@ class Method(Parametrised):
 
     def save(self, folder: Path) -> None:
         """Write parameters and state: safetensors and JSON, never pickle."""
-        write_model(folder, self.parameters(), self.state())
+        write_model(folder, type(self).__name__, self.parameters(), self.state())
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu") -> Self:
@@ -172,12 +178,18 @@ class Method(Parametrised):
 
         Raises
         ------
-        ValueError
-            If the folder does not hold a model of this method.
+        ModelError
+            If the folder does not hold a model of this method, or a damaged one.
         """
-        parameters, state = read_model(folder, device)
-        method = cls(**parameters)
-        method.restore(state)
+        parameters, state = read_model(folder, cls.__name__, device)
+        try:
+            method = cls(**parameters)
+            method.restore(state)
+        # What is missing or of another form shows itself in many kinds of errors.
+        except Exception as error:
+            raise ModelError(
+                f"{folder} holds no model of {cls.__name__}: {describe(error)}"
+            ) from error
         return method
 
 

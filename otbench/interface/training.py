@@ -13,6 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+REPORT_SECONDS = 0.5
+"""Seconds between two reports of where a training stands."""
+
 ProgressCallback = Callable[[int, int, float, dict[str, float]], None]
 
 
@@ -80,6 +83,8 @@ class FitContext:
         self._started = time.perf_counter()
         self._paused = 0.0
         self._last_report = -math.inf
+        self._at_the_end = False
+        self._held_back: tuple[int, int, float, dict[str, float]] | None = None
 
     def seed_for(self, axis: str) -> int:
         """Return a separate seed for one use of randomness, such as "init" or "batches"."""
@@ -157,6 +162,7 @@ class FitContext:
         """Report the progress of the training.
 
         Values are read (which waits for the device) only about twice a second and at the last step.
+        A method that reports the last step more than once is told on no more often than another.
 
         Raises
         ------
@@ -165,9 +171,10 @@ class FitContext:
         """
         now = time.perf_counter()
         last = step + 1 >= self.budget.steps
-        if now - self._last_report < 0.5 and not last:
+        due = now - self._last_report >= REPORT_SECONDS or (last and not self._at_the_end)
+        self._at_the_end = last
+        if not (due or last):
             return
-        self._last_report = now
         values = {
             name: float(value.detach() if isinstance(value, Tensor) else value)
             for name, value in losses.items()
@@ -175,5 +182,13 @@ class FitContext:
         for name, value in values.items():
             if not math.isfinite(value):
                 raise Diverged(f"loss '{name}' became {value} at step {step + 1}")
-        if self._on_progress is not None:
-            self._on_progress(step + 1, self.budget.steps, self.seconds, values)
+        self._held_back = step + 1, self.budget.steps, self.seconds, values
+        if due:
+            self._last_report = now
+            self.report_held_back()
+
+    def report_held_back(self) -> None:
+        """Report what `progress` was told last, unless it was reported; called after ``fit``."""
+        if self._held_back is not None and self._on_progress is not None:
+            self._on_progress(*self._held_back)
+        self._held_back = None

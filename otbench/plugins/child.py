@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 KEPT_JAX = ("JAX_PLATFORM", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
 """Prefixes of JAX variables that are kept: they affect device and speed, but not results."""
+
+
+NUMERICAL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables by which numerical libraries are told their number of threads, when they are loaded."""
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -65,3 +73,42 @@ def die_with_parent() -> None:
     if os.getppid() != int(parent):
         # The parent ended before the signal was requested.
         os._exit(130)
+
+
+@contextlib.contextmanager
+def started(command: list[str], **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a child that answers by a file; it ends, with all it started, when the block does.
+
+    It has a session of its own, so that a signal meant for the suite does not reach it first, and
+    reads and prints nothing.
+
+    Parameters
+    ----------
+    command : list of str
+        See `python`.
+    **settings
+        Of `subprocess.Popen`, in place of those.
+    """
+    nothing: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    process = subprocess.Popen(command, start_new_session=True, **(nothing | settings))
+    try:
+        yield process
+    finally:
+        kill_group(process.pid)
+        process.wait()
+
+
+def kill_group(leader: int) -> None:
+    """Kill the processes of a group; those that have ended are no error."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def how_it_ended(code: int) -> str:
+    """Describe an exit code, which is negative for a signal, as in ``ended the process (...)``."""
+    if code >= 0:
+        return f"ended the process (exit code {code})"
+    try:
+        return f"ended the process ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"ended the process (signal {-code})"

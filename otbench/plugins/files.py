@@ -1,7 +1,7 @@
 """Methods and datasets from a single file, given with ``--plugin``.
 
-The file is imported in a process of its own, ``python -m otbench.plugins.files FILE``, so that what
-it does on import cannot reach the command.
+The file is imported in a process of its own, ``python -m otbench.plugins.files FILE ANSWER``, so
+that what it does on import cannot reach the command. What it prints is read by nobody.
 """
 
 from __future__ import annotations
@@ -10,23 +10,47 @@ import inspect
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+import tempfile
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from otbench.errors import UsageError
+from otbench.errors import UsageError, describe
+from otbench.files import whole
 from otbench.interface.parameters import kebab
-from otbench.plugins.child import environment, python
+from otbench.plugins.child import die_with_parent, environment, how_it_ended, python, started
 from otbench.plugins.registry import Plugin, load_file_module
 
-IMPORT_SECONDS = 120
+IMPORT_SECONDS = 120.0
 
 
-def find_plugins(path: str) -> list[Plugin]:
+@dataclass(frozen=True)
+class Found:
+    """What a file holds.
+
+    Attributes
+    ----------
+    plugins : list of Plugin
+        Where the file cannot be imported, one method of the file's name, so that the failure has
+        its row.
+    problem : str or None
+        Why it cannot be.
+    """
+
+    plugins: list[Plugin]
+    problem: str | None = None
+
+
+def find_plugins(path: str, seconds: float | None = None) -> Found:
     """List the methods and datasets that a file defines.
 
     A class is registered under its class attribute ``name``, or under its own name in kebab-case.
-    A file that cannot be imported yields one method of the file's name, so that the failure has
-    its row.
+
+    Parameters
+    ----------
+    path : str
+    seconds : float, optional
+        What the import may take, in place of `IMPORT_SECONDS`.
 
     Raises
     ------
@@ -36,30 +60,31 @@ def find_plugins(path: str) -> list[Plugin]:
     file = Path(path).resolve()
     if not file.is_file():
         raise UsageError(f"--plugin {path}: there is no such file")
-    command = python("otbench.plugins.files", str(file))
-    try:
-        answer = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=IMPORT_SECONDS,
-            stdin=subprocess.DEVNULL,
-            env=environment(),
+    limit = seconds or IMPORT_SECONDS
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder) / "plugins.json"
+        command = python("otbench.plugins.files", str(file), str(answer))
+        with started(command, env=environment(), stderr=subprocess.DEVNULL) as process:
+            try:
+                how = how_it_ended(process.wait(limit))
+            except subprocess.TimeoutExpired:
+                how = f"did not end within {limit:g} s"
+        content: dict[str, Any] = {"problem": f"importing it {how}"}
+        if answer.exists():
+            content = json.loads(answer.read_text(encoding="utf-8"))
+    if problem := content.get("problem"):
+        return Found(
+            [Plugin("methods", kebab(file.stem), file.stem, "file", "", str(file))], problem
         )
-    except subprocess.TimeoutExpired:
-        answer = None
-    if answer is None or answer.returncode != 0:
-        return [Plugin("methods", kebab(file.stem), file.stem, "file", "", str(file))]
-    found = [Plugin(**content) for content in json.loads(answer.stdout.splitlines()[-1])]
-    if not found:
+    if not content["plugins"]:
         raise UsageError(
             f"--plugin {path} defines no method and no dataset; "
             "a method is a subclass of otbench.interface.Interpolator or Autoencoder"
         )
-    return found
+    return Found([Plugin(**plugin) for plugin in content["plugins"]])
 
 
-def _main(file: str) -> int:
+def _look_into(file: str) -> list[Plugin]:
     from otbench.interface.data import Dataset
     from otbench.interface.method import Method
 
@@ -69,11 +94,24 @@ def _main(file: str) -> int:
         for name, cls in inspect.getmembers(module, inspect.isclass):
             own = cls.__module__ == module.__name__ and issubclass(cls, base)
             if own and not inspect.isabstract(cls):
-                label = getattr(cls, "name", None) or kebab(name)
-                found.append(asdict(Plugin(kind, label, name, "file", "", file)))
-    sys.stdout.write(json.dumps(found) + "\n")
+                own_name = getattr(cls, "name", None)
+                label = own_name if own_name and isinstance(own_name, str) else kebab(name)
+                found.append(Plugin(kind, label, name, "file", "", file))
+    return found
+
+
+def _main(file: str, answer: str) -> int:
+    die_with_parent()
+    content: dict[str, Any]
+    try:
+        content = {"plugins": [asdict(plugin) for plugin in _look_into(file)]}
+        text = json.dumps(content)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+        text = json.dumps({"problem": describe(error)})
+    with whole(Path(answer)) as path:
+        path.write_text(text, encoding="utf-8")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1]))
+    sys.exit(_main(*sys.argv[1:]))

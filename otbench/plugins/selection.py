@@ -12,6 +12,7 @@ import fnmatch
 import itertools
 import math
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ FIRST = ""
 
 LARGEST_GRID = 10_000
 """Largest number of combinations of one selection; a larger grid is probably a typing error."""
+
+LONGEST, DEEPEST = 10_000, 20
+"""Characters of one selection, and brackets in one another; more are a mistake, and take long."""
 
 _SHAPE = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?::(?P<rest>[^\[\]]+))?(?:\[(?P<inside>.*)\])?")
 _WORDS = {"true": True, "false": False, "none": None}
@@ -60,20 +64,39 @@ def _text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return "(" + ",".join(_text(item) for item in value) + ",)"
+        return "(" + "".join(f"{_text(item)}," for item in value) + ")"
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
 
 
 def _is_literal(text: str) -> bool:
+    return _literal(text) is not _NONE
+
+
+_NONE = object()
+"""Stands for no value."""
+
+
+def _literal(text: str) -> Any:
+    """Return the value of a Python literal; `_NONE` where the text is none."""
     try:
-        ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return False
-    return True
+        with warnings.catch_warnings():
+            # Such as of a backslash in a path.
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return _NONE
 
 
 def split_outside_brackets(text: str) -> list[str]:
-    """Split at commas that are outside brackets and quotes."""
+    """Split at commas that are outside brackets and quotes.
+
+    Raises
+    ------
+    UsageError
+        If brackets or quotes do not match, or the text is too long or nested too deeply.
+    """
+    if len(text) > LONGEST:
+        raise UsageError(f"a selection of {len(text):,} characters; {LONGEST:,} at most")
     parts, depth, quote, start, escaped = [], 0, "", 0, False
     for position, char in enumerate(text):
         if quote:
@@ -83,6 +106,8 @@ def split_outside_brackets(text: str) -> list[str]:
             quote = char
         elif char in "[(":
             depth += 1
+            if depth > DEEPEST:
+                raise UsageError(f"more than {DEEPEST} brackets in one another in '{text[:80]}...'")
         elif char in "])":
             depth -= 1
         elif char == "," and depth == 0:
@@ -98,11 +123,26 @@ def _value(text: str) -> Any:
     if text.lower() in _WORDS:
         return _WORDS[text.lower()]
     if text.startswith("[") and text.endswith("]"):
-        return [_value(part) for part in split_outside_brackets(text[1:-1])]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+        items = [_value(part) for part in split_outside_brackets(text[1:-1])]
+        if any(isinstance(item, list) for item in items):
+            raise UsageError(f"a grid is a list of values, not of lists: {text}")
+        return items
+    value = _literal(text)
+    if value is _NONE:
         return text
+    if not _is_plain(value):
+        raise UsageError(
+            f"a parameter takes numbers, words, true, false, none, or tuples of these, got {text}"
+        )
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, bool | int | str)
 
 
 def parse_one(text: str) -> list[Spec]:
@@ -114,10 +154,11 @@ def parse_one(text: str) -> list[Spec]:
         If the text is not ``name``, ``name:value`` or ``name[key=value,...]``, if a parameter is
         given twice, or if the grid has more than `LARGEST_GRID` combinations.
     """
-    match = _SHAPE.fullmatch(text)
+    match = _SHAPE.fullmatch(text) if len(text) <= LONGEST else None
     if not match:
         raise UsageError(
-            f"cannot read '{text}'; write name, name[parameter=value], or name[parameter=[a,b]]"
+            f"cannot read '{text[:80]}'; write name, name[parameter=value], or "
+            "name[parameter=[a,b]]"
         )
     axes: dict[str, list[Any]] = {}
     if match["rest"]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from otbench.files import whole
-from otbench.report.pictures import COLOURS, folded, pyplot
+from otbench.report.pictures import COLOURS, all_stored, folded, pyplot
 
 COLUMNS = 5
 MARGIN = 0.08
@@ -67,9 +67,9 @@ def map_figure(kind: str, galleries: Mapping[str, Path]) -> Any:
     needs, panels_of = KINDS[kind]
     shown: dict[str, Arrays] = {}
     for label, path in galleries.items():
-        with path.open("rb") as opened, np.load(opened) as file:
-            if needs in file.files:
-                shown[label] = {name: _planar(file[name], name) for name in file.files}
+        arrays = all_stored(path, lambda name: True)
+        if needs in arrays:
+            shown[label] = {name: _planar(array, name) for name, array in arrays.items()}
     if not shown:
         return None
     panels = list(panels_of(shown))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from otbench.errors import DataError
 from otbench.files import whole
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -25,10 +27,31 @@ def pyplot() -> Any:
 
 
 def stored(file: Path, name: str) -> np.ndarray | None:
-    """Return an array from a ``gallery.npz``, or None if the file does not hold it."""
-    # NumPy does not close a file that it cannot read.
-    with file.open("rb") as opened, np.load(opened) as arrays:
-        return arrays[name] if name in arrays.files else None
+    """Return an array from a ``gallery.npz``, or None if the file does not hold it.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    return all_stored(file, lambda known: known == name).get(name)
+
+
+def all_stored(file: Path, wanted: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    """Return those arrays from a ``gallery.npz`` whose names are wanted.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read.
+    """
+    try:
+        # NumPy does not close a file that it cannot read.
+        with file.open("rb") as opened, np.load(opened) as arrays:
+            return {name: arrays[name] for name in arrays.files if wanted(name)}
+    # Broken archives raise many kinds of errors; each means the same here.
+    except Exception as error:
+        raise DataError(f"{file} holds no pictures that can be read: {error}") from error
 
 
 def folded(title: str) -> str:

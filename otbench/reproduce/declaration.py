@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from otbench.errors import UsageError, unknown_name
+from otbench.interface.parameters import Constraint, fault_of, type_hints
 from otbench.reproduce.expression import Expression
 
 PICTURES = (
@@ -184,18 +185,27 @@ def parse_paper(paper: str, text: str) -> dict[str, Reproduction]:
     text : str
         TOML: the key ``paper``, then one table per figure with ``title``, ``methods``, ``runs``,
         ``quantities``, ``claims``, ``picture`` and optionally ``note``.
+
+    Raises
+    ------
+    UsageError
+        If it is malformed; the message names the paper or the part.
     """
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError as error:
+        raise UsageError(f"reproductions of {paper}: nested too deeply") from error
+    except ValueError as error:
         raise UsageError(f"reproductions of {paper}: {error}") from error
-    source = content.pop("paper")
+    source = content.pop("paper", None)
+    if not isinstance(source, str):
+        raise UsageError(f"reproductions of {paper}: paper must be a text, got {source!r:.80}")
     parsed = {}
     for part, table in content.items():
         try:
             parsed[f"{paper}/{part}"] = _reproduction(f"{paper}/{part}", source, table)
-        except (KeyError, TypeError) as error:
-            raise UsageError(f"reproduction {paper}/{part}: {error!r}") from error
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UsageError(f"reproduction {paper}/{part}: {error!r:.300}") from error
     return parsed
 
 
@@ -235,6 +245,15 @@ def _check(made: Reproduction) -> None:
         if name not in names:
             raise UsageError(f"reproduction {made.id}: {unknown_name(kind, name, names)}")
 
+    parts: tuple[Any, ...] = (made, *made.runs, *made.quantities, *made.claims, made.picture)
+    for part in parts:
+        cls: type = type(part)
+        for name, hint in type_hints(cls).items():
+            if fault := fault_of(name, getattr(part, name), hint, Constraint()):
+                raise UsageError(f"reproduction {made.id}: {fault:.300}")
+    for name, selection in made.methods.items():
+        if fault := fault_of(name, selection, str, Constraint()):
+            raise UsageError(f"reproduction {made.id}: {fault:.300}")
     runs = {run.name: run for run in made.runs}
     quantities = {quantity.name for quantity in made.quantities}
     known("picture", made.picture.kind, PICTURES)

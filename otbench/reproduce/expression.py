@@ -8,7 +8,9 @@ cannot contain anything else, so that a declaration cannot run code.
 from __future__ import annotations
 
 import ast
+import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,12 @@ from otbench.errors import UsageError
 
 Address = tuple[str, str, str]
 """Run, quantity and method of a number."""
+
+LONGEST = 2000
+"""Characters of a claim."""
+
+LONGEST_SHOWN = 300
+"""Characters of it in a message."""
 
 HOLDS, FAILS = "holds", "fails"
 
@@ -89,10 +97,18 @@ class Expression:
             return float(2 ** len(found))
 
         tree = _tree(text)
-        if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):
-            raise UsageError(f"the claim '{text}' has no comparison")
-        _Evaluation(text, collect).of(tree)
-        return cls(text, tuple(found), tuple(_comparisons(tree)))
+        try:
+            comparisons = tuple(_comparisons(tree))
+            _Evaluation(text, collect).of(tree)
+        except ZeroDivisionError as error:
+            raise _wrong(text, "divides by 0, whatever the numbers") from error
+        except OverflowError as error:
+            raise _wrong(text, "speaks of too many numbers") from error
+        except RecursionError as error:
+            raise _wrong(text, "is nested too deeply") from error
+        if not comparisons:
+            raise _wrong(text, "compares nothing")
+        return cls(text, tuple(found), comparisons)
 
     def holds(self, values: Mapping[Address, float]) -> bool:
         """Evaluate with the given numbers.
@@ -166,10 +182,22 @@ def _joined(node: ast.expr, states: Mapping[Comparison, str]) -> str:
 
 
 def _tree(text: str) -> ast.expr:
+    if len(text) > LONGEST:
+        raise _wrong(text, f"has {len(text):,} characters; {LONGEST:,} at most")
     try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise UsageError(f"the claim '{text}' is not an expression: {error.msg}") from error
+        with warnings.catch_warnings():
+            # Such as of a number that runs into a word.
+            warnings.simplefilter("ignore")
+            return ast.parse(text, mode="eval").body
+    except (MemoryError, RecursionError) as error:
+        raise _wrong(text, "is nested too deeply") from error
+    except (SyntaxError, ValueError) as error:
+        raise _wrong(text, f"is no expression: {getattr(error, 'msg', error)}") from error
+
+
+def _wrong(text: str, why: str) -> UsageError:
+    shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+    return UsageError(f"the claim '{shown}' {why}")
 
 
 class _Evaluation:
@@ -193,15 +221,32 @@ class _Evaluation:
                 sides = [self.of(part) for part in (node.left, *node.comparators)]
                 pairs = zip(node.ops, sides, sides[1:], strict=False)
                 return all(_COMPARISONS[type(op)](a, b) for op, a, b in pairs)
-            case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _FUNCTIONS and node.args:
-                return _FUNCTIONS[name](*map(self.of, node.args))
-            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+            case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _FUNCTIONS:
+                return self.called(name, node.args)
+            case ast.Constant(value=int() | float() as value) if _is_finite(value):
                 return float(value)
             case ast.Attribute(
                 value=ast.Attribute(value=ast.Name(id=run), attr=quantity), attr=method
             ):
                 return self.value_of((run, quantity, method))
-        raise UsageError(
-            f"the claim '{self.text}' contains '{ast.unparse(node)}'; allowed are numbers written "
-            f"run.quantity.method, + - * /, {', '.join(_FUNCTIONS)}, comparisons, and, or, not"
+        raise _wrong(
+            self.text,
+            f"holds '{ast.unparse(node)[:LONGEST_SHOWN]}'; a number is written "
+            f"run.quantity.method, with + - * /, {', '.join(_FUNCTIONS)}, comparisons, and, or, "
+            "not",
         )
+
+    def called(self, name: str, arguments: list[ast.expr]) -> float:
+        """Evaluate a function."""
+        alone = name == "abs"
+        if (len(arguments) != 1) if alone else (len(arguments) < 2):
+            wanted = "one number" if alone else "at least two numbers"
+            raise _wrong(self.text, f"gives {name} {len(arguments)}; it takes {wanted}")
+        return _FUNCTIONS[name](*map(self.of, arguments))
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from otbench.errors import describe
+from otbench.files import whole
 from otbench.results.cell import read_json
 
 HEAD = """\
@@ -31,13 +34,24 @@ def write_index(folder: Path) -> Path:
     -------
     Path
     """
-    contents = [read_json(file) for file in sorted(folder.glob("*.json"))]
-    contents.sort(key=lambda content: _order(content["id"]))
-    count = Counter(verdict["status"] for content in contents for verdict in content["verdicts"])
+    sections: dict[tuple[tuple[str, str, int], str], str] = {}
+    count: Counter[str] = Counter()
+    for file in sorted(folder.glob("*.json")):
+        try:
+            content = read_json(file)
+            text, place = _section(content), _order(content["id"])
+            statuses = Counter(str(verdict["status"]) for verdict in content["verdicts"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            warnings.warn(f"{file} is left out: {describe(error)}", stacklevel=2)
+            continue
+        sections[place, file.name] = text
+        count += statuses
     total = ", ".join(f"{n} {status}" for status, n in count.most_common())
-    sections = [_section(content) for content in contents]
     path = folder / "README.md"
-    path.write_text("\n".join([HEAD, f"Claims so far: {total}.", *sections]))
+    ordered = [sections[place] for place in sorted(sections)]
+    with whole(path) as temporary:
+        text = "\n".join([HEAD, f"Claims so far: {total}.", *ordered])
+        temporary.write_text(text, encoding="utf-8", errors="replace")
     return path
 
 

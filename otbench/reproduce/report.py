@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from otbench.errors import describe
 from otbench.report.terminal import ARROWS, cell_text, number, output_console
 from otbench.reproduce.declaration import Reproduction
 from otbench.reproduce.expression import FAILS, HOLDS
@@ -104,7 +106,11 @@ def present(
     verdicts = [judge(claim, numbers) for claim in reproduction.claims]
     stem = _stem(reproduction, out)
     stem.parent.mkdir(parents=True, exist_ok=True)
-    picture = draw(reproduction, outcome, first, numbers, stem.with_suffix(".png"))
+    picture = None
+    try:
+        picture = draw(reproduction, outcome, first, numbers, stem.with_suffix(".png"))
+    except Exception as error:  # noqa: BLE001 - a picture is no reason to lose a table
+        warnings.warn(f"no {stem.with_suffix('.png')}: {describe(error)}", stacklevel=2)
     table = stem.with_suffix(".csv")
     pd.DataFrame([one.row() for one in numbers]).to_csv(table, index=False, float_format="%.6g")
     written = [path for path in (picture, table) if path] + [stem.with_suffix(".json")]
@@ -121,10 +127,11 @@ def last_verdicts(reproduction: Reproduction, out: Path) -> str:
     """Return the counts of the last verdicts by status; empty if there are none."""
     try:
         content = read_json(_stem(reproduction, out).with_suffix(".json"))
-    except (OSError, ValueError):
+        count = Counter(verdict["status"] for verdict in content["verdicts"])
+        preset = content["preset"]
+    except (OSError, ValueError, KeyError, TypeError):
         return ""
-    count = Counter(verdict["status"] for verdict in content["verdicts"])
-    return f"{content['preset']}: " + ", ".join(f"{n} {status}" for status, n in count.items())
+    return f"{preset}: " + ", ".join(f"{n} {status}" for status, n in count.items())
 
 
 def print_summary(presented: Sequence[Presented]) -> None:

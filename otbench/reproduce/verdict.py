@@ -82,12 +82,13 @@ def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
             )
             for comparison in claim.check.comparisons
         }
+        holds = claim.check.holds(means)
     except ZeroDivisionError:
         return UNKNOWN, f"{filled}: a divisor is 0"
     if not all(math.isfinite(margin) for test in tests.values() for margin in test.margins):
         return UNKNOWN, f"{filled}: a number is not finite"
     if len(seeds) < LEAST_SEEDS:
-        said = "true" if claim.check.holds(means) else "false"
+        said = "true" if holds else "false"
         return FEW, f"{filled}: {said} for the mean of {_count(len(seeds))}; needs {LEAST_SEEDS}"
     states = {comparison: test.state for comparison, test in tests.items()}
     margins = "; ".join(str(test) for test in tests.values())

@@ -42,7 +42,7 @@ def asked(out: Path) -> dict[str, str]:
     """Return the group that was requested last for each line; empty without a readable file."""
     try:
         content = read_json(out / FILE)
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError):
         return {}
     return {line: group for line, group in content.items() if isinstance(group, str)}
 

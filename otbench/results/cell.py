@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from otbench.files import whole
+from otbench.files import read_bounded, whole
 from otbench.interface.parameters import with_tuples
 from otbench.plugins.registry import Plugin
 
@@ -128,9 +128,24 @@ def write_json(path: Path, content: Any) -> None:
         json.dump(content, file, indent=1, allow_nan=False)
 
 
+MOST_BYTES = 64 << 20
+"""Size of a JSON file up to which it is read."""
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON object.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, or it cannot be read.
+    ValueError
+        If it holds something else.
+    """
+    try:
+        content = json.loads(read_bounded(path, MOST_BYTES).decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deeply") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} does not hold a JSON object")
     return content

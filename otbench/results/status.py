@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from otbench.results.asked import asked
 from otbench.results.cell import Cell, read_json
+from otbench.results.progress import read_progress
 from otbench.results.record import BadRecord, Record, read_record
 
 RUNNING, WAITING = "running", "waiting"
@@ -100,7 +100,7 @@ def _standing(folder: Path) -> Standing | None:
     record = _record(folder)
     try:
         cell = Cell.from_json((record or read_json(folder / "cell.json"))["cell"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if (since := _locked_since(folder / "cell.lock")) is not None:
         return Standing(cell, RUNNING, None, _stage(folder), time.time() - since)
@@ -133,9 +133,6 @@ def _locked_since(lock: Path) -> float | None:
 
 
 def _stage(folder: Path) -> str | None:
-    try:
-        progress: dict[str, Any] = read_json(folder / "progress.json")
-    except (OSError, ValueError, RecursionError):
-        return None
-    stage = str(progress.get("stage"))
-    return f"{stage} {progress['step']}/{progress.get('steps')}" if "step" in progress else stage
+    progress = read_progress(folder)
+    stage: str | None = progress.get("stage")
+    return f"{stage} {progress['step']}/{progress['steps']}" if "step" in progress else stage

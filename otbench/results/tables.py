@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from otbench.errors import describe
+from otbench.errors import UsageError, describe
 from otbench.files import whole
 from otbench.interface.parameters import with_tuples
 from otbench.plugins.selection import parse_one
@@ -185,7 +185,11 @@ def _readings(value: Any) -> tuple[Any, ...]:
 
 def _without_folder(dataset: str) -> str:
     """Return the label of a data set without the user's folder."""
-    (spec,) = parse_one(dataset)
+    try:
+        (spec,) = parse_one(dataset)
+    except (UsageError, ValueError):
+        # No label of this version's, so nothing is published for it.
+        return dataset
     return replace(spec, parameters=tuple(x for x in spec.parameters if x[0] != "path")).label
 
 

@@ -22,9 +22,10 @@ def clean(text: str, longest: int = LONGEST) -> str:
     character.
     """
     plain = ESCAPE.sub("", text).encode("utf-8", "replace").decode("utf-8")
-    plain = re.sub(r"\s+", " ", plain)
+    # Line breaks and tabs are control characters too.
+    plain = re.sub(r"\s", " ", plain)
     plain = "".join(c for c in plain if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn"))
-    plain = plain.strip()
+    plain = re.sub(r" +", " ", plain).strip()
     return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + "…"
 
 

@@ -1,8 +1,9 @@
 """Checks before any training, in a process of its own: ``python -m otbench.run.preflight``.
 
 In a process of its own, so that neither a slow import nor a broken plugin touches the command:
-it reads a request from the standard input, imports the plugins, checks parameters, loads the data,
-and passes a few images through every task and metric once. The cells to run are its output.
+it reads a request from a folder, imports the plugins, checks parameters, loads the data, and passes
+a few images through every task and metric once. It leaves the cells to run in the folder, and a
+trail of what it was at.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -18,121 +19,123 @@ from typing import Any
 
 import torch
 
+from otbench.assets.progress import on_arrival
 from otbench.errors import DataError, OTBenchError, UsageError, describe
+from otbench.files import whole
 from otbench.interface.data import Data, Dataset
-from otbench.interface.method import Method, MethodCard, PaperSettings
-from otbench.interface.metric import Metric
+from otbench.interface.method import PaperSettings
 from otbench.interface.parameters import declared
-from otbench.interface.task import Task
 from otbench.plugins.child import die_with_parent
 from otbench.plugins.fingerprint import code_digest
-from otbench.plugins.parameters import instantiate, resolve
+from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin, Registry
-from otbench.plugins.selection import Spec, choose, parse
+from otbench.plugins.selection import Spec, parse
 from otbench.presets import Preset, get_preset
 from otbench.results.cell import Cell
-from otbench.run.dry_pass import dry_pass, require_assets
+from otbench.run.candidates import Candidate, Unfit, candidates, rejection, unfit
+from otbench.run.dry_pass import dry_pass
 from otbench.run.passed import place_of, remember
 from otbench.run.provenance import libraries
-from otbench.run.request import IMPORTING, Plan, Request, Sweep
+from otbench.run.request import PLAN, REQUEST, TRAIL, Plan, Request, Sweep
+from otbench.run.scorers import Scorers, add_metrics
+from otbench.run.trail import ASK, IMPORT, LOAD, MAKE, Trail
 from otbench.scoring.digests import score_digests
 from otbench.scoring.kinds import kind_of, mismatch
-from otbench.scoring.score import MetricFactory
+from otbench.scoring.score import STRANGERS
 
 
-def make_plan(request: Request, breadcrumb: Path) -> Plan:
+def make_plan(request: Request, trail: Trail | None = None) -> Plan:
     """Check a request from end to end and lay out its cells.
 
     Parameters
     ----------
     request : Request
-    breadcrumb : Path
-        Where to write the name of each method before it is imported.
+    trail : Trail, optional
+        Where to write what is at work.
 
     Raises
     ------
     OTBenchError
         If the request is wrong, or its data cannot be had.
     """
-    plan = Plan()
+    plan, trail = Plan(), trail or Trail()
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     plan.warnings += methods.problems + datasets.problems
     plan.device, plan.gpus = _device(request.device, request.here)
     plan.tried_on = plan.device if request.here else "cpu"
     preset = get_preset(request.preset)
-    load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan))
-    digest, make_metrics = cache(code_digest), MetricFactory()
+    load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan, trail))
+    digest = cache(code_digest)
+    scorers = Scorers(request, plan, trail)
     loaded: dict[str, tuple[Data, Plugin]] = {}
     for number, sweep in enumerate(request.sweeps):
-        chosen = list(_load_methods(request, number, methods, plan, breadcrumb))
+        chosen = list(candidates(request, number, methods, plan, trail))
         for spec in parse(sweep.datasets):
             dataset, data = load(spec)
             label = _label(spec.name, dataset)
             loaded[label] = data, datasets.get(spec.name)
-            add_metrics(
-                plan.metrics.setdefault(label, {}),
-                _metrics(preset, sweep, request.metrics, data, plan, make_metrics),
-            )
+            wanted = scorers.wanted(preset, sweep, request.metrics, data)
+            add_metrics(plan.metrics.setdefault(label, {}), wanted)
             of_data = {
                 "dataset": label,
                 "dataset_parameters": dataset.parameters(),
                 "dataset_plugin": datasets.get(spec.name),
             }
-            for name, plugin, method, given, named in chosen:
-                if reason := mismatch(type(method), data):
-                    if named:
-                        method_label = _label(name, method)
-                        plan.rejected.append(
-                            _rejection(request, number, method_label, label, "skipped", reason)
-                        )
+            for candidate in chosen:
+                try:
+                    if reason := mismatch(type(candidate.method), data):
+                        raise Unfit("skipped", reason)
+                    with (
+                        trail.stage(ASK, "method", candidate.spec.label),
+                        unfit("failed", f"{ASK}: "),
+                    ):
+                        native, labels = _identity(candidate, preset, data, digest)
+                except Unfit as misfit:
+                    if misfit.args[0] != "skipped" or candidate.named:
+                        own = _label(candidate.spec.name, candidate.method)
+                        plan.rejected.append(rejection(request, number, own, label, *misfit.args))
                     continue
-                native = method.paper_settings(data) if preset.track == "native" else None
-                kept = given & (native.parameters.keys() if native else set())
-                parameters = method.parameters()
-                if native:
-                    parameters |= {k: v for k, v in native.parameters.items() if k not in given}
-                labels = of_data | {
-                    "method": _label(name, method, kept),
-                    "parameters": parameters,
-                    "plugin": plugin,
-                    "code_sha256": digest(plugin.module, plugin.file),
-                }
+                cells = _cells(request, preset, sweep, native, data, plan.device, of_data | labels)
+                card = candidate.method.card
                 plan.cells += [
                     {
                         "cell": asdict(cell),
-                        "cost": method.card.relative_cost,
-                        "reference": method.card.reference,
+                        "cost": card.relative_cost,
+                        "reference": card.reference,
                         "sweep": number,
                     }
-                    for cell in _cells(request, preset, sweep, native, data, plan.device, labels)
+                    for cell in cells
                 ]
     for label, (data, plugin) in loaded.items():
         wanted = plan.metrics[label]
         digests = score_digests(wanted, preset.sizes)
-        require_assets(wanted, plan, make_metrics)
+        scorers.fetch(wanted)
         data_code = digest(plugin.module, plugin.file)
         place = place_of(digests, plan.unavailable, data, data_code, plan.tried_on)
-        if not place.exists() and dry_pass(wanted, data, plan, make_metrics):
+        if not place.exists() and dry_pass(wanted, data, plan, scorers.make_metrics, trail):
             remember(place)
         plan.digests |= digests
     plan.sizes = asdict(preset.sizes)
     return plan
 
 
-def _default_metrics(preset: Preset, data: Data, plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Ask every registered task that suits the data for its default metrics."""
-    registry, made = Registry("tasks"), []
-    for name in registry.names():
-        try:
-            task: Task = registry.get(name).load()()
-            if isinstance(data, task.on) and not task.lacks(data):
-                made.append((task.order, name, task.metrics_for(data, preset.full)))
-        except Exception as error:  # noqa: BLE001 - a stranger's code
-            problem = f"task {name} is left out: {describe(error)}"
-            if problem not in plan.warnings:
-                plan.warnings.append(problem)
-    return {name: texts for _, name, texts in sorted(made) if texts}
+def _identity(
+    candidate: Candidate, preset: Preset, data: Data, digest: Callable[..., str]
+) -> tuple[PaperSettings | None, dict[str, Any]]:
+    """Return the paper's settings where they count, and what a cell says of its method."""
+    method, plugin = candidate.method, candidate.plugin
+    native = method.paper_settings(data) if preset.track == "native" else None
+    kept = candidate.given & (native.parameters.keys() if native else set())
+    parameters = method.parameters()
+    if native:
+        parameters |= {k: v for k, v in native.parameters.items() if k not in candidate.given}
+    return native, {
+        "method": _label(candidate.spec.name, method, kept),
+        "parameters": parameters,
+        "plugin": plugin,
+        "code_sha256": digest(plugin.module, plugin.file),
+    }
 
 
 def _cells(
@@ -166,16 +169,20 @@ def _cells(
         )
 
 
-def _load_dataset(plugin: Plugin, spec: Spec, plan: Plan) -> tuple[Dataset, Data]:
+def _load_dataset(plugin: Plugin, spec: Spec, plan: Plan, trail: Trail) -> tuple[Dataset, Data]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            dataset: Dataset = instantiate(plugin.load(), spec)
-            data = dataset.load()
-            kind_of(data).check(data)
+            with trail.stage(IMPORT, "data set", spec.label):
+                cls = plugin.load()
+            with trail.stage(MAKE, "data set", spec.label):
+                dataset: Dataset = instantiate(cls, spec)
+            with trail.stage(LOAD, "data set", spec.label):
+                data = dataset.load()
+                kind_of(data).check(data)
         except OTBenchError:
             raise
-        except Exception as error:
+        except STRANGERS as error:
             raise DataError(f"data set {spec.label}: {describe(error)}") from error
     plan.warnings += [str(warning.message) for warning in caught]
     return dataset, data
@@ -196,46 +203,6 @@ def _device(wanted: str, here: bool) -> tuple[str, int]:
     return ("cuda", gpus) if use_gpu else ("cpu", 0)
 
 
-def _load_methods(
-    request: Request, number: int, registry: Registry, plan: Plan, breadcrumb: Path
-) -> Iterator[tuple[str, Plugin, Method, frozenset[str], bool]]:
-    """Import and instantiate a sweep's methods; those that cannot be imported become rejections.
-
-    Yields name, plugin, method, the parameters that were given, and whether it was asked for by
-    its own name.
-    """
-    sweep = request.sweeps[number]
-    for spec, named in choose(sweep.methods, registry.names(), "method").items():
-        plugin = registry.get(spec.name)
-        reason = request.avoid.get(spec.name)
-        if reason is None:
-            breadcrumb.write_text(spec.name)
-            try:
-                cls = plugin.load()
-                if not (isinstance(cls, type) and issubclass(cls, Method)):
-                    raise TypeError(f"{plugin.value} is not a subclass of otbench.interface.Method")
-                declared(cls)
-                if not isinstance(getattr(cls, "card", None), MethodCard):
-                    raise TypeError(f"{plugin.value} has no card = MethodCard(...)")
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
-                reason = describe(error)
-        if reason is not None:
-            plan.rejected += [
-                _rejection(request, number, spec.label, dataset, "not_installed", reason)
-                for dataset in (s.label for s in parse(sweep.datasets))
-            ]
-            continue
-        method: Method = instantiate(cls, spec)
-        yield spec.name, plugin, method, frozenset(resolve(cls, spec)), named
-
-
-def _rejection(
-    request: Request, number: int, method: str, dataset: str, status: str, reason: str
-) -> dict[str, Any]:
-    known = {"method": method, "dataset": dataset, "preset": request.preset, "sweep": number}
-    return known | {"status": status, "reason": reason}
-
-
 def _label(name: str, instance: Any, kept: Collection[str] = ()) -> str:
     """Return the name with the parameters that are not at their defaults.
 
@@ -249,54 +216,19 @@ def _label(name: str, instance: Any, kept: Collection[str] = ()) -> str:
     return Spec(name, changed).label
 
 
-def _metrics(
-    preset: Preset,
-    sweep: Sweep,
-    extra: list[str],
-    data: Data,
-    plan: Plan,
-    make_metrics: MetricFactory,
-) -> dict[str, list[str]]:
-    """Choose the metrics for a data set."""
-    chosen: Mapping[str, Sequence[str]] = sweep.metrics or _default_metrics(preset, data, plan)
-    wanted = {task: list(texts) for task, texts in chosen.items()}
-    tasks = Registry("tasks")
-    for spec in parse(extra):
-        make_metrics.registry.get(spec.name)
-        metric = make_metrics([spec.label])[spec.label]
-        if isinstance(metric, str):
-            raise UsageError(f"metric {spec.label}: {metric}")
-        add_metrics(wanted, {task: [spec.label] for task in metric.tasks})
-    made: dict[str, Task] = {name: tasks.get(name).load()() for name in wanted}
-    wanted = {
-        name: texts
-        for name, texts in wanted.items()
-        if isinstance(data, made[name].on) and not made[name].lacks(data)
-    }
-    for texts in wanted.values():
-        for text, metric in make_metrics(texts).items():
-            # A metric that means nothing on this data would fill a column with the same reason.
-            if isinstance(metric, Metric) and metric.missing(data):
-                texts.remove(text)
-    return wanted
-
-
-def add_metrics(known: dict[str, list[str]], more: Mapping[str, Sequence[str]]) -> None:
-    """Add metrics, as text by task, to those that are there."""
-    for task, texts in more.items():
-        own = known.setdefault(task, [])
-        own += [text for text in texts if text not in own]
-
-
 def main() -> int:
-    """Read a request from the standard input and write the plan to the file that is named."""
+    """Read a request from the folder that is named, and write the plan into it."""
     die_with_parent()
-    request, path = Request.from_json(json.load(sys.stdin)), Path(sys.argv[1])
+    folder = Path(sys.argv[1])
+    trail = Trail(folder / TRAIL)
+    on_arrival(trail.moves)
+    request = Request.from_json(json.loads((folder / REQUEST).read_text()))
     try:
-        plan = make_plan(request, path.with_suffix(IMPORTING))
+        plan = make_plan(request, trail)
     except OTBenchError as error:
         plan = Plan(error={"message": str(error), "exit_code": error.exit_code})
-    path.write_text(json.dumps(asdict(plan)))
+    with whole(folder / PLAN) as path:
+        path.write_text(json.dumps(asdict(plan)), encoding="utf-8")
     return 0
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-IMPORTING = ".importing"
-"""Suffix of the file that names the method being imported, in case that ends the process."""
+from otbench.run.trail import Stage
+
+PLAN, REQUEST, TRAIL = "plan.json", "request.json", "trail"
+"""Files by which the command and the checks before a run speak to each other."""
 
 
 @dataclass
@@ -52,8 +54,14 @@ class Request:
         Whether cells run on this machine, which must then have the device.
     files : list of dict
         Plugins from single files, as dicts of `Plugin`.
+    check_seconds : float or None
+        Limit on each stage of the checks before the run, in place of `otbench.run.trail.LIMITS`.
     avoid : dict of str to str
-        Methods whose import is known to end the process, with the reason.
+        Stages that are known to end the process or to hang, as text, with the reason.
+    passed : list of str
+        Stages that ended in an earlier attempt at the checks.
+    careful : bool
+        Try methods in copies of the process first.
     """
 
     sweeps: list[Sweep]
@@ -64,12 +72,20 @@ class Request:
     device: str = "auto"
     here: bool = True
     files: list[dict[str, Any]] = field(default_factory=list)
+    check_seconds: float | None = None
     avoid: dict[str, str] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)
+    careful: bool = False
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Request:
         """Make a request from the output of ``dataclasses.asdict``."""
         return cls(**content | {"sweeps": [Sweep(**sweep) for sweep in content["sweeps"]]})
+
+    def avoided(self, kind: str, name: str, *doing: str) -> str | None:
+        """Return why a stage of something is not tried again, or None; see `otbench.run.trail`."""
+        keys = (str(Stage(what, kind, name)) for what in doing)
+        return next((self.avoid[key] for key in keys if key in self.avoid), None)
 
     def selected(self, kind: str) -> list[str]:
         """Return all selections of ``methods``, ``datasets`` or ``metrics`` as text."""

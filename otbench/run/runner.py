@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import tempfile
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from otbench.errors import DataError, OTBenchError, UsageError
-from otbench.extras import missing_from
-from otbench.plugins.child import environment, python
+from otbench.errors import UsageError
 from otbench.plugins.registry import Plugin, Registry
 from otbench.plugins.selection import choose, parse
 from otbench.presets import Sizes, get_preset
@@ -21,10 +17,11 @@ from otbench.results.asked import remember
 from otbench.results.cell import Cell, slug
 from otbench.results.job import Job
 from otbench.results.records import is_finished, outcome_of
+from otbench.run.checks import preflight
 from otbench.run.executors.base import Executor, ExecutorOptions
 from otbench.run.executors.local import LocalExecutor
 from otbench.run.provenance import provenance
-from otbench.run.request import IMPORTING, Plan, Request
+from otbench.run.request import Plan, Request
 
 if TYPE_CHECKING:
     from otbench.report.live import Live
@@ -128,44 +125,6 @@ def check_names(request: Request) -> None:
         raise UsageError("no method is selected; --methods all selects every one")
 
 
-def preflight(request: Request) -> Plan:
-    """Plan a request in another process, again without a plugin whose import ends that process.
-
-    Raises
-    ------
-    OTBenchError
-        If the request cannot run.
-    """
-    if hint := missing_from("train"):
-        raise DataError(hint)
-    command = python("otbench.run.preflight")
-    while True:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "plan.json"
-            # Its standard error is ours, so that downloads show their bars.
-            process = subprocess.run(
-                [*command, str(path)],
-                input=json.dumps(asdict(request)),
-                stdout=subprocess.DEVNULL,
-                text=True,
-                env=environment(PYTHONWARNINGS="ignore"),
-            )
-            if path.exists():
-                plan = Plan(**json.loads(path.read_text()))
-                break
-            breadcrumb = path.with_suffix(IMPORTING)
-            culprit = breadcrumb.read_text() if breadcrumb.exists() else ""
-        if not culprit or culprit in request.avoid:
-            raise OTBenchError(
-                f"the checks before the run ended with exit code {process.returncode}; see above"
-            )
-        request.avoid[culprit] = f"importing it ends the process (exit {process.returncode})"
-    if plan.error is not None:
-        kinds: dict[int, type[OTBenchError]] = {2: UsageError, 3: DataError}
-        raise kinds.get(plan.error["exit_code"], OTBenchError)(plan.error["message"])
-    return plan
-
-
 def prepare(plan: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
     """Create the job of every cell; return all jobs, and the jobs of each sweep."""
     jobs: dict[str, Job] = {}
@@ -230,7 +189,7 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
     _check_writable(options.out)
     options.executor.check()
     live.say("checking methods, data and metrics")
-    plan = preflight(request)
+    plan = preflight(request, live.say)
     for text in plan.warnings:
         live.warn(text)
     jobs, asked = prepare(plan, options)

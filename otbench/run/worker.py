@@ -36,8 +36,10 @@ from otbench.plugins.registry import Plugin
 from otbench.plugins.selection import Spec
 from otbench.results.cell import write_json
 from otbench.results.job import Job
+from otbench.results.progress import FILE
 from otbench.results.record import Record
 from otbench.results.records import is_finished, merge_rows, missing_metrics, with_failure
+from otbench.run.losses import Losses
 from otbench.run.provenance import libraries
 from otbench.scoring.digests import score_digests
 from otbench.scoring.kinds import kind_of
@@ -152,7 +154,7 @@ class _Worker:
 
     def _fit(self, method: Method, data: Data, scoring: ScoreContext) -> None:
         cell = self.job.cell
-        phase = {"step": 0, "began": 0.0}
+        phase, losses = {"step": 0, "began": 0.0}, Losses()
         self.content |= {"fit_seconds": None, "losses": {}, "curve": [], "rows": []}
 
         def on_progress(step: int, steps: int, seconds: float, values: dict[str, float]) -> None:
@@ -160,10 +162,10 @@ class _Worker:
             if step <= phase["step"]:
                 phase["began"] = seconds
             phase["step"] = step
-            for name, value in values.items():
-                self.content["losses"].setdefault(name, []).append([step, value])
+            kept = losses.add(step, values)
+            self.content["losses"] = losses.points()
             elapsed = seconds - phase["began"]
-            self._progress("fit", step=step, steps=steps, seconds=elapsed, losses=values)
+            self._progress("fit", step=step, steps=steps, seconds=elapsed, losses=kept)
 
         budget = Budget(cell.steps, cell.batch_size, cell.seconds)
         curve = kind_of(data).curve(data, scoring, cell.steps, self.content["curve"])
@@ -171,6 +173,7 @@ class _Worker:
         self._progress("fit", step=0, steps=cell.steps, seconds=0.0, losses={})
         method.fit(data, ctx)
         seconds = ctx.seconds
+        ctx.report_held_back()
         log.info("fit: %.2f s", seconds)
         if curve is not None:
             curve.finish(int(phase["step"]), seconds, method)
@@ -221,7 +224,7 @@ class _Worker:
             log.exception("the pictures failed; the scores stand")
 
     def _progress(self, stage: str, **content: Any) -> None:
-        write_json(self.job.folder / "progress.json", {"stage": stage, **content})
+        write_json(self.job.folder / FILE, {"stage": stage, **content})
 
 
 def _joined(wanted: dict[str, list[str]], rows: list[dict[str, Any]]) -> dict[str, list[str]]:

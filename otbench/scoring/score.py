@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from otbench.errors import describe
@@ -20,6 +20,11 @@ from otbench.plugins.registry import Registry
 from otbench.plugins.selection import parse_one
 
 log = logging.getLogger(__name__)
+
+STRANGERS = (Exception, SystemExit)
+"""What code of a stranger's may raise; it is reported as a row."""
+
+Around = Callable[[str, str], AbstractContextManager[None]]
 
 Row = dict[str, Any]
 
@@ -40,7 +45,7 @@ class MetricFactory:
             try:
                 (spec,) = parse_one(text)
                 self._made[text] = instantiate(self.registry.get(spec.name).load(), spec)
-            except Exception as error:  # noqa: BLE001 - a stranger's code, reported as a row
+            except STRANGERS as error:
                 self._made[text] = describe(error)
         return self._made[text]
 
@@ -75,6 +80,7 @@ def score(
     unavailable: dict[str, str] | None = None,
     on_stage: Any = None,
     make_metrics: MetricFactory | None = None,
+    around: Around = lambda kind, name: nullcontext(),
 ) -> Iterator[Row]:
     """Run tasks and metrics; every wanted metric yields exactly one row.
 
@@ -92,31 +98,37 @@ def score(
         Called with the name of each task as it starts.
     make_metrics : MetricFactory, optional
         Metrics that have been made already.
+    around : callable, optional
+        Called with ``task`` or ``metric`` and its name; the context in which it runs.
     """
     tasks, make_metrics = Registry("tasks"), make_metrics or MetricFactory()
+    unavailable = unavailable or {}
     for task_name, texts in wanted.items():
         task: Task = tasks.get(task_name).load()()
         metrics = make_metrics(texts)
         artefact, common = None, _status(task.missing(method, data), "skipped")
-        if not common:
+        needed = any(isinstance(m, Metric) and t not in unavailable for t, m in metrics.items())
+        if needed and not common:
             if on_stage is not None:
                 on_stage(task_name)
             try:
-                with _timed(f"task {task_name}"):
+                with _timed(f"task {task_name}"), around("task", task_name):
                     artefact = task.run(method, data, ctx)
-            except Exception as error:
+            except STRANGERS as error:
                 log.exception("task %s failed", task_name)
                 common = _status(describe(error), "failed")
         for text, metric in metrics.items():
             if isinstance(metric, str) or common:
                 yield row(task_name, text, metric, **common)
-            elif text in (unavailable or {}):
-                reason = (unavailable or {})[text]
+            elif text in unavailable:
+                reason = unavailable[text]
                 yield row(task_name, text, metric, status="skipped", reason=reason, retry=True)
             elif absent := metric.missing(data):
                 yield row(task_name, text, metric, **_status(absent, "skipped"))
             else:
-                yield row(task_name, text, metric, **_compute(metric, artefact, ctx))
+                with around("metric", text):
+                    content = _compute(metric, artefact, ctx)
+                yield row(task_name, text, metric, **content)
 
 
 def _status(reason: str | None, status: str) -> dict[str, str]:
@@ -133,12 +145,15 @@ def _timed(what: str) -> Iterator[None]:
 def _compute(metric: Metric, artefact: Any, ctx: ScoreContext) -> dict[str, Any]:
     try:
         with _timed(f"metric {metric.id}"):
-            value = metric.compute(artefact, ctx)
+            found = metric.compute(artefact, ctx)
+        value = float(found.value)
+        stderr = None if found.stderr is None else float(found.stderr)
+        n = None if found.n is None else int(found.n)
     except Undefined as undefined:
         return _status(str(undefined), "skipped")
-    except Exception as error:
+    except STRANGERS as error:
         log.exception("metric %s failed", metric.id)
         return _status(describe(error), "failed")
-    if not math.isfinite(value.value):
-        return {"n": value.n} | _status(f"the value is {value.value}", "failed")
-    return {"value": value.value, "stderr": value.stderr, "n": value.n}
+    if not math.isfinite(value):
+        return {"n": n} | _status(f"the value is {value}", "failed")
+    return {"value": value, "stderr": stderr, "n": n}

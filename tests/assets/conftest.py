@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import threading
@@ -33,6 +34,7 @@ class Mirror:
     ranges: bool = True
     break_after: list[int] = field(default_factory=list)
     delay: float = 0.0
+    drip: float = 0.0
 
 
 @pytest.fixture
@@ -59,7 +61,13 @@ def mirror():
                 self.send_header("Content-Range", f"bytes {start}-{len(whole) - 1}/{len(whole)}")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body[: state.break_after.pop(0)] if state.break_after else body)
+            # The client goes away in the middle.
+            with contextlib.suppress(OSError):
+                while state.drip and body:
+                    self.wfile.write(body[:1])
+                    body = body[1:]
+                    time.sleep(state.drip)
+                self.wfile.write(body[: state.break_after.pop(0)] if state.break_after else body)
 
         def log_message(self, *args):
             pass

@@ -79,6 +79,21 @@ def test_says_that_nothing_listens(tmp_path):
         download("http://127.0.0.1:9/toy.bin", tmp_path / "part", LIMIT)
 
 
+def test_a_server_that_drips_is_left_for_another(mirror, url, content, tmp_path, monkeypatch):
+    monkeypatch.setattr("otbench.assets.download.WINDOW", 0.2)
+    mirror.drip = 0.02
+    with pytest.raises(SourceFailed, match=r"given up at 0\.\d kB/s"):
+        download(url, tmp_path / "part", LIMIT)
+    came = (tmp_path / "part").read_bytes()
+    assert 0 < len(came) < 100
+    assert content.startswith(came)
+    assert len(mirror.asked) == 1
+    mirror.drip = 0.0
+    download(url, tmp_path / "part", LIMIT)
+    assert (tmp_path / "part").read_bytes() == content
+    assert mirror.asked[1] == ("/toy.bin", f"bytes={len(came)}-")
+
+
 def test_parts_of_two_addresses_do_not_meet(tmp_path):
     one, other = (part_for(f"http://{host}/a/toy.gz", tmp_path) for host in ("x", "y"))
     assert one != other

@@ -57,6 +57,24 @@ def test_progress_reaches_the_callback_at_the_last_step() -> None:
     assert seen[-1][3] == {"loss": 1.5}
 
 
+def test_the_last_step_is_reported_at_once_and_then_no_more_often_than_others() -> None:
+    seen: list[tuple] = []
+    ctx = FitContext(Budget(steps=2), on_progress=lambda *report: seen.append(report[3]))
+    for value in range(1000):
+        ctx.progress(1, loss=float(value))
+    assert seen == [{"loss": 0.0}]
+    # And what it came to in the end is not lost.
+    for _ in range(2):
+        ctx.report_held_back()
+        assert seen == [{"loss": 0.0}, {"loss": 999.0}]
+    # A training in two parts ends twice.
+    ctx.progress(0, loss=1.0)
+    ctx.progress(1, loss=2.0)
+    assert seen[-1] == {"loss": 2.0}
+    with pytest.raises(Diverged):
+        ctx.progress(1, loss=float("inf"))
+
+
 def test_paused_time_does_not_count() -> None:
     ctx = FitContext(Budget(steps=1))
     before = ctx.seconds

@@ -154,6 +154,7 @@ def test_a_mean_says_how_many_seeds_it_is_of(tmp_path: Path) -> None:
         ("a lone \udc80 surrogate", "a lone ? surrogate"),
         ("bell\x07 and null\x00", "bell and null"),
         ("\x1b]0;title\x07text", "text"),
+        ("one \ue000\nspace", "one space"),
         ("x" * 900, "x" * 499 + "…"),
     ],
 )

@@ -20,37 +20,37 @@ def passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, li
     seen: list[dict[str, list[str]]] = []
     really = preflight.dry_pass
 
-    def counted(wanted, data, plan, make_metrics):
+    def counted(wanted, data, plan, make_metrics, trail):
         seen.append(wanted)
-        return really(wanted, data, plan, make_metrics)
+        return really(wanted, data, plan, make_metrics, trail)
 
     monkeypatch.setattr(preflight, "dry_pass", counted)
     return seen
 
 
-def plan(folder: Path, *metrics: str) -> Plan:
+def plan(*metrics: str) -> Plan:
     sweep = Sweep(["crossfade"], ["digits"], [0], metrics={"reconstruction": list(metrics)})
-    return preflight.make_plan(Request([sweep], [], "smoke", device="cpu"), folder / "importing")
+    return preflight.make_plan(Request([sweep], [], "smoke", device="cpu"))
 
 
-def test_the_same_pass_is_computed_once(passes: list[dict[str, list[str]]], tmp_path: Path) -> None:
-    first, second = plan(tmp_path, "mse"), plan(tmp_path, "mse")
+def test_the_same_pass_is_computed_once(passes: list[dict[str, list[str]]]) -> None:
+    first, second = plan("mse"), plan("mse")
     assert passes == [{"reconstruction": ["mse"]}]
     assert first == second
-    plan(tmp_path, "mse", "psnr")
+    plan("mse", "psnr")
     assert len(passes) == 2
 
 
 def test_a_pass_with_a_failure_is_computed_again(
-    passes: list[dict[str, list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    passes: list[dict[str, list[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*args: object) -> None:
         raise RuntimeError("no value today")
 
     with monkeypatch.context() as patch:
         patch.setattr("otbench.metrics.pixel.MSE.compute", broken)
-        assert "no value today" in plan(tmp_path, "mse").unavailable["mse"]
-    assert plan(tmp_path, "mse").unavailable == {}
+        assert "no value today" in plan("mse").unavailable["mse"]
+    assert plan("mse").unavailable == {}
     assert len(passes) == 2
 
 
@@ -59,8 +59,8 @@ def test_without_a_folder_to_write_to_it_is_computed_each_time(
 ) -> None:
     (tmp_path / "home").mkdir(exist_ok=True)
     (tmp_path / "home" / "dry-passes").write_text("not a folder")
-    plan(tmp_path, "mse")
-    plan(tmp_path, "mse")
+    plan("mse")
+    plan("mse")
     assert len(passes) == 2
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -30,9 +29,7 @@ class Broken(Again):
         raise RuntimeError("no such file")
 
 
-def planned(
-    dataset: str, tasks: dict[str, str], monkeypatch: pytest.MonkeyPatch, folder: Path
-) -> Plan:
+def planned(dataset: str, tasks: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Plan:
     def listed(group: str) -> list[EntryPoint]:
         own = list(entry_points(group=group))
         if group != "otbench.tasks":
@@ -41,30 +38,24 @@ def planned(
 
     monkeypatch.setattr(registry, "entry_points", listed)
     request = Request([Sweep(["linear", "crossfade"], [dataset], [0])], [], "smoke", device="cpu")
-    return make_plan(request, folder / "importing")
+    return make_plan(request)
 
 
-def test_a_strangers_task_brings_its_default_metrics(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    plan = planned("digits", {"again": "Again"}, monkeypatch, tmp_path)
+def test_a_strangers_task_brings_its_default_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned("digits", {"again": "Again"}, monkeypatch)
     assert list(plan.metrics["digits"])[-1] == "again"
     assert plan.metrics["digits"]["again"] == ["mse", "psnr"]
     # The dry pass scores every metric once, and names those that fail.
     assert not {"mse", "psnr"} & set(plan.unavailable)
 
 
-def test_a_strangers_task_is_left_out_on_other_data(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    plan = planned("plane", {"again": "Again"}, monkeypatch, tmp_path)
+def test_a_strangers_task_is_left_out_on_other_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned("plane", {"again": "Again"}, monkeypatch)
     assert "again" not in plan.metrics["plane"]
 
 
-def test_a_broken_task_is_told_and_left_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    plan = planned("digits", {"broken": "Broken"}, monkeypatch, tmp_path)
+def test_a_broken_task_is_told_and_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned("digits", {"broken": "Broken"}, monkeypatch)
     assert list(plan.metrics["digits"]) == [
         "reconstruction",
         "interpolation",
@@ -83,10 +74,10 @@ def test_a_broken_task_is_told_and_left_out(
     ],
 )
 def test_papers_settings_replace_no_value_that_was_given(
-    method: str, label: str, alpha: float, tmp_path: Path
+    method: str, label: str, alpha: float
 ) -> None:
     sweep = Sweep([method], ["digits"], [0], metrics={"reconstruction": ["mse"]})
-    plan = make_plan(Request([sweep], [], "paper", device="cpu"), tmp_path / "importing")
+    plan = make_plan(Request([sweep], [], "paper", device="cpu"))
     (cell,) = (entry["cell"] for entry in plan.cells)
     assert cell["method"] == label
     assert cell["parameters"]["alpha"] == alpha

@@ -7,6 +7,7 @@ Backhoff-Veraguas, Beiglböck & Pammer 2019).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from otbench.files import whole
 from otbench.ot.discrete.pot import import_pot
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -144,14 +147,24 @@ def discrete_answer(x: Array, y: Array, gamma: float, cache: Path | None = None)
         all. If its folder cannot be written to, the solution is not saved.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    if cache is not None and cache.is_file():
-        with np.load(cache) as kept:
-            return DiscreteAnswer(kept["images"], kept["variances"], float(kept["cost"]))
+    if cache is not None and cache.is_file() and (kept := _read_kept(cache)) is not None:
+        return kept
     found = plan_answer(weak_plan(x, y, gamma), x, y, gamma)
     if cache is not None:
         with suppress(OSError):
             _keep(found, cache)
     return found
+
+
+def _read_kept(cache: Path) -> DiscreteAnswer | None:
+    """Return a solution that was saved, or None if the file does not hold one."""
+    try:
+        # NumPy does not close a file that it cannot read.
+        with cache.open("rb") as file, np.load(file) as kept:
+            return DiscreteAnswer(kept["images"], kept["variances"], float(kept["cost"]))
+    except Exception as error:  # noqa: BLE001 - NumPy raises many kinds on a broken file
+        log.warning("%s holds no solution and is replaced: %s", cache, error)
+        return None
 
 
 def _keep(found: DiscreteAnswer, cache: Path) -> None:

@@ -6,12 +6,12 @@ import os
 from dataclasses import dataclass
 
 from otbench.results.job import Job
+from otbench.results.progress import read_progress
 from otbench.run.executors.base import Executor, ExecutorOptions, Observer
 from otbench.run.executors.process import (
     POLL_SECONDS,
     CellProcess,
     fresh,
-    progress_of,
     wait_for_any,
 )
 
@@ -35,7 +35,7 @@ class LocalExecutor(Executor):
                 for slot, entry in list(running.items()):
                     record = entry.end(options.timeout)
                     if record is None:
-                        observe(entry.job, "progress", progress_of(entry.job))
+                        observe(entry.job, "progress", read_progress(entry.job.folder))
                         continue
                     del running[slot]
                     observe(entry.job, "ended", record)

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from otbench.plugins.child import WATCH_PARENT, environment, python
-from otbench.results.cell import read_json
 from otbench.results.job import Job
 from otbench.results.record import Record
 from otbench.results.records import answers, with_failure
@@ -171,14 +170,6 @@ def _explain(code: int) -> tuple[str, str]:
     if code < 0:
         return "failed", f"the process died of {signal.Signals(-code).name}; see cell.log"
     return "failed", f"the process ended with exit code {code}; see cell.log"
-
-
-def progress_of(job: Job) -> dict[str, Any]:
-    """Return what a worker wrote of its progress; empty where it wrote nothing yet."""
-    try:
-        return read_json(job.folder / "progress.json")
-    except (OSError, ValueError):
-        return {}
 
 
 def wait_for_any(processes: Iterable[Process], seconds: float, *descriptors: int) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from otbench.results.job import Job
+from otbench.results.progress import read_progress
 from otbench.results.record import Record
 from otbench.results.records import answers, with_failure
 from otbench.run.executors.base import Executor, ExecutorOptions, Observer
-from otbench.run.executors.process import progress_of
 
 SETTLE_SECONDS = 5.0
 """How long a shared file system may take to show what another machine wrote."""
@@ -181,7 +181,7 @@ class _Run:
         while batch.left:
             job = batch.left[0]
             if job.request.exists():
-                if progress := progress_of(job):
+                if progress := read_progress(job.folder):
                     batch.began = True
                     self._start(job)
                     self.observe(job, "progress", progress)
