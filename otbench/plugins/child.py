@@ -6,11 +6,8 @@ import contextlib
 import ctypes
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 KEPT_JAX = ("JAX_PLATFORM", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
 """Prefixes of JAX variables that are kept: they affect device and speed, but not results."""
@@ -48,6 +45,22 @@ def environment(**more: str) -> dict[str, str]:
     return clean | {"PYTHONIOENCODING": "utf-8", PARENT: str(os.getpid())} | more
 
 
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
+def computing(threads: int, gpu: str | None = None) -> dict[str, str]:
+    """Return the environment of a process that computes with so many threads, on one GPU.
+
+    Numerical libraries read it when they are loaded, or they start a thread for every core.
+    """
+    found = environment(PYTHONUNBUFFERED="1") | dict.fromkeys(NUMERICAL, str(threads))
+    if threads == 1:
+        found["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}".strip()
+    if gpu is not None:
+        found["CUDA_VISIBLE_DEVICES"] = gpu
+    return found
+
+
 def _bends(name: str) -> bool:
     return name.startswith("GIT_") or (name.startswith("JAX_") and not name.startswith(KEPT_JAX))
 
@@ -73,29 +86,6 @@ def die_with_parent() -> None:
     if os.getppid() != int(parent):
         # The parent ended before the signal was requested.
         os._exit(130)
-
-
-@contextlib.contextmanager
-def started(command: list[str], **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child that answers by a file; it ends, with all it started, when the block does.
-
-    It has a session of its own, so that a signal meant for the suite does not reach it first, and
-    reads and prints nothing.
-
-    Parameters
-    ----------
-    command : list of str
-        See `python`.
-    **settings
-        Of `subprocess.Popen`, in place of those.
-    """
-    nothing: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-    process = subprocess.Popen(command, start_new_session=True, **(nothing | settings))
-    try:
-        yield process
-    finally:
-        kill_group(process.pid)
-        process.wait()
 
 
 def kill_group(leader: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from typing import Any
 from otbench.errors import UsageError, describe
 from otbench.files import whole
 from otbench.interface.parameters import kebab
-from otbench.plugins.child import die_with_parent, environment, how_it_ended, python, started
+from otbench.plugins.child import computing, die_with_parent, how_it_ended
+from otbench.plugins.forking import started
 from otbench.plugins.registry import Plugin, load_file_module
 
 IMPORT_SECONDS = 120.0
@@ -63,8 +65,9 @@ def find_plugins(path: str, seconds: float | None = None) -> Found:
     limit = seconds or IMPORT_SECONDS
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "plugins.json"
-        command = python("otbench.plugins.files", str(file), str(answer))
-        with started(command, env=environment(), stderr=subprocess.DEVNULL) as process:
+        arguments = (str(file), str(answer))
+        env = computing(1)
+        with started("otbench.plugins.files", *arguments, env=env, stderr=os.devnull) as process:
             try:
                 how = how_it_ended(process.wait(limit))
             except subprocess.TimeoutExpired:

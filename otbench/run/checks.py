@@ -12,7 +12,8 @@ from pathlib import Path
 
 from otbench.errors import DataError, OTBenchError, UsageError
 from otbench.extras import missing_from
-from otbench.plugins.child import NUMERICAL, environment, how_it_ended, python, started
+from otbench.plugins.child import computing, how_it_ended
+from otbench.plugins.forking import Process, started
 from otbench.run.request import PLAN, REQUEST, TRAIL, Plan, Request
 from otbench.run.trail import Standing, stamp, standing
 
@@ -71,19 +72,17 @@ def _attempt(request: Request, say: Say) -> tuple[Plan | None, Standing, str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / REQUEST).write_text(json.dumps(asdict(request)))
-        variables = environment(PYTHONWARNINGS="ignore")
-        if request.careful:
-            # A process may be copied while it has one thread.
-            variables |= dict.fromkeys(NUMERICAL, "1")
-        # Its standard error is ours, so that downloads show their bars.
-        with started(python("otbench.run.preflight", name), env=variables) as process:
+        # With one thread, it may be copied. Its standard error is ours, so that downloads show
+        # their bars.
+        env = computing(1 if request.careful else request.threads)
+        with started("otbench.run.preflight", name, env=env) as process:
             how = _watch(process, folder, request.check_seconds, say)
         plan = folder / PLAN
         content = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else None
         return Plan(**content) if content else None, standing(folder / TRAIL), how
 
 
-def _watch(process: subprocess.Popen[bytes], folder: Path, limit: float | None, say: Say) -> str:
+def _watch(process: Process, folder: Path, limit: float | None, say: Say) -> str:
     """Wait for the plan or an end; return how it ended."""
     seen, since, said = stamp(folder / TRAIL), time.monotonic(), False
     while not (folder / PLAN).exists():

@@ -219,6 +219,7 @@ def _label(name: str, instance: Any, kept: Collection[str] = ()) -> str:
 def main() -> int:
     """Read a request from the folder that is named, and write the plan into it."""
     die_with_parent()
+    warnings.simplefilter("ignore")
     folder = Path(sys.argv[1])
     trail = Trail(folder / TRAIL)
     on_arrival(trail.moves)

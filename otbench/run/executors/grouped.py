@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from otbench.plugins.child import python
-from otbench.run.executors.process import variables, wait_for_any
+from otbench.plugins.child import computing, python
+from otbench.run.executors.process import wait_for_any
 
 
 class Group:
@@ -30,7 +30,7 @@ class Group:
     """
 
     def __init__(self, threads: int, offline: bool = True, errors: IO[bytes] | None = None) -> None:
-        environment = variables(threads) | ({"OTBENCH_OFFLINE": "1"} if offline else {})
+        environment = computing(threads) | ({"OTBENCH_OFFLINE": "1"} if offline else {})
         self.process = subprocess.Popen(
             python("otbench.run.group"),
             stdin=subprocess.PIPE,

@@ -11,28 +11,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import IO, Protocol
+from pathlib import Path
+from typing import IO
 
-from otbench.plugins.child import WATCH_PARENT, environment, python
+from otbench.plugins.child import WATCH_PARENT, computing, python
+from otbench.plugins.forking import Process, fork
 from otbench.results.job import Job
 from otbench.results.record import Record
 from otbench.results.records import answers, with_failure
 
 POLL_SECONDS = 0.1
-NUMERICAL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-
-
-class Process(Protocol):
-    """What is needed of a process; `subprocess.Popen` has it."""
-
-    pid: int
-
-    def poll(self) -> int | None:
-        """Return the exit code, negative for a signal; None while it runs."""
-
-    def wait(self) -> int:
-        """Wait for its end and return the exit code."""
 
 
 Launch = Callable[[Job, IO[bytes]], tuple[Process, int | None]]
@@ -42,34 +30,25 @@ Returns the process, and the descriptor to close once it has ended, if there is 
 """
 
 
-def variables(threads: int, gpu: str | None = None) -> dict[str, str]:
-    """Return the environment of a process that computes with so many threads, on one GPU.
-
-    Numerical libraries read it when they are loaded, or they start a thread for every core.
-    """
-    found = environment(PYTHONUNBUFFERED="1") | dict.fromkeys(NUMERICAL, str(threads))
-    if threads == 1:
-        found["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD}".strip()
-    if gpu is not None:
-        found["CUDA_VISIBLE_DEVICES"] = gpu
-    return found
-
-
 def fresh(gpu: str | None = None) -> Launch:
-    """Return what starts a worker as a new Python process."""
+    """Return what starts a worker, on one GPU if it is named."""
 
     def launch(job: Job, log: IO[bytes]) -> tuple[Process, int | None]:
-        theirs, ours = os.pipe()
         # Everything was fetched before the run; a cell that tried again could end up with other
         # data.
-        more = {WATCH_PARENT: str(theirs), "OTBENCH_OFFLINE": "1"}
+        env = computing(job.cell.threads, gpu) | {"OTBENCH_OFFLINE": "1"}
+        request, output = str(job.request.resolve()), str(Path(log.name).resolve())
+        process = fork("otbench.run.worker", request, env=env, stdout=output, stderr=output)
+        if process is not None:
+            return process, None
+        theirs, ours = os.pipe()
         process = subprocess.Popen(
-            python("otbench.run.worker", str(job.request.resolve())),
+            python("otbench.run.worker", request),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs],
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=variables(job.cell.threads, gpu) | more,
+            env=env | {WATCH_PARENT: str(theirs)},
             start_new_session=True,
         )
         os.close(theirs)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from otbench.plugins.child import computing
 from otbench.results.job import Job
 from otbench.run.executors.base import Executor
 from otbench.run.executors.dask import DaskExecutor
 from otbench.run.executors.local import LocalExecutor
-from otbench.run.executors.process import variables
 from otbench.run.executors.slurm import SlurmExecutor
 from tests.run.executors.running import Watched, execute, jobs_of, outcome_of, plan_of, statuses
 
@@ -32,7 +32,7 @@ def seconds_of_a_worker(jobs: list[Job]) -> float:
     script = Path(__file__).with_name("worker_seconds.py")
     ended = subprocess.run(
         [sys.executable, script, *(str(job.request) for job in jobs)],
-        env=variables(threads=1), check=True, capture_output=True, text=True,
+        env=computing(threads=1), check=True, capture_output=True, text=True,
     )  # fmt: skip
     return float(ended.stdout)
 
