@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +26,9 @@ READ_ON_IMPORT = (
     "DNNL_", "TORCH", "PYTORCH_", "CUDA_", "NVIDIA_", "LD_", "MALLOC_", "PYTHON", "MPL", "HOME",
 )  # fmt: skip
 """Prefixes of variables that libraries read when they are imported."""
+
+SERVER_ENDED = -1000
+"""Exit code of a process that ended because the one that it was copied from was ended."""
 
 _servers: dict[object, _Server] = {}
 
@@ -218,8 +220,7 @@ class _Forked:
     def _code(self) -> int | None:
         code: int | None = self._server.answers[self._number].get("code")
         if code is None and not self._server.alive:
-            # It ended with the server.
-            return -signal.SIGKILL
+            return SERVER_ENDED
         return code
 
 

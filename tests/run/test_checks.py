@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from otbench.errors import DataError, OTBenchError
+from otbench.plugins import forking
 from otbench.plugins.child import environment
 from otbench.plugins.files import find_plugins
 from otbench.run import checks
@@ -77,7 +78,8 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> list[Request]:
 def play(code: str, stage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the checks be something else."""
     command = [sys.executable, "-P", "-c", code]
-    monkeypatch.setattr(checks, "python", lambda module, folder: [*command, folder, stage])
+    monkeypatch.setattr(forking, "fork", lambda *arguments, **settings: None)
+    monkeypatch.setattr(forking, "python", lambda module, folder: [*command, folder, stage])
 
 
 def a_request(*methods: str, **content) -> Request:
@@ -108,11 +110,7 @@ def test_the_culprit_is_named_with_its_stage(
 
 def test_nobody_is_blamed_where_no_plugin_was_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     played = PLAYED.replace("if str(stage)", "os._exit(4)\nif str(stage)")
-    monkeypatch.setattr(
-        checks,
-        "python",
-        lambda module, folder: [sys.executable, "-P", "-c", played, folder, "[1,2,3]"],
-    )
+    play(played, "[1,2,3]", monkeypatch)
     request = a_request("mine")
     with pytest.raises(OTBenchError, match=r"after method innocent: importing it, .*exit code 4"):
         preflight(request)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from pathlib import Path
 
 import pytest
 
 from otbench.errors import UsageError
-from otbench.run.pages import use_huge_pages
+from otbench.plugins.pages import use_huge_pages
 from otbench.run.preflight import _device, make_plan
 from otbench.run.request import Plan
 from otbench.run.worker import _other_libraries
@@ -22,12 +21,12 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_gpu")
-def test_a_gpu_is_wanted_only_where_cells_run(tmp_path: Path) -> None:
+def test_a_gpu_is_wanted_only_where_cells_run() -> None:
     with pytest.raises(UsageError, match="torch sees no CUDA device"):
         _device("cuda", here=True)
     assert _device("auto", here=False) == ("cpu", 0)
     asked = dataclasses.replace(request("plain"), device="cuda", here=False)
-    plan: Plan = make_plan(asked, tmp_path / "importing")
+    plan: Plan = make_plan(asked)
     assert [entry["cell"]["device"] for entry in plan.cells] == ["cuda"]
     assert (plan.tried_on, plan.gpus) == ("cpu", 0)
     assert not plan.unavailable

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from otbench.plugins.child import WATCH_PARENT, computing, python
-from otbench.plugins.forking import Process, fork
+from otbench.plugins.forking import SERVER_ENDED, Process, fork
 from otbench.results.job import Job
 from otbench.results.record import Record
 from otbench.results.records import answers, with_failure
@@ -146,6 +146,8 @@ class CellProcess:
 def _explain(code: int) -> tuple[str, str]:
     if code in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return "oom", "killed by the system, most likely for want of memory"
+    if code == SERVER_ENDED:
+        return "failed", "something killed the process that all cells are copied from"
     if code < 0:
         return "failed", f"the process died of {signal.Signals(-code).name}; see cell.log"
     return "failed", f"the process ended with exit code {code}; see cell.log"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -44,8 +43,7 @@ def outcome_of(
 
 def plan_of(*methods: str, seeds: int = 1) -> Plan:
     """Check a request and lay out its cells, in this process."""
-    with tempfile.TemporaryDirectory() as folder:
-        return make_plan(request(*methods, seeds=seeds), Path(folder) / "importing")
+    return make_plan(request(*methods, seeds=seeds))
 
 
 def jobs_of(plan: Plan, out: Path) -> list[Job]:
