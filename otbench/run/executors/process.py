@@ -56,6 +56,15 @@ def variables(threads: int, gpu: str | None = None) -> dict[str, str]:
     return found
 
 
+def visible_device(slot: int, gpus: int) -> str | None:
+    """Return the CUDA device of this machine that a slot computes on; None on a CPU."""
+    if not gpus:
+        return None
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    index = slot % gpus
+    return listed.split(",")[index] if listed else str(index)
+
+
 def fresh(gpu: str | None = None) -> Launch:
     """Return what starts a worker as a new Python process."""
 

@@ -44,6 +44,8 @@ START_MINUTES = 5
 """Added to the time limits of a job's cells, for the start of Python on a slow file system."""
 
 MOST_AT_ONCE = 256
+"""Jobs that are looked at together; of an array that is larger the first ones run first."""
+
 STOP_SECONDS = 20.0
 UNKNOWN_LOOKS = 3
 """Looks after which a job that SLURM does not know is over; a new one may not be known yet."""
@@ -241,7 +243,8 @@ class _Engine:
         # As all of the suite's processes: what lies in the working directory is not imported.
         python = f"{shlex.quote(sys.executable)} -P"
         submitter = Submitit(self.logs, max_num_timeout=0, python=python)
-        settings = self.executor.options_of_sbatch(self.like, self.options.timeout, self.at_once)
+        limits = (self.options.timeout, self.options.jobs)
+        settings = self.executor.options_of_sbatch(self.like, *limits)
         submitter.update_parameters(**settings)
         arguments = (self.like.cell.threads, self.options.timeout, self.executor.requeue)
         requests = [[str(job.request.resolve()) for job in jobs] for jobs in batches]
