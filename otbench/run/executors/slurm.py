@@ -174,12 +174,12 @@ class SlurmExecutor(RemoteExecutor):
 
 
 def run_cells(requests: list[str], threads: int, timeout: float | None, requeue: int) -> None:
-    """Run cells one after another; called by submitit on a node.
+    """Run cells one after another, and end this process; called by submitit on a node.
 
     Raises
     ------
-    RuntimeError
-        If the process that runs them ended before they did.
+    SystemExit
+        In any case, so that submitit pickles no result, which nobody would read.
     """
     # SLURM sends it before the time limit, and submitit would stop here; a cell that ends in time
     # is one more.
@@ -199,7 +199,8 @@ def run_cells(requests: list[str], threads: int, timeout: float | None, requeue:
     finally:
         code = group.close()
     if left:
-        raise RuntimeError(f"the process that runs cells ended with code {code}; {left} are left")
+        sys.exit(f"the process that runs cells ended with code {code}; {left} are left")
+    sys.exit(0)
 
 
 def _give_up(requests: list[str], restarts: int) -> None:

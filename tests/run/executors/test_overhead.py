@@ -44,6 +44,7 @@ def processor_seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["slurm", "dask"])
 def test_overhead_of_trivial_cells(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
