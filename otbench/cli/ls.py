@@ -17,7 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     rows, problems = _presets() if options.kind == "presets" else _plugins(options.kind)
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")

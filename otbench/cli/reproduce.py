@@ -1,4 +1,4 @@
-"""``otbench reproduce``: run what a figure or table of a paper needs, and judge its claims."""
+"""``otbench reproduce``: run the cells for a figure or table of a paper, and judge its claims."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ not hold is printed as failing and is no error; the exit code tells whether the 
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser(
         "reproduce",
         help="test what a paper claims in a figure or table",
@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     from otbench.reproduce.declaration import select
 
     if options.list:

@@ -100,7 +100,7 @@ class Live:
         status, why = outcome_of(job, record) if record else ("failed", None)
         reason = f": {why}" if why else ""
         if record and status != record["status"]:
-            reason += "; the earlier result stands"
+            reason += "; the earlier result is kept"
         seconds = f"fit {record['fit_seconds']:.0f} s, " if record.get("fit_seconds") else ""
         scored = f"scored {record['score_seconds']:.0f} s" if record.get("score_seconds") else ""
         line = f"{status}{reason} {seconds}{scored}".rstrip(", ")
