@@ -147,6 +147,7 @@ class _Engine:
     futures: dict[str, Future] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     away: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
     progress: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -166,8 +167,10 @@ class _Engine:
 
     def submit(self, batches: Sequence[list[Job]]) -> list[Batch]:
         """Hand over cells, each by itself."""
-        seen = list(self._everywhere(dask_worker.sees, str(self.marker)).values())
-        self.at_once = max(self.at_once, 2 * sum(self.client.nthreads().values()))
+        seen: list[bool] = []
+        with suppress(OSError, TimeoutError):
+            seen = list(self._everywhere(dask_worker.sees, str(self.marker)).values())
+            self.at_once = max(self.at_once, 2 * sum(self.client.nthreads().values()))
         shared = bool(seen) and all(seen)
         if not seen:
             self.options.say("Dask: the scheduler has no workers yet; cells wait for the first one")
@@ -178,7 +181,11 @@ class _Engine:
             )
         if not shared:
             self.client.subscribe_topic(self.run, self._take_progress)
-        return [self._submit(job, shared) for (job,) in batches]
+        made = [self._submit(job, shared) for (job,) in batches]
+        if self.client.status != "running":
+            # What is handed over while the scheduler is away reaches nobody, and nobody says so.
+            self.lost.update(batch.id for batch in made)
+        return made
 
     def _submit(self, job: Job, shared: bool) -> Batch:
         files, key = None, f"{job.cell.method}-s{job.cell.seed}-{uuid.uuid4().hex}"
@@ -196,6 +203,7 @@ class _Engine:
                 str(job.request.resolve()),
                 files,
                 job.cell.threads,
+                self.options.gpus if self.executor.here else 0,
                 self.options.timeout,
                 self.executor.models,
                 key=key,
@@ -224,8 +232,10 @@ class _Engine:
                 found[batch.id] = End("failed", reason)
             elif future.status == "error":
                 found[batch.id] = End("failed", _explain(future), blames=True)
-            elif future.status in ("cancelled", "lost") and self.client.status == "running":
-                found[batch.id] = End("interrupted", "the Dask scheduler was lost, and the cell")
+            elif self.client.status == "running" and (
+                future.status in ("cancelled", "lost") or batch.id in self.lost
+            ):
+                found[batch.id] = End("interrupted", "the connection to the scheduler was lost")
         return found
 
     def _fetch(self, name: str) -> bool:

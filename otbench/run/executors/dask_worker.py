@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from otbench.results.cell import read_json
 from otbench.run.executors.grouped import Group
+from otbench.run.executors.process import visible_device
 
 SENT = ("cell.json", "record.json")
 """What a worker gets of a cell's folder, beside the request and, where it is scored, the model."""
@@ -31,7 +33,7 @@ class _Held:
     """The group of a thread, with what it is for, and a lock that is held while cells run in it."""
 
     group: Group
-    use: tuple[str, int, bool]
+    use: tuple[object, ...]
     lock: threading.Lock
 
 
@@ -51,6 +53,7 @@ def run_cell(
     request: str,
     files: dict[str, bytes] | None,
     threads: int,
+    gpus: int,
     timeout: float | None,
     with_model: bool,
 ) -> dict[str, bytes] | None:
@@ -68,6 +71,8 @@ def run_cell(
         The request and what belongs to it, for a worker that does not see the results folder.
     threads : int
         CPU threads of the cell.
+    gpus : int
+        CUDA devices that the workers share; 0 where each has its own, or none.
     timeout : float or None
         Seconds.
     with_model : bool
@@ -78,9 +83,13 @@ def run_cell(
     dict of str to bytes or None
         The files of the finished cell; None where they lie in the results folder already.
     """
+    from distributed import get_worker
+
     path = Path(request)
+    gpu = visible_device(int(get_worker().name), gpus) if gpus else None
     if sees(marker):
-        _run(run, path, threads, timeout, offline=True)
+        held = _held_by_this_thread(run, threads, True, gpu)
+        _run(held, path, timeout)
         return None
     if files is None:
         raise RuntimeError(f"this worker does not see {path.parent}, which other workers see")
@@ -90,46 +99,47 @@ def run_cell(
         # Data were fetched on the other machine; here they may have to be, and are checked by
         # their digest.
         offline = bool(os.environ.get("OTBENCH_OFFLINE"))
-        _run(run, place / path.name, threads, timeout, offline, relay=request)
+        held = _held_by_this_thread(run, threads, offline, gpu)
+        _run(held, place / path.name, timeout, lambda: _relay(run, place, request))
         return pack(place, RETURNED, with_model)
 
 
 def _run(
-    run: str, request: Path, threads: int, timeout: float | None, offline: bool, relay: str = ""
+    held: _Held, request: Path, timeout: float | None, look: Callable[[], None] | None = None
 ) -> None:
-    held = _held_by_this_thread(run, threads, offline)
+    """Have a group run a cell, and do something now and then while it does."""
     with held.lock:
         held.group.ask([request], timeout)
         while not held.group.answers(LOOK_SECONDS):
             if not held.group.alive:
                 code = held.group.close()
                 raise RuntimeError(f"the process that runs cells ended with code {code}")
-            if relay:
-                _relay(run, request, relay)
+            if look is not None:
+                look()
 
 
-def _held_by_this_thread(run: str, threads: int, offline: bool) -> _Held:
+def _held_by_this_thread(run: str, threads: int, offline: bool, gpu: str | None) -> _Held:
     # Not shared with other threads: Linux ends a child with the thread that started it.
     held: _Held | None = getattr(_own, "held", None)
-    if held is None or not held.group.alive or held.use != (run, threads, offline):
+    use = (run, threads, offline, gpu)
+    if held is None or not held.group.alive or held.use != use:
         if held is not None:
             held.group.close()
-        use = (run, threads, offline)
-        held = _own.held = _Held(Group(threads, offline), use, threading.Lock())
+        held = _own.held = _Held(Group(threads, offline, gpu), use, threading.Lock())
         with _registering:
             _groups.setdefault(run, []).append(held)
     return held
 
 
-def _relay(run: str, request: Path, name: str) -> None:
+def _relay(run: str, folder: Path, request: str) -> None:
     """Send the progress of a cell to whoever listens to this run."""
     from distributed import get_worker
 
     try:
-        progress = read_json(request.parent / "progress.json")
+        progress = read_json(folder / "progress.json")
     except (OSError, ValueError):
         return
-    get_worker().log_event(run, {"request": name, "progress": progress})
+    get_worker().log_event(run, {"request": request, "progress": progress})
 
 
 def close_run(run: str) -> None:
@@ -137,7 +147,7 @@ def close_run(run: str) -> None:
     with _registering:
         all_held = _groups.pop(run, [])
     for held in all_held:
-        held.group.process.kill()
+        held.group.process.terminate()
         # The thread that waits for it notices.
         with held.lock:
             held.group.close()

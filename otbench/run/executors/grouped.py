@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 from otbench.plugins.child import computing, python
 from otbench.run.executors.process import wait_for_any
@@ -25,17 +24,16 @@ class Group:
         CPU threads of a cell.
     offline : bool
         Whether workers are kept from the network.
-    errors : file, optional
-        Where its standard error goes; by default where that of this process goes.
+    gpu : str, optional
+        The CUDA device of the cells; by default what the environment says.
     """
 
-    def __init__(self, threads: int, offline: bool = True, errors: IO[bytes] | None = None) -> None:
-        environment = computing(threads) | ({"OTBENCH_OFFLINE": "1"} if offline else {})
+    def __init__(self, threads: int, offline: bool = True, gpu: str | None = None) -> None:
+        environment = computing(threads, gpu) | ({"OTBENCH_OFFLINE": "1"} if offline else {})
         self.process = subprocess.Popen(
             python("otbench.run.group"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
             env=environment,
             start_new_session=True,
         )

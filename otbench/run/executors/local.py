@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from otbench.results.job import Job
@@ -12,6 +11,7 @@ from otbench.run.executors.process import (
     POLL_SECONDS,
     CellProcess,
     fresh,
+    visible_device,
     wait_for_any,
 )
 
@@ -28,7 +28,7 @@ class LocalExecutor(Executor):
             while waiting or running:
                 for slot in range(options.jobs):
                     if waiting and slot not in running:
-                        launch = fresh(_visible_device(slot, options.gpus))
+                        launch = fresh(visible_device(slot, options.gpus))
                         running[slot] = CellProcess.start(waiting.pop(0), launch)
                         observe(running[slot].job, "started", {})
                 wait_for_any((entry.process for entry in running.values()), POLL_SECONDS)
@@ -44,12 +44,3 @@ class LocalExecutor(Executor):
                 entry.kill()
                 observe(entry.job, "ended", entry.fail("interrupted", "the run was stopped"))
             raise
-
-
-def _visible_device(slot: int, gpus: int) -> str | None:
-    """Return the CUDA device of a slot; None on a CPU."""
-    if not gpus:
-        return None
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    index = slot % gpus
-    return listed.split(",")[index] if listed else str(index)

@@ -30,6 +30,15 @@ Returns the process, and the descriptor to close once it has ended, if there is 
 """
 
 
+def visible_device(slot: int, gpus: int) -> str | None:
+    """Return the CUDA device of this machine that a slot computes on; None on a CPU."""
+    if not gpus:
+        return None
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    index = slot % gpus
+    return listed.split(",")[index] if listed else str(index)
+
+
 def fresh(gpu: str | None = None) -> Launch:
     """Return what starts a worker, on one GPU if it is named."""
 

@@ -44,6 +44,8 @@ START_MINUTES = 5
 """Added to the time limits of a job's cells, for the start of Python on a slow file system."""
 
 MOST_AT_ONCE = 256
+"""Jobs that are looked at together; of an array that is larger the first ones run first."""
+
 STOP_SECONDS = 20.0
 UNKNOWN_LOOKS = 3
 """Looks after which a job that SLURM does not know is over; a new one may not be known yet."""
@@ -172,12 +174,12 @@ class SlurmExecutor(RemoteExecutor):
 
 
 def run_cells(requests: list[str], threads: int, timeout: float | None, requeue: int) -> None:
-    """Run cells one after another; called by submitit on a node.
+    """Run cells one after another, and end this process; called by submitit on a node.
 
     Raises
     ------
-    RuntimeError
-        If the process that runs them ended before they did.
+    SystemExit
+        In any case, so that submitit pickles no result, which nobody would read.
     """
     # SLURM sends it before the time limit, and submitit would stop here; a cell that ends in time
     # is one more.
@@ -197,7 +199,8 @@ def run_cells(requests: list[str], threads: int, timeout: float | None, requeue:
     finally:
         code = group.close()
     if left:
-        raise RuntimeError(f"the process that runs cells ended with code {code}; {left} are left")
+        sys.exit(f"the process that runs cells ended with code {code}; {left} are left")
+    sys.exit(0)
 
 
 def _give_up(requests: list[str], restarts: int) -> None:
@@ -241,7 +244,8 @@ class _Engine:
         # As all of the suite's processes: what lies in the working directory is not imported.
         python = f"{shlex.quote(sys.executable)} -P"
         submitter = Submitit(self.logs, max_num_timeout=0, python=python)
-        settings = self.executor.options_of_sbatch(self.like, self.options.timeout, self.at_once)
+        limits = (self.options.timeout, self.options.jobs)
+        settings = self.executor.options_of_sbatch(self.like, *limits)
         submitter.update_parameters(**settings)
         arguments = (self.like.cell.threads, self.options.timeout, self.executor.requeue)
         requests = [[str(job.request.resolve()) for job in jobs] for jobs in batches]

@@ -1,6 +1,6 @@
-"""How long the worker itself takes for a cell: ``python worker_seconds.py REQUEST ...``.
+"""What the worker itself computes for a cell: ``python worker_seconds.py REQUEST ...``.
 
-Prints the mean in seconds, of workers started as those of a group are.
+Prints the mean in seconds of the processor, of workers started as those of a group are.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from otbench.run import group
 
 
 def seconds_of(request: Path) -> float:
-    """Run one cell in a copy of this process; return how long it worked."""
+    """Run one cell in a copy of this process; return what the worker computed."""
     from otbench.run import worker
 
     there, here = os.pipe()
 
     def timed() -> int:
-        began = time.perf_counter()
+        began = time.process_time()
         code = worker.main(request)
-        os.write(here, repr(time.perf_counter() - began).encode())
+        os.write(here, repr(time.process_time() - began).encode())
         return code
 
     with (request.parent / "cell.log").open("wb") as log:
