@@ -1,4 +1,4 @@
-"""Options that every verb which runs cells takes: how to run them, and where the results go."""
+"""Options of all commands that run cells: execution and output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def add_preset(group: argparse._ArgumentGroup) -> None:
-    """Declare preset and seeds."""
+    """Add the options for preset and seeds."""
     group.add_argument(
         "--preset", default=presets.DEFAULT, metavar="NAME",
         help=f"{', '.join(presets.PRESETS)}; default: {presets.DEFAULT}",
@@ -29,7 +29,7 @@ def add_preset(group: argparse._ArgumentGroup) -> None:
 
 
 def add_execution(group: argparse._ArgumentGroup) -> None:
-    """Declare how to run cells."""
+    """Add the options for the execution of cells."""
     group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     group.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once; default: cores")
     group.add_argument(
@@ -42,6 +42,11 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--timeout", metavar="TIME", help="kill a cell after this time, such as 90, 10m or 2h"
     )
+    group.add_argument(
+        "--max-memory", metavar="SIZE",
+        help="kill a cell whose processes use more memory than this, such as 512M or 8G; its "
+        "status is oom, and the other cells go on. Memory of GPUs does not count",
+    )  # fmt: skip
     group.add_argument(
         "--check-timeout", metavar="TIME",
         help="give up a stage of the checks before the run after this time; default: 2m to import "
@@ -60,25 +65,36 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rescore", action="store_true", help="score finished models again, without training"
     )
-    group.add_argument("--executor", default="local", metavar="NAME", help="default: local")
+    group.add_argument(
+        "--executor", default="local", metavar="NAME",
+        help="where cells run: local (default), slurm, dask; otbench show NAME lists parameters",
+    )  # fmt: skip
+    group.add_argument(
+        "--executor-config", type=Path, metavar="FILE", help="YAML with parameters of the executor"
+    )
+    group.add_argument(
+        "--cells-per-job", type=int, metavar="N", help="slurm: cells that one job runs; default: 1"
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS", help="dask: a scheduler that runs already")
     group.add_argument("--offline", action="store_true", help="never use the network")
 
 
 def add_output(group: argparse._ArgumentGroup) -> None:
-    """Declare where results go and what is printed."""
+    """Add the options for the results folder and for printing."""
     group.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
     group.add_argument("--json", action="store_true", help="print the results as JSON")
     group.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def execution_options(options: argparse.Namespace) -> Options:
-    """Read what `add_execution` and `add_output` declared; ``--offline`` takes effect at once.
+    """Return the options that `add_execution` and `add_output` added; apply ``--offline``.
 
     Raises
     ------
     UsageError
-        If a number or a time is not one.
+        If a number or a time is not one, or the executor or its parameters are unknown.
     """
+    from otbench.run.executors.choose import make_executor
     from otbench.run.runner import Options
 
     if options.rescore and options.overwrite_strategy == "only-failed":
@@ -87,21 +103,27 @@ def execution_options(options: argparse.Namespace) -> Options:
         os.environ["OTBENCH_OFFLINE"] = "1"
     return Options(
         out=options.out,
-        executor=options.executor,
+        executor=make_executor(
+            options.executor,
+            options.executor_config,
+            cells_per_job=positive("--cells-per-job", options.cells_per_job),
+            scheduler=options.scheduler,
+        ),
         jobs=positive("--jobs", options.jobs),
         timeout=seconds("--timeout", options.timeout),
         strategy=options.overwrite_strategy,
         rescore=options.rescore,
+        max_memory=size("--max-memory", options.max_memory),
     )
 
 
 def positive(flag: str, value: int | None) -> int | None:
-    """Return the value of a flag if it is absent or at least 1.
+    """Return the value of a flag after checking that it is absent or at least 1.
 
     Raises
     ------
     UsageError
-        If not.
+        If the value is less than 1.
     """
     if value is not None and value < 1:
         raise UsageError(f"{flag} wants a number of at least 1, got {value}")
@@ -114,7 +136,7 @@ def seconds(flag: str, text: str | None) -> float | None:
     Raises
     ------
     UsageError
-        If it is none.
+        If the text is not a positive time.
     """
     if text is None:
         return None
@@ -122,3 +144,24 @@ def seconds(flag: str, text: str | None) -> float | None:
     if not match or not 0 < float(match[1]) < math.inf:
         raise UsageError(f"{flag} {text}: write a number with s, m or h, such as 90s or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def size(flag: str, text: str | None) -> int | None:
+    """Read the value of a flag that is a size such as ``512M``, ``8G`` or ``1.5 GiB``, in bytes.
+
+    Units are powers of 1024, as SLURM has them.
+
+    Raises
+    ------
+    UsageError
+        If the text is not a positive size.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(
+        r"(\d{1,6}(?:\.\d{1,6})?)\s*([KMGT])(?:i?B)?", str(text).strip(), flags=re.ASCII | re.I
+    )
+    bytes_ = round(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper()))) if match else 0
+    if not bytes_:
+        raise UsageError(f"{flag} {text}: write a number with K, M, G or T, such as 512M or 8G")
+    return bytes_

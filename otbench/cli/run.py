@@ -21,6 +21,7 @@ from otbench.cli.execution import (
     seconds,
 )
 from otbench.errors import UsageError, describe, unknown_name
+from otbench.run.config import read_config
 from otbench.run.request import Request, Sweep
 from otbench.run.trail import IMPORT, Stage
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from otbench.run.runner import Outcome
 
 USUAL_VARIANTS = ("full", "default", "drawn")
-"""Variants of a data set that need no mention."""
+"""Variants of a data set that are not printed."""
 
 EPILOG = """\
 examples:
@@ -47,7 +48,7 @@ The same command again reuses every finished cell.
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser(
         "run",
         help="train and score methods on data sets",
@@ -89,7 +90,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     if options.config:
         options = _with_config(options)
     from otbench.plugins.files import find_plugins
@@ -98,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
     from otbench.run.runner import check_names, prepare
     from otbench.run.runner import run as run_request
 
+    settings = execution_options(options)
     check_seconds = seconds("--check-timeout", options.check_timeout)
     files = [find_plugins(path, check_seconds) for path in options.plugin]
     steps = positive("--steps", options.steps)
@@ -108,6 +110,7 @@ def run(options: argparse.Namespace) -> int:
         seconds=options.fit_seconds,
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
+        here=settings.executor.here,
         files=[asdict(plugin) for found in files for plugin in found.plugins],
         check_seconds=check_seconds,
         avoid={
@@ -117,7 +120,6 @@ def run(options: argparse.Namespace) -> int:
             for plugin in found.plugins
         },
     )
-    settings = execution_options(options)
     live = Live(quiet=options.quiet or options.json)
     if options.dry_run:
         check_names(request)
@@ -131,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(outcome: Outcome, out: Path, live: Live, as_json: bool) -> None:
-    """Write tables and pictures, and print them."""
+    """Write tables and pictures, and print the tables."""
     from otbench.report.collapse import collapse_sheet
     from otbench.report.maps import KINDS, curve_sheet, map_sheet
     from otbench.report.pictures import interpolation_sheet, translation_sheet
@@ -202,15 +204,8 @@ def _seeds(options: argparse.Namespace) -> list[int]:
 
 
 def _with_config(options: argparse.Namespace) -> argparse.Namespace:
-    """Parse again with the file's values as defaults, so that flags win over the file."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(options.config.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"--config {options.config}: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"--config {options.config}: it must hold keys and values")
+    """Parse again with the values of the file as defaults, which flags override."""
+    content = read_config("--config", options.config)
     parser: argparse.ArgumentParser = options.parser
     actions = {a.option_strings[-1].lstrip("-"): a for a in parser._actions if a.option_strings}
     actions |= {s.lstrip("-"): a for a in parser._actions for s in a.option_strings}
@@ -219,7 +214,7 @@ def _with_config(options: argparse.Namespace) -> argparse.Namespace:
         if key not in actions or key in ("config", "help"):
             raise UsageError(f"--config {options.config}: {unknown_name('key', str(key), actions)}")
         arguments += _as_flags(f"--{key}", value)
-    # Flags come last: argparse lets the last one win.
+    # Flags come last, because argparse uses the last value.
     return parser.parse_args([*arguments, *options.arguments])
 
 

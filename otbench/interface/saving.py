@@ -26,13 +26,13 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether JSON can hold a value, tuples as lists."""
+    """Return whether JSON can store a value, tuples as lists."""
     items = value if isinstance(value, tuple) else (value,)
     return all(isinstance(item, PLAIN) for item in items)
 
 
 def write_model(folder: Path, kind: str, parameters: dict[str, Any], state: dict[str, Any]) -> None:
-    """Write parameters and state into a folder, which is made where it does not exist.
+    """Write parameters and state to a folder, which is created if it does not exist.
 
     The settings hold a digest of all of it, so that a damaged model is never taken for another one.
 
@@ -60,7 +60,7 @@ def write_model(folder: Path, kind: str, parameters: dict[str, Any], state: dict
 def read_model(
     folder: Path, kind: str, device: str | torch.device
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read back the parameters and the state that `write_model` wrote; lists become tuples.
+    """Read the parameters and the state that `write_model` wrote; lists become tuples.
 
     Raises
     ------

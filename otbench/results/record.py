@@ -1,4 +1,4 @@
-"""Records: what came out of a cell, read from files that anything may have happened to."""
+"""Records of the results of cells, and a reader that validates their files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otbench.results.cell import Cell, read_json
 from otbench.results.text import clean
 
 SCHEMA = 2
-"""Version of the records' form; those of another are left out."""
+"""Version of the record format; records of other versions are ignored."""
 
 STATUSES = ("ok", "failed", "timeout", "oom", "skipped", "not_installed", "interrupted")
 
@@ -42,7 +42,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "losses": (dict,),
     "curve": (list,),
 }
-"""What a record holds, with the types allowed."""
+"""The fields of a record, with their allowed types."""
 
 ROW: dict[str, tuple[type, ...]] = {
     "task": TEXT,
@@ -56,7 +56,7 @@ ROW: dict[str, tuple[type, ...]] = {
     "status": TEXT,
     "reason": OPTIONAL_TEXT,
 }
-"""What a row of it holds."""
+"""The fields of a row of a record, with their allowed types."""
 
 
 CELL: dict[str, tuple[type, ...]] = {
@@ -95,18 +95,18 @@ UNSHOWABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 
 
 class BadRecord(DataError, ValueError):
-    """A file that is no record; the message says why, without the file's name."""
+    """A file is not a valid record; the message says why, without the file's name."""
 
 
 def read_record(path: Path) -> Record:
-    """Read a record and check it from end to end.
+    """Read and validate a record.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If the file does not exist.
     BadRecord
-        If the file cannot be read, or holds something else.
+        If the file cannot be read, or is not a valid record.
     """
     try:
         record = read_json(path)
@@ -115,11 +115,11 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         raise BadRecord(error.strerror or str(error)) from error
     except ValueError as error:
-        raise BadRecord(f"no JSON that can be read: {clean(str(error))}") from error
+        raise BadRecord(f"not valid JSON: {clean(str(error))}") from error
     if record.get("schema") != SCHEMA:
         raise BadRecord(
-            f"records of form {record.get('schema', 1)!r} cannot be read by this version, which "
-            f"writes form {SCHEMA}; run the command again"
+            f"this version cannot read records of format {record.get('schema', 1)!r}, only of "
+            f"format {SCHEMA}; run the command again"
         )
     _check(record, FIELDS, "")
     _check_status(record, "")

@@ -1,4 +1,4 @@
-"""Records to tables: the long table and the leaderboard."""
+"""Tables made from records: the long table and the leaderboard."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Printed:
     Attributes
     ----------
     value : float
-        Infinite where the paper only says that it is large.
+        Infinite if the paper only says that it is large.
     spread : float or None
-        Standard deviation over the paper's seeds, where it is printed.
+        Standard deviation over the paper's seeds, if it is printed.
     source : str
-        Where it stands.
+        The place in the literature.
     """
 
     value: float
@@ -50,57 +50,57 @@ class Printed:
 
 
 COLUMNS = {
-    "cell": "key of the cell: all that decides the trained model",
-    "group": "the same without the seed: what may be averaged",
+    "cell": "key of the cell: digest of everything that determines the trained model",
+    "group": "the same without the seed; values of one group may be averaged",
     "method": "label: name with the parameters that differ from the defaults",
     "params": "all parameters, as JSON",
     "track": "matched or native",
     "dataset": "label of the data set",
-    "variant": "which version of the data was used",
+    "variant": "version of the data that was used",
     "preset": "preset of the run",
     "seed": "seed of the training",
-    "task": "what the method was made to do",
-    "text": "the metric as it was asked for",
-    "metric": "id of the metric, protocol included",
+    "task": "task on which the method was scored",
+    "text": "the metric as it was requested",
+    "metric": "id of the metric, including its protocol",
     "direction": "higher, lower or neutral",
     "value": "the number; missing unless status is ok",
-    "stderr": "standard error within the test set, where the value is a mean",
-    "n": "items that the value was computed from",
+    "stderr": "standard error within the test set, if the value is a mean",
+    "n": "number of items that the value was computed from",
     "status": "ok, failed, timeout, oom, skipped, not_installed or interrupted",
     "reason": "why there is no value",
-    "fit_seconds": "training time, wall-clock",
-    "score_seconds": "scoring time, wall-clock",
+    "fit_seconds": "wall-clock training time",
+    "score_seconds": "wall-clock scoring time",
     "peak_rss_mb": "largest resident memory of the cell's process, MiB",
     "reference": "whether the method is a reference that learns nothing",
-    "steps": "updates of the model",
+    "steps": "number of updates of the model",
     "device": "cpu, cuda or mps",
-    "threads": "CPU threads of the cell",
+    "threads": "number of CPU threads of the cell",
     "otbench_version": "version of the suite",
-    "commit": "of the suite's checkout, if it runs from one",
+    "commit": "commit of the suite's checkout, if it runs from one",
     "dirty": "whether that checkout had uncommitted changes",
     "plugin": "distribution (or file) that the method comes from",
     "plugin_version": "its version",
     "code_sha256": "digest of the method's code",
     "data_sha256": "digest of the data in use",
     "score_sha256": "digest of the code of task and metric, and of the sizes",
-    "started_at": "UTC",
+    "started_at": "start time, UTC",
 }
-"""Columns of the long table, each with its meaning."""
+"""The columns of the long table, with their meanings."""
 
 
 def load_results(path: str | Path = "results") -> pd.DataFrame:
-    """Read all records below a folder into the long table: one row a value.
+    """Read all records below a folder into the long table, with one row per value.
 
     Parameters
     ----------
     path : str or Path
-        What ``otbench run --out`` was given.
+        The results folder: the argument of ``otbench run --out``.
 
     Returns
     -------
     pandas.DataFrame
-        Columns as in `COLUMNS`. A cell that yielded no values has one row, with its status and
-        reason and neither task nor metric.
+        Columns as in `COLUMNS`. A cell without values has one row with its status and reason, but
+        without task and metric.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def load_results(path: str | Path = "results") -> pd.DataFrame:
 
 
 def _read_records(folder: Path, known: Iterable[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
-    """Yield the records below a folder; those that are known are not read again."""
+    """Yield the records below a folder; known records are not read again."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no results folder at {folder}")
     read = {record["key"]: record for record in known}
@@ -125,7 +125,7 @@ def _read_records(folder: Path, known: Iterable[dict[str, Any]] = ()) -> Iterato
 
 
 def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Turn records into the long table; an entry without a cell is a row itself."""
+    """Convert records to the long table; an entry without a cell is itself a row."""
     rows = [row for record in records for row in _rows(record)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -162,9 +162,9 @@ def published() -> pd.DataFrame:
 
 @cache
 def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]]:
-    """Return, by data set, method's name, task and metric, what is printed, and for whom.
+    """Return the published numbers by data set, name of the method, task and metric.
 
-    That is, the parameters that a cell must have, and those of which it must have none.
+    Each comes with the parameters that a cell must have and those that it must not have.
     """
     found: dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]] = {}
     for row in published().fillna({"unless": ""}).to_dict("records"):
@@ -179,16 +179,16 @@ def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]
 
 
 def _readings(value: Any) -> tuple[Any, ...]:
-    """Return what a value in a selection may stand for: `none` is a word or nothing."""
+    """Return the possible meanings of a value in a selection: `none` may be None or a string."""
     return (None, "none") if value is None else (value,)
 
 
 def _without_folder(dataset: str) -> str:
-    """Return the label of a data set without the folder that a user keeps it in."""
+    """Return the label of a data set without the user's folder."""
     try:
         (spec,) = parse_one(dataset)
     except (UsageError, ValueError):
-        # No label of this version's, so nothing is published for it.
+        # Not a label of this version, so nothing is published for it.
         return dataset
     return replace(spec, parameters=tuple(x for x in spec.parameters if x[0] != "path")).label
 
@@ -203,9 +203,9 @@ def published_number(
     dataset, method : str
         Labels.
     parameters : mapping
-        All parameters of the method with their values. A number stands for the methods that have
-        the parameters it is printed under and none of those in the column ``unless``. The one
-        with the most parameters counts.
+        All parameters of the method with their values. A number applies to a method that has the
+        parameters under which it is listed and none of those in the column ``unless``. If several
+        apply, the one with the most parameters is returned.
     task, metric : str
     """
     key = (_without_folder(dataset), method.partition("[")[0], task, metric)
@@ -223,18 +223,18 @@ def published_number(
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
-    """Lay results out with one row a method.
+    """Arrange results with one row per method.
 
-    For each metric there are the columns ``task/metric``, then ``… n`` (the seeds with a value),
-    ``… std``, ``… ci95``, ``… direction`` and, where a paper prints one, ``… published`` with its
-    ``… source``; for maps also ``… median``, and one column ``diverged``, see the function of that
-    name.
+    Each metric has the columns ``task/metric`` (mean), ``… n`` (number of seeds with a value),
+    ``… std``, ``… ci95``, ``… direction`` and, if a paper prints a number, ``… published`` and
+    ``… source``. Maps also have ``… median`` and a column ``diverged``; see the function
+    `otbench.results.statistics.diverged`.
 
     Parameters
     ----------
     results : pandas.DataFrame
-        The long table, of one data set. What differs in more than the seed (code, data, budget,
-        versions, device, threads) stands in rows of its own.
+        The long table of one data set. Cells that differ in more than the seed (code, data, budget,
+        versions, device, threads) are in separate rows.
     """
     head = ["dataset", "variant", "preset", "track", "method", "group"]
     grouped = results.groupby(head, sort=False, dropna=False)
@@ -269,7 +269,7 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _published(board: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
-    """Return the published number of each row and where it is printed."""
+    """Return the published number of each row and its source."""
     cells = zip(board["dataset"], board["method"], board["params"], strict=True)
     found = [
         published_number(dataset, method, _read(params), task, metric)
@@ -280,7 +280,7 @@ def _published(board: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
 
 
 def _read(params: Any) -> dict[str, Any]:
-    """Read the column ``params``, which is missing for what could not run."""
+    """Read the column ``params``, which is missing for methods that could not run."""
     return json.loads(params) if isinstance(params, str) else {}
 
 
@@ -295,17 +295,17 @@ def _outcome(rows: pd.DataFrame) -> tuple[str, str]:
 def write_tables(
     out: Path, rejected: Iterable[dict[str, Any]] = (), known: Iterable[dict[str, Any]] = ()
 ) -> list[Path]:
-    """Write the long table and the leaderboard of each data set below a results folder.
+    """Write the long table and the leaderboard of each data set to a results folder.
 
-    Smoke runs are kept apart: their numbers mean nothing.
+    Smoke runs have separate files, because their numbers are meaningless.
 
     Parameters
     ----------
     out : Path
     rejected : iterable of dict
-        Rows of methods that could not run at all.
+        Rows for methods that could not run.
     known : iterable of dict
-        Records that have been read already.
+        Records that have already been read.
 
     Returns
     -------
@@ -331,7 +331,7 @@ def write_tables(
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table whole or not at all; no text in it starts a spreadsheet's formula."""
+    """Write a table atomically; text that a spreadsheet would take for a formula is quoted."""
     texts = frame.select_dtypes(include=["object", "string"]).columns
     plain = frame.assign(
         **{

@@ -42,7 +42,7 @@ def dry_pass(
     kind, written = kind_of(data), trail or Trail()
     few, method = kind.excerpt(data), kind.stand_in()
     sizes = Sizes(IMAGES, IMAGES, pairs=2, midpoints=IMAGES, frames=FRAMES)
-    ctx = ScoreContext(torch.device(plan.device), 0, few, **asdict(sizes))
+    ctx = ScoreContext(torch.device(plan.tried_on), 0, few, **asdict(sizes))
     well = True
 
     def around(whose: str, name: str) -> AbstractContextManager[None]:

@@ -62,7 +62,8 @@ def make_plan(request: Request, trail: Trail | None = None) -> Plan:
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     plan.warnings += methods.problems + datasets.problems
-    plan.device, plan.gpus = _device(request.device)
+    plan.device, plan.gpus = _device(request.device, request.here)
+    plan.tried_on = plan.device if request.here else "cpu"
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan, trail))
     digest = cache(code_digest)
@@ -111,7 +112,7 @@ def make_plan(request: Request, trail: Trail | None = None) -> Plan:
         digests = score_digests(wanted, preset.sizes)
         scorers.fetch(wanted)
         data_code = digest(plugin.module, plugin.file)
-        place = place_of(digests, plan.unavailable, data, data_code, plan.device)
+        place = place_of(digests, plan.unavailable, data, data_code, plan.tried_on)
         if not place.exists() and dry_pass(wanted, data, plan, scorers.make_metrics, trail):
             remember(place)
         plan.digests |= digests
@@ -187,8 +188,11 @@ def _load_dataset(plugin: Plugin, spec: Spec, plan: Plan, trail: Trail) -> tuple
     return dataset, data
 
 
-def _device(wanted: str) -> tuple[str, int]:
+def _device(wanted: str, here: bool) -> tuple[str, int]:
+    """Return the device of the cells, and how many CUDA devices of this machine serve them."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not here and wanted != "auto":
+        return wanted, 0
     if wanted == "cuda" and not gpus:
         raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
     if wanted == "mps":
