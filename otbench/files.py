@@ -1,4 +1,4 @@
-"""Atomic writing of files, and reading of files up to a size."""
+"""Atomic writing of files, and reading up to a size."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ is refused by name.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
 """Pillow's modes of colour pictures, all of 8 bits."""
 
 ACCEPTED = "gray of 1, 8 or 16 unsigned bits, palettes, RGB, CMYK and YCbCr of 8 bits"
+
+MOST_PIXELS = 64_000_000
+"""Of one picture, which takes 600 MB while it is read. A file of a few bytes can promise more."""
 
 SAMPLE_FORMAT, PHOTOMETRIC = 339, 262
 """Tags of TIFF."""
@@ -73,14 +77,21 @@ def read_picture(file: Path, size: int, gray: bool, on_white: bool = False) -> T
     import PIL.Image
     import PIL.ImageOps
 
+    if not file.is_file():
+        # A pipe would be waited for.
+        raise DataError(f"{file} is missing or no file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)
             with PIL.Image.open(file) as image:
+                if (pixels := image.width * image.height) > MOST_PIXELS:
+                    raise Refused(f"{pixels:,} pixels, {MOST_PIXELS:,} at most")
                 image.load()
                 white = _white(image)
                 shown = PIL.ImageOps.exif_transpose(image)
                 return _resized(_opaque(shown) if on_white else shown, white, size, gray)
+    except PIL.Image.DecompressionBombWarning as reason:
+        raise DataError(f"{file} holds too many pixels, {MOST_PIXELS:,} at most") from reason
     except Refused as reason:
         raise DataError(f"{file} holds {reason}; accepted are {ACCEPTED}") from reason
     # Pillow's readers raise many kinds of errors on broken files; each of them means the same here.
@@ -124,21 +135,23 @@ def _opaque(image: Image) -> Image:
 def _resized(image: Image, white: int, size: int, gray: bool) -> Tensor:
     import PIL.Image
 
+    planes: Iterator[Image]
     if white > 255:
         # Pillow's own conversion cuts 16 bits off at 255 where it should scale.
-        planes = [PIL.Image.fromarray(np.asarray(image).astype(np.float32) / white)]
+        planes = iter([PIL.Image.fromarray(np.asarray(image).astype(np.float32) / white)])
         scale = 1.0
     else:
         is_gray = gray or image.mode in GRAY
-        planes = [image.convert("L")] if is_gray else list(image.convert("RGB").split())
+        plain = image.convert("L" if is_gray else "RGB")
+        planes = (plain.getchannel(band) for band in plain.getbands())
         scale = 255.0
     edge = min(image.size)
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
     square = (left, top, left + edge, top + edge)
     resized = []
     for plane in planes:
-        # Cut first: resize with a box looks beyond it.
-        middle = plane.convert("F").crop(square)
+        # Cut first: resize with a box looks beyond it, and all of it as numbers takes memory.
+        middle = plane.crop(square).convert("F")
         resized.append(np.array(middle.resize((size, size), PIL.Image.Resampling.BILINEAR)) / scale)
     return torch.from_numpy(np.stack(resized)).float().clamp(0, 1)
 

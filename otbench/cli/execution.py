@@ -43,6 +43,11 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
         "--timeout", metavar="TIME", help="kill a cell after this time, such as 90, 10m or 2h"
     )
     group.add_argument(
+        "--max-memory", metavar="SIZE",
+        help="kill a cell whose processes use more memory than this, such as 512M or 8G; its "
+        "status is oom, and the other cells go on. Memory of GPUs does not count",
+    )  # fmt: skip
+    group.add_argument(
         "--check-timeout", metavar="TIME",
         help="give up a stage of the checks before the run after this time; default: 2m to import "
         "a method, 1h to load a data set, 10m to try a metric",
@@ -108,6 +113,7 @@ def execution_options(options: argparse.Namespace) -> Options:
         timeout=seconds("--timeout", options.timeout),
         strategy=options.overwrite_strategy,
         rescore=options.rescore,
+        max_memory=size("--max-memory", options.max_memory),
     )
 
 
@@ -138,3 +144,24 @@ def seconds(flag: str, text: str | None) -> float | None:
     if not match or not 0 < float(match[1]) < math.inf:
         raise UsageError(f"{flag} {text}: write a number with s, m or h, such as 90s or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def size(flag: str, text: str | None) -> int | None:
+    """Read the value of a flag that is a size such as ``512M``, ``8G`` or ``1.5 GiB``, in bytes.
+
+    Units are powers of 1024, as SLURM has them.
+
+    Raises
+    ------
+    UsageError
+        If the text is not a positive size.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(
+        r"(\d{1,6}(?:\.\d{1,6})?)\s*([KMGT])(?:i?B)?", str(text).strip(), flags=re.ASCII | re.I
+    )
+    bytes_ = round(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper()))) if match else 0
+    if not bytes_:
+        raise UsageError(f"{flag} {text}: write a number with K, M, G or T, such as 512M or 8G")
+    return bytes_

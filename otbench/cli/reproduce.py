@@ -87,8 +87,8 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
         preset=options.preset,
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
-        here=settings.executor.here,
         check_seconds=seconds("--check-timeout", options.check_timeout),
+        here=settings.executor.here,
     )
     live = Live(quiet=options.quiet or options.json)
     outcome = run_request(request, settings, live)

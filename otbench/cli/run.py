@@ -21,6 +21,7 @@ from otbench.cli.execution import (
     seconds,
 )
 from otbench.errors import UsageError, describe, unknown_name
+from otbench.run.config import read_config
 from otbench.run.request import Request, Sweep
 from otbench.run.trail import IMPORT, Stage
 
@@ -204,14 +205,7 @@ def _seeds(options: argparse.Namespace) -> list[int]:
 
 def _with_config(options: argparse.Namespace) -> argparse.Namespace:
     """Parse again with the values of the file as defaults, which flags override."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(options.config.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"--config {options.config}: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"--config {options.config}: it must hold keys and values")
+    content = read_config("--config", options.config)
     parser: argparse.ArgumentParser = options.parser
     actions = {a.option_strings[-1].lstrip("-"): a for a in parser._actions if a.option_strings}
     actions |= {s.lstrip("-"): a for a in parser._actions for s in a.option_strings}

@@ -107,7 +107,7 @@ class Expression:
         except RecursionError as error:
             raise _wrong(text, "is nested too deeply") from error
         if not comparisons:
-            raise _wrong(text, "compares nothing")
+            raise _wrong(text, "has no comparison")
         return cls(text, tuple(found), comparisons)
 
     def holds(self, values: Mapping[Address, float]) -> bool:
@@ -192,7 +192,7 @@ def _tree(text: str) -> ast.expr:
     except (MemoryError, RecursionError) as error:
         raise _wrong(text, "is nested too deeply") from error
     except (SyntaxError, ValueError) as error:
-        raise _wrong(text, f"is no expression: {getattr(error, 'msg', error)}") from error
+        raise _wrong(text, f"is not an expression: {getattr(error, 'msg', error)}") from error
 
 
 def _wrong(text: str, why: str) -> UsageError:
@@ -231,9 +231,8 @@ class _Evaluation:
                 return self.value_of((run, quantity, method))
         raise _wrong(
             self.text,
-            f"holds '{ast.unparse(node)[:LONGEST_SHOWN]}'; a number is written "
-            f"run.quantity.method, with + - * /, {', '.join(_FUNCTIONS)}, comparisons, and, or, "
-            "not",
+            f"contains '{ast.unparse(node)[:LONGEST_SHOWN]}'; allowed are numbers written "
+            f"run.quantity.method, + - * /, {', '.join(_FUNCTIONS)}, comparisons, and, or, not",
         )
 
     def called(self, name: str, arguments: list[ast.expr]) -> float:

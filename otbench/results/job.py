@@ -46,6 +46,8 @@ class Job:
         Whether to train and score again, regardless of earlier results in the folder.
     rescore : bool
         Whether to score all requested metrics again; earlier scores are kept until then.
+    max_memory : int or None
+        Bytes above which the cell's processes are killed.
     """
 
     cell: Cell
@@ -60,6 +62,7 @@ class Job:
     attempt: str
     fresh: bool = False
     rescore: bool = False
+    max_memory: int | None = None
 
     @property
     def request(self) -> Path:

@@ -95,7 +95,7 @@ UNSHOWABLE = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 
 
 class BadRecord(DataError, ValueError):
-    """A file that is no record; the message says why, without the file's name."""
+    """A file is not a valid record; the message says why, without the file's name."""
 
 
 def read_record(path: Path) -> Record:

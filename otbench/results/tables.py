@@ -188,7 +188,7 @@ def _without_folder(dataset: str) -> str:
     try:
         (spec,) = parse_one(dataset)
     except (UsageError, ValueError):
-        # No label of this version's, so nothing is published for it.
+        # Not a label of this version, so nothing is published for it.
         return dataset
     return replace(spec, parameters=tuple(x for x in spec.parameters if x[0] != "path")).label
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from otbench.plugins.child import die_with_parent
 from otbench.results.job import Job
+from otbench.run.executors.bounds import LOOK_SECONDS
 from otbench.run.executors.process import CellProcess, fresh, wait_for_any
 
 IDLE_SECONDS = 120.0
@@ -55,9 +56,9 @@ def _run(request: Path, timeout: float | None, lines: _Lines) -> str:
     cell = CellProcess.start(Job.read(request), fresh(os.environ.get("CUDA_VISIBLE_DEVICES")))
     try:
         while True:
-            left = 3600.0
+            left = LOOK_SECONDS
             if timeout is not None:
-                left = max(0.0, cell.started + timeout - time.monotonic())
+                left = min(left, max(0.0, cell.started + timeout - time.monotonic()))
             listened = [] if lines.ended else [STANDARD_INPUT]
             wait_for_any([cell.process], left, *listened)
             lines.fetch(0)

@@ -54,6 +54,8 @@ class Options:
         keep any record, even of a failure.
     rescore : bool
         Whether to score finished models again, without training.
+    max_memory : int or None
+        Bytes of memory above which a cell is killed; its status is then ``oom``.
     """
 
     out: Path
@@ -62,6 +64,7 @@ class Options:
     timeout: float | None = None
     strategy: str = "only-missing"
     rescore: bool = False
+    max_memory: int | None = None
 
 
 @dataclass
@@ -145,6 +148,7 @@ def prepare(plan: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job
             attempt=uuid.uuid4().hex,
             fresh=options.strategy == "always",
             rescore=options.rescore,
+            max_memory=options.max_memory,
         )
         asked.setdefault(entry["sweep"], {})[cell.key] = jobs[cell.key]
     return list(jobs.values()), {number: list(own.values()) for number, own in asked.items()}
@@ -160,7 +164,8 @@ def slots(cells: int, gpus: int, options: Options) -> int:
         return gpus
     import psutil
 
-    by_memory = int(psutil.virtual_memory().available / 2**30 / WORKER_MEMORY_GB)
+    each = options.max_memory or WORKER_MEMORY_GB * 2**30
+    by_memory = int(psutil.virtual_memory().available / each)
     return max(1, min(cells, os.cpu_count() or 1, by_memory))
 
 

@@ -61,6 +61,12 @@ class WantsMemory(Good):
         raise MemoryError
 
 
+class TakesMemory(Good):
+    def fit(self, data, ctx):
+        self.held = bytearray(2 << 30)
+        time.sleep(600)
+
+
 class IsKilled(Good):
     def fit(self, data, ctx):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from otbench import load_results
+from otbench.files import read_bounded
 from otbench.results.tables import COLUMNS
 from tests.cli.conftest import Command
 
@@ -30,15 +30,14 @@ SMOKE = ("--dataset", "digits", "--preset", "smoke")
 def counted_reads(name: str) -> Iterator[Counter[Path]]:
     """Count how often each file of that name is read."""
     reads: Counter[Path] = Counter()
-    read_text = Path.read_text
 
-    def counting(path: Path, *arguments: Any, **settings: Any) -> str:
+    def counting(path: Path, most: int) -> bytes:
         if path.name == name:
             reads[path] += 1
-        return read_text(path, *arguments, **settings)
+        return read_bounded(path, most)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_text", counting)
+        patch.setattr("otbench.results.cell.read_bounded", counting)
         yield reads
 
 
@@ -93,9 +92,10 @@ def test_what_a_method_does_wrong_is_a_row_with_its_reason(otbench: Command, out
     raises = out.parent / "raises_on_import.py"
     raises.write_text("raise ImportError('no such library')\n")
     names = "good fails-in-fit becomes-nan wrong-shape out-of-range wants-memory is-killed"
+    names += " takes-memory"
     finished = otbench(
         "run", "--plugin", PLUGIN, "--plugin", raises, *SMOKE, "--out", out,
-        "--methods", *names.split(), "raises-on-import",
+        "--methods", *names.split(), "raises-on-import", "--max-memory", "1500M",
     )  # fmt: skip
     assert finished.code == 1
     board = pd.read_csv(out / "leaderboard-digits-smoke.csv").set_index("method")
@@ -107,6 +107,7 @@ def test_what_a_method_does_wrong_is_a_row_with_its_reason(otbench: Command, out
         "out-of-range": ("failed", "wanted [0, 1]"),
         "wants-memory": ("oom", "MemoryError"),
         "is-killed": ("oom", "want of memory"),
+        "takes-memory": ("oom", "of memory; --max-memory allows 1.46G"),
         "raises-on-import": ("not_installed", "no such library"),
     }
     assert set(board.index) == set(expected)

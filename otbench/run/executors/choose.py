@@ -10,6 +10,7 @@ from otbench.interface.parameters import declared
 from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Registry
 from otbench.plugins.selection import FIRST, Spec, parse
+from otbench.run.config import read_config
 from otbench.run.executors.base import Executor
 
 
@@ -58,14 +59,7 @@ def make_executor(text: str, config: Path | None = None, **flags: Any) -> Execut
 
 def _read(config: Path, executor: str, cls: type) -> dict[str, Any]:
     """Return the parameters that a YAML file holds."""
-    import yaml
-
-    try:
-        content = yaml.safe_load(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"--executor-config {config}: {error}") from error
-    if not isinstance(content, dict):
-        raise UsageError(f"--executor-config {config}: it must hold keys and values")
+    content = read_config("--executor-config", config)
     found = {}
     for key, value in content.items():
         name = str(key).replace("-", "_")

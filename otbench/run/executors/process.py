@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from otbench.plugins.child import WATCH_PARENT, computing, python
+from otbench.plugins.child import WATCH_PARENT, computing, kill_group, python
 from otbench.plugins.forking import SERVER_ENDED, Process, fork
 from otbench.results.job import Job
+from otbench.results.progress import FILE
 from otbench.results.record import Record
 from otbench.results.records import answers, with_failure
+from otbench.run.executors.bounds import Log, Memory
 
 POLL_SECONDS = 0.1
 
@@ -74,7 +76,8 @@ class CellProcess:
     ----------
     job : Job
     process : Process
-    log : file
+    log : Log
+    memory : Memory
     watch : int or None
         A descriptor that tells the worker, by being closed, that its parent has ended.
     started : float
@@ -85,7 +88,8 @@ class CellProcess:
 
     job: Job
     process: Process
-    log: IO[bytes]
+    log: Log
+    memory: Memory
     watch: int | None
     started: float
     started_at: str
@@ -93,14 +97,17 @@ class CellProcess:
     @classmethod
     def start(cls, job: Job, launch: Launch) -> CellProcess:
         """Start a worker."""
-        (job.folder / "progress.json").unlink(missing_ok=True)
-        log = (job.folder / "cell.log").open("wb")
-        process, watch = launch(job, log)
+        (job.folder / FILE).unlink(missing_ok=True)
+        log = Log(job.folder / "cell.log")
+        process, watch = launch(job, log.file)
+        memory = Memory(process.pid, job.max_memory)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        return cls(job, process, log, watch, time.monotonic(), now)
+        return cls(job, process, log, memory, watch, time.monotonic(), now)
 
     def end(self, timeout: float | None, settle: float = 0.0) -> Record | None:
-        """Return the record of a cell whose process has ended or is out of time; else None.
+        """Return the record of a cell whose process has ended or exceeds a limit; else None.
+
+        To be called now and then while it runs: its log is kept short, and its memory looked at.
 
         Parameters
         ----------
@@ -112,10 +119,14 @@ class CellProcess:
         """
         code = self.process.poll()
         if code is None:
-            if timeout is None or time.monotonic() - self.started < timeout:
-                return None
-            self.kill()
-            return self.fail("timeout", f"killed after {timeout:g} s")
+            self.log.bound()
+            if timeout is not None and time.monotonic() - self.started >= timeout:
+                self.kill()
+                return self.fail("timeout", f"killed after {timeout:g} s")
+            if excess := self.memory.excess():
+                self.kill()
+                return self.fail("oom", excess)
+            return None
         if code < 0:
             time.sleep(settle)
         # What a method started may live on.
@@ -135,8 +146,7 @@ class CellProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGKILL)
         # The whole group: a method may have started processes of its own.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        kill_group(self.process.pid)
         self.process.wait()
         self.log.close()
         if self.watch is not None:

@@ -112,6 +112,11 @@ def test_answers_are_kept_and_read_back(tmp_path: Path) -> None:
     # what is read is the file: another one's content comes back
     np.savez(file, images=first.images + 1, variances=first.variances, cost=np.array(7.0))
     assert discrete_answer(X, Y, 1.0, file).cost == 7
+    # a file that is broken is computed again, and replaced
+    file.write_bytes(file.read_bytes()[:-30])
+    assert discrete_answer(X, Y, 1.0, file).cost == first.cost
+    with np.load(file) as kept:
+        assert kept["cost"] == first.cost
     # a folder that cannot be written to costs time only
     (tmp_path / "taken").write_text("")
     assert discrete_answer(X, Y, 1.0, tmp_path / "taken" / "a.npz").cost == first.cost

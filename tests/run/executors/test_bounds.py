@@ -9,12 +9,16 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import psutil
 import pytest
 
+from otbench.results.job import Job
 from otbench.run.executors import bounds
 from otbench.run.executors.bounds import HEAD, LOG_BYTES, TAIL, Log, Memory
+from otbench.run.executors.process import CellProcess
+from tests.results.small import make_cell, make_job
 
 
 def test_a_log_keeps_its_beginning_and_its_end_and_says_what_is_left_out(tmp_path: Path) -> None:
@@ -94,3 +98,33 @@ def test_a_process_that_has_ended_uses_nothing() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
     process.wait()
     assert Memory(process.pid, 1).excess() is None
+
+
+FLOODS = """
+import os, sys, time
+for i in range(2000):
+    print(f"{i} " + "flood " * 1000)
+held = bytearray(150 << 20)
+time.sleep(60)
+"""
+
+
+def test_a_cell_over_its_bounds_ends_with_a_record_and_a_short_log(tmp_path: Path) -> None:
+    job = make_job(tmp_path, make_cell(), max_memory=100 << 20)
+    job.folder.mkdir(parents=True)
+
+    def launch(job: Job, log: IO[bytes]) -> tuple[subprocess.Popen[bytes], None]:
+        command = [sys.executable, "-c", FLOODS]
+        return subprocess.Popen(command, stdout=log, start_new_session=True), None
+
+    cell = CellProcess.start(job, launch)
+    while (record := cell.end(timeout=30)) is None:
+        time.sleep(0.01)
+    assert record["status"] == "oom"
+    assert re.fullmatch(r"used 1\d\dM of memory; --max-memory allows 100M", record["reason"])
+    assert job.record() == record
+    log = (job.folder / "cell.log").read_text()
+    assert len(log) < LOG_BYTES
+    assert log.startswith("0 flood")
+    assert log.rstrip().splitlines()[-1].startswith("1999 flood")
+    assert cell.process.poll() == -9
