@@ -85,9 +85,8 @@ def test_the_file_that_readme_shows_is_read(tmp_path: Path) -> None:
 
 
 def test_parameters_are_shown(otbench: Command) -> None:
-    assert [line.split()[0] for line in otbench("ls", "executors").out.splitlines()] == [
-        "local", "slurm", "dask",
-    ]  # fmt: skip
+    listed = otbench("ls", "executors").out.splitlines()
+    assert {line.split()[0] for line in listed} == {"local", "slurm", "dask"}
     shown = otbench("show", "slurm").out
     assert "cells_per_job = 1" in shown
     assert "time limit of a job in minutes" in shown

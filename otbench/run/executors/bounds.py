@@ -18,6 +18,9 @@ import psutil
 LOG_BYTES, HEAD, TAIL = 4 << 20, 1 << 20, 1 << 20
 """Size of a log at which its middle goes, and what is kept of its beginning and its end."""
 
+TRIES = 20
+"""How often the end of a log is read again because the cell goes on writing."""
+
 LOOK_SECONDS = 0.5
 """Seconds between two looks at the memory of a cell."""
 
@@ -51,10 +54,13 @@ class Log:
             return
         if self._head is None:
             self._head = os.pread(descriptor, HEAD, 0).rfind(b"\n") + 1 or HEAD
-        tail = os.pread(descriptor, TAIL, size - TAIL)
+        for _ in range(TRIES):
+            tail = os.pread(descriptor, TAIL, size - TAIL)
+            before, size = size, os.fstat(descriptor).st_size
+            # What was written meanwhile would be left out too.
+            if size == before:
+                break
         tail = tail[tail.find(b"\n") + 1 :]
-        # What was written meanwhile is left out too.
-        size = os.fstat(descriptor).st_size
         self._left_out += size - self._head - len(self._note) - len(tail)
         self._note = f"\n[otbench: {self._left_out:,} bytes are left out here]\n".encode()
         os.ftruncate(descriptor, self._head)

@@ -103,7 +103,7 @@ def test_a_process_that_has_ended_uses_nothing() -> None:
 FLOODS = """
 import os, sys, time
 for i in range(2000):
-    print(f"{i} " + "flood " * 1000)
+    print(f"{i} " + "flood " * 1000, flush=True)
 held = bytearray(150 << 20)
 time.sleep(60)
 """
