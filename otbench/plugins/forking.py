@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from otbench.plugins.child import kill_group, python
+from otbench.plugins.child import NUMERICAL, kill_group, python
 
 PRELOAD = ("otbench.run.preload:load",)
 """Functions, by name, that load what processes of the suite share."""
@@ -72,14 +72,13 @@ def fork(
     Returns
     -------
     Process or None
-        It leads a session and a group of its own. None on systems other than Linux, and where a
-        copy would not be safe: start a process in the ordinary way.
+        It leads a session and a group of its own. None where a copy would not be safe: on systems
+        other than Linux, and where libraries compute with several threads, which they start when
+        they are imported. Start a process in the ordinary way then.
     """
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or env.get(NUMERICAL[0]) != "1":
         return None
-    here = threading.get_ident()
-    # Linux ends a child when the thread that started it ends.
-    key = here, _newest(), frozenset(x for x in env.items() if x[0].startswith(READ_ON_IMPORT))
+    key = _key(env)
     server = _servers.get(key)
     if server is None or not server.alive:
         for old in [k for k, s in _servers.items() if not s.alive]:
@@ -132,6 +131,13 @@ def started(
     finally:
         kill_group(process.pid)
         process.wait()
+
+
+def _key(env: Mapping[str, str]) -> object:
+    """Return what decides which process is copied."""
+    read = frozenset(item for item in env.items() if item[0].startswith(READ_ON_IMPORT))
+    # Linux ends a child when the thread that started it ends.
+    return threading.get_ident(), _newest(), read
 
 
 def _newest() -> int:

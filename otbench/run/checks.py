@@ -72,10 +72,9 @@ def _attempt(request: Request, say: Say) -> tuple[Plan | None, Standing, str]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / REQUEST).write_text(json.dumps(asdict(request)))
-        # With one thread, it may be copied. Its standard error is ours, so that downloads show
-        # their bars.
-        env = computing(1 if request.careful else request.threads)
-        with started("otbench.run.preflight", name, env=env) as process:
+        # A process with one thread may be copied. Its standard error is ours, so that downloads
+        # show their bars.
+        with started("otbench.run.preflight", name, env=computing(1)) as process:
             how = _watch(process, folder, request.check_seconds, say)
         plan = folder / PLAN
         content = json.loads(plan.read_text(encoding="utf-8")) if plan.exists() else None
