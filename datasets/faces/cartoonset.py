@@ -79,7 +79,7 @@ def read_attributes(file: Path) -> dict[str, tuple[int, int]]:
             return attributes
         if not fields:
             continue
-        numbers = [int(f) for f in fields[1:] if re.fullmatch(r"\s*[0-9]{1,6}\s*", f)]
+        numbers = [int(f) for f in fields[1:] if re.fullmatch(r" *[0-9]{1,6} *", f)]
         if len(fields) != 3 or len(numbers) != 2 or numbers[0] >= numbers[1]:
             raise DataError(
                 f"{file}, line {lines.line_num}: wanted an attribute, its variant from 0, and how "

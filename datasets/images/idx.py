@@ -192,7 +192,7 @@ def pairs_of_classes(split: Split, text: str, name: str) -> tuple[Tensor, Tensor
     chosen = []
     for part in text.split("+"):
         ends = part.split("-")
-        if len(ends) != 2 or not all(re.fullmatch(r"\s*[0-9]{1,3}\s*", end) for end in ends):
+        if len(ends) != 2 or not all(re.fullmatch(r" *[0-9]{1,3} *", end) for end in ends):
             raise UsageError(f"{name}: pairs are written like 8-3+6-5, got {text[:80]!r}")
         for kind in map(int, ends):
             of_kind = (split.labels == kind).nonzero()[:, 0]

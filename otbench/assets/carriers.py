@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
-from typing import IO
+from typing import IO, TypeVar
 
 from otbench.assets.files import CHUNK, File, SourceFailed, check_sha256
 from otbench.assets.progress import say
@@ -26,6 +26,12 @@ from otbench.assets.source import Workspace, convert
 
 # Seconds for one run of a client: 90 MB at a slow 1 Mbit/s and some.
 TIMEOUT = 900
+
+
+MOST_UNPACKED = 2 << 30
+"""Bytes of one member; the largest in use has a fifth of that."""
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,7 @@ class Carrier:
         for member in self.members:
             if member.file in files:
                 sought.setdefault(member.path, []).append(member)
-        for path, stream in _members(archive, sought):
-            held = workspace.scratch / Path(path).name
-            with stream, held.open("wb") as out:
-                shutil.copyfileobj(stream, out, CHUNK)
+        for path, held in _extracted(archive, sought, workspace.scratch):
             for member in sought.pop(path):
                 if member.sha256 is not None:
                     check_sha256(held, member.sha256)
@@ -119,6 +122,43 @@ class Carrier:
             held.unlink()
         if sought:
             raise SourceFailed(f"{archive.name} holds no {', '.join(sought)}")
+
+
+def _extracted(archive: Path, wanted: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the wanted members, each written to a file of its own name directly below a folder.
+
+    Raises
+    ------
+    SourceFailed
+        If the archive cannot be read, or a member is larger than `MOST_UNPACKED`.
+    """
+    members = _members(archive, wanted)
+    while (found := _read(archive, lambda: next(members, None))) is not None:
+        path, stream = found
+        held, size = folder / Path(path).name, 0
+        with held.open("wb") as out:
+            while chunk := _read(archive, lambda s=stream: s.read(CHUNK)):  # type: ignore[misc]
+                size += len(chunk)
+                if size > MOST_UNPACKED:
+                    raise SourceFailed(f"{path} in {archive.name} is larger than it can be")
+                out.write(chunk)
+        yield path, held
+
+
+def _read(archive: Path, step: Callable[[], Read]) -> Read:
+    """Do a step of reading an archive; what goes wrong there is no fault of the disk.
+
+    Raises
+    ------
+    SourceFailed
+        If the archive is broken, which shows itself in many kinds of errors.
+    """
+    try:
+        return step()
+    except SourceFailed:
+        raise
+    except Exception as error:
+        raise SourceFailed(f"{archive.name} cannot be read: {error}") from error
 
 
 def _members(archive: Path, wanted: Iterable[str]) -> Iterator[tuple[str, IO]]:
@@ -143,8 +183,6 @@ def _members(archive: Path, wanted: Iterable[str]) -> Iterator[tuple[str, IO]]:
                 yield from _tar_members(package, names)
     except FileNotFoundError:
         raise SourceFailed("dpkg-deb, which opens .deb archives, is not installed") from None
-    except (tarfile.TarError, zipfile.BadZipFile) as error:
-        raise SourceFailed(f"{archive.name} cannot be read: {error}") from error
 
 
 def _tar_members(package: tarfile.TarFile, names: set[str]) -> Iterator[tuple[str, IO]]:

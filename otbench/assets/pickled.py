@@ -18,16 +18,26 @@ PICKLED_ARRAY = {
 }
 
 
-class ArrayUnpickler(pickle.Unpickler):
+class _Array:
+    """Stands for `numpy.ndarray`, which could be asked for any amount of memory."""
+
+
+def _reconstruct(kind: type, shape: tuple[int, ...], code: bytes) -> np.ndarray:
+    """Return an empty array; its shape and content come with its state."""
+    if kind is not _Array or shape != (0,):
+        raise pickle.UnpicklingError("the pickle asks for something else than an empty array")
+    return np.zeros(0)
+
+
+# The version in C makes room for every number of an object that the file names, up to 2^32.
+class ArrayUnpickler(pickle._Unpickler):
     """Reads pickled dicts of NumPy arrays, and refuses to name anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Resolve the few names an array needs; raise UnpicklingError for any other."""
         if (module, name) not in PICKLED_ARRAY:
             raise pickle.UnpicklingError(f"the pickle asks for {module}.{name}")
-        if name == "_reconstruct":
-            return np.zeros(0).__reduce__()[0]
-        return getattr(np, name)
+        return {"_reconstruct": _reconstruct, "ndarray": _Array, "dtype": np.dtype}[name]
 
 
 def load_arrays(stream: IO[bytes]) -> dict[str, np.ndarray]:
@@ -45,8 +55,9 @@ def load_arrays(stream: IO[bytes]) -> dict[str, np.ndarray]:
     """
     try:
         tree = ArrayUnpickler(stream).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise SourceFailed(f"refused to unpickle: {error}") from error
+    # What is no pickle, or an odd one, shows itself in many kinds of errors.
+    except Exception as error:
+        raise SourceFailed(f"refused to unpickle: {error or type(error).__name__}") from error
     leaves: dict[str, np.ndarray] = {}
     pending = [("", tree)]
     while pending:
