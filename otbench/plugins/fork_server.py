@@ -99,11 +99,17 @@ class _Server:
             _answer(id=asked["id"], pid=None)
             return
         parent = os.getpid()
+        # The copy begins when its start is known: it might kill this process.
+        known, go = os.pipe()
         pid = os.fork()
         if pid == 0:
+            os.close(go)
+            os.read(known, 1)
             _become(asked, parent, self.uses)
+        os.close(known)
         self.ids[pid] = asked["id"]
         _answer(id=asked["id"], pid=pid)
+        os.close(go)
 
     def _reap(self) -> None:
         while self.ids:

@@ -78,22 +78,29 @@ def fork(
     """
     if not sys.platform.startswith("linux") or env.get(NUMERICAL[0]) != "1":
         return None
+    asked = {
+        "module": module,
+        "arguments": list(arguments),
+        "folder": os.getcwd(),
+        "environment": dict(env),
+        "stdout": stdout,
+        "stderr": stderr or f"/proc/{os.getpid()}/fd/2",
+    }
+    server = _server(env)
+    process = server.start(asked)
+    if process is None and not server.alive:
+        # It was idle for too long, or something killed it.
+        process = _server(env).start(asked)
+    return process
+
+
+def _server(env: Mapping[str, str]) -> _Server:
     key = _key(env)
-    server = _servers.get(key)
-    if server is None or not server.alive:
-        for old in [k for k, s in _servers.items() if not s.alive]:
+    if key not in _servers or not _servers[key].alive:
+        for old in [k for k, server in _servers.items() if not server.alive]:
             _servers.pop(old).close()
-        server = _servers[key] = _Server(env)
-    return server.start(
-        {
-            "module": module,
-            "arguments": list(arguments),
-            "folder": os.getcwd(),
-            "environment": dict(env),
-            "stdout": stdout,
-            "stderr": stderr or f"/proc/{os.getpid()}/fd/2",
-        }
-    )
+        _servers[key] = _Server(env)
+    return _servers[key]
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from otbench.plugins import forking
 from otbench.plugins.child import computing
 from otbench.plugins.forking import SERVER_ENDED, Process, fork, started
 
@@ -108,14 +109,15 @@ def test_a_copy_that_kills_what_it_was_copied_from_is_no_end_of_the_next() -> No
 
 def test_copies_with_the_same_variables_of_libraries_have_one_parent() -> None:
     assert fork("timeit", env=computing(2)) is None, "its libraries have threads"
-    mine = computing(1) | {"MINE": "yes"}
-    processes = [execute("import time; time.sleep(60)", env=env) for env in (computing(1), mine)]
+    one = computing(1)
+    mine = one | {"MINE": "yes"}
+    processes = [execute("import time; time.sleep(60)", env=env) for env in (one, mine)]
     parents = [psutil.Process(process.pid).ppid() for process in processes]
     for process in processes:
         os.kill(process.pid, signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
     assert parents[0] == parents[1]
-    assert forking._key(mine) == forking._key(computing(1))
+    assert forking._key(mine) == forking._key(one)
     assert forking._key(mine | {"NUMBA_OPT": "2"}) != forking._key(mine)
 
 
