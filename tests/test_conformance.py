@@ -65,6 +65,8 @@ def problems_of(tmp_path: Path, body: str) -> dict[str, str]:
         "@dataclass\n"
         "class Bent(Constant):\n" + body
     )
+    # An earlier check may have left the global generator at the very seed that this one sets.
+    torch.manual_seed(1)
     return {r.name: r.problem for r in check_method(plugin, Spec("bent")) if r.problem}
 
 
@@ -92,6 +94,41 @@ def problems_of(tmp_path: Path, body: str) -> dict[str, str]:
         (
             PUSH + "        return x + torch.rand(1)\n",
             "is deterministic",
+            "in their points",
+        ),
+        (
+            "    fits = [0]\n"
+            "    def fit(self, data, ctx):\n"
+            "        super().fit(data, ctx)\n"
+            "        self.fits[0] += 1\n"
+            "        self.turn = self.fits[0] % 2\n"
+            "    def push(self, x, generator=None):\n"
+            "        y = super().push(x)\n"
+            "        return torch.nextafter(y, y + 1) if self.turn else y\n",
+            "is deterministic",
+            "in their points",
+        ),
+        (
+            "    def fit(self, data, ctx):\n"
+            "        super().fit(data, ctx)\n"
+            "        self.unused_ = torch.rand(2)\n",
+            "is deterministic",
+            "in their unused_",
+        ),
+        (
+            "    def restore(self, state):\n"
+            "        super().restore(state)\n"
+            "        self.new_ = 1.0\n",
+            "saves and loads",
+            "in the names of their state",
+        ),
+        (
+            "    loads = [0]\n"
+            "    def restore(self, state):\n"
+            "        super().restore(state)\n"
+            "        self.loads[0] += 1\n"
+            "        self.state_['target'] += (self.loads[0] == 2) * 1e-6\n",
+            "saves and loads",
             "in their points",
         ),
         ("    def skip(self, data):\n        return 'no planes'\n", "answers skip", "in the plane"),
