@@ -38,7 +38,7 @@ class CelebACartoonSet(Dataset):
     name: ClassVar[str] = "celeba-cartoonset"
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         yield from too_small(self.limit)
 
     def load(self) -> ImagePair:

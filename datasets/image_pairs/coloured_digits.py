@@ -67,7 +67,7 @@ class ColouredDigits(Dataset):
     name: ClassVar[str] = "coloured-digits"
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if self.source == self.target:
             yield f"source and target are both {self.source}"
 

@@ -92,7 +92,7 @@ class UserImages(Dataset):
     """What the folder should hold, for messages."""
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         yield from too_small(self.limit)
 
     def root(self) -> Path:

@@ -108,7 +108,7 @@ class GaussianPair(Dataset):
     title: ClassVar[str] = "Two Gaussians, any dimension (affine map, exact distance)"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         rng = np.random.default_rng(self.seed)
         (m0, s0), (m1, s1) = (random_gaussian(self.dim, rng) for _ in range(2))
         digest = definition_digest("gaussian", VERSION, dim=self.dim, seed=self.seed)

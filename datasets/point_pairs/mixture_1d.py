@@ -114,5 +114,5 @@ class Mixture1D(Dataset):
     title: ClassVar[str] = "On the line: a Gaussian to a mixture (known map)"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         return LineMixture(self.components)

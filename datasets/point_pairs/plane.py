@@ -103,14 +103,14 @@ class Plane(Dataset):
     title: ClassVar[str] = "Tasks in the plane: plane:moons, plane:eight, plane:checkerboard, ..."
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if bool(self.first) != bool(self.second):
             yield "give both files, first and second, or neither"
         if self.first and self.name != "images":
             yield f"first and second are for images, not for {self.name}"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         if not self.first:
             return PlanarPair(TASKS[self.name], task=self.name)
         images = [read_brightness(file, self.side) for file in (self.first, self.second)]

@@ -67,7 +67,7 @@ class WeakGaussian(Dataset):
     title: ClassVar[str] = "Two Gaussians, any dimension, weak cost (exact barycentric map)"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         rng = np.random.default_rng(self.seed)
         means = rng.normal(size=(2, self.dim))
         axes, upper = np.linalg.qr(rng.normal(size=(self.dim, self.dim)))

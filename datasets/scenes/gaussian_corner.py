@@ -84,7 +84,7 @@ class GaussianCorner(Dataset):
     title: ClassVar[str] = "A Gaussian moved along the diagonal (exact geodesic)"
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together: both Gaussians must lie in the image."""
+        """Yield a message for each Gaussian that is too narrow or leaves the image."""
         if self.sigma < 1 / self.side:
             yield f"sigma must be at least {1 / self.side:g} (one pixel), got {self.sigma}"
         reach = self.sigma * math.sqrt(2 * math.log(1 / CUT))

@@ -28,7 +28,7 @@ class W2ICNNPair(Dataset):
     title: ClassVar[str] = "A mixture under a random convex gradient, any dimension (known map)"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         from otbench_datasets.w2_benchmark.benchmark_pairs import random_pair
 
         digest = definition_digest("w2-icnn-pair", VERSION, dim=self.dim, seed=self.seed)

@@ -72,7 +72,7 @@ class NeuralOT(StochasticMap):
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if self.cost in COSTS:
             try:
                 check_cost(self.cost, self.gamma, self.noise_count, self.bounded)

@@ -333,7 +333,7 @@ class NOTUNet(NeuralOT):
         return self.losses_
 
     def build(self) -> None:
-        """Make the networks, not yet started."""
+        """Build the networks without initialising them."""
         noise = self.noise_channels if self.noisy else 0
         make_map = partial(
             UNet,
@@ -355,7 +355,7 @@ class NOTUNet(NeuralOT):
         self.network_ = Networks(make_map, potential)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` returned, channels last as in training."""
+        """Restore what ``state`` returned, channels last as in training."""
         super().restore(state)
         self.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

@@ -137,7 +137,7 @@ class PotentialMap(JaxMap):
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if self.start == "bures" and self.potential != "icnn":
             yield f"start=bures is for potential=icnn, got {self.potential}"
 

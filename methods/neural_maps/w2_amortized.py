@@ -126,7 +126,7 @@ class W2Amortized(PotentialMap):
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         yield from super().conflicts()
         if self.conjugate == "none" and self.amortization in ("regression", "none"):
             yield (

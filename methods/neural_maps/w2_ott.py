@@ -93,7 +93,7 @@ class W2OTT(OTTNeuralMap):
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if self.start == "bures" and self.potential != "icnn":
             yield f"start=bures is for potential=icnn, got {self.potential}"
         if self.conjugate == "none" and self.amortization == "regression":

@@ -92,14 +92,14 @@ class Identity(TransportMap):
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Do nothing: there is nothing to learn."""
+        """Do nothing; this method has nothing to learn."""
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the points as they are."""
+        """Return the points unchanged."""
         return x
 
     def pull(self, y: Tensor) -> Tensor:
-        """Return the points as they are."""
+        """Return the points unchanged."""
         return y
 
 
