@@ -43,8 +43,8 @@ class Sinkhorn(UnlearnedInterpolator):
         deviations=(
             "channels, mass, points between pixels, clipping at 1 and empty images are treated as "
             "in displacement",
-            "entries of the plan below 1e-12 are dropped; rows are rescaled to make up the mass "
-            "missing in the first marginal (at most 1e-5)",
+            "rows of the plan are rescaled to the first marginal, which changes at most 1e-5 of "
+            "the mass; entries below 1e-12 are then dropped",
         ),
         relative_cost=0.3,
         reference=True,
