@@ -28,7 +28,7 @@ def draw_both(data: MeasurePair, n: int, ctx: FitContext) -> tuple[Tensor, Tenso
         if tuple(points.shape) != (n, data.dimension):
             raise DataError(
                 f"the {name} of {data.name} drew points of shape {tuple(points.shape)}, "
-                f"expected ({n}, {data.dimension})"
+                f"wanted ({n}, {data.dimension})"
             )
         if not torch.isfinite(points).all():
             raise DataError(f"the {name} of {data.name} draws values that are not finite")
