@@ -1,1 +1,1 @@
-"""The data sets that come with otbench, each registered by an entry point."""
+"""The data sets that come with otbench, registered by entry points."""

@@ -1,4 +1,4 @@
-"""Digests and seeds of data sets that are drawn or defined by formulas."""
+"""Digests and seeds of data sets that are sampled or defined by formulas."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from otbench.interface import parameter
 
 
 def definition_digest(name: str, version: int, **definition: Any) -> str:
-    """Return the sha256 of what defines two distributions.
+    """Return the sha256 of the definition of two distributions.
 
     Parameters
     ----------
     name : str
     version : int
-        Of the code that draws them: raised when it draws something else. Points themselves are no
-        good for a digest, their last bits depend on the machine.
+        Version of the sampling code, raised whenever the samples change. The samples themselves are
+        not hashed, because their last bits depend on the machine.
     **definition
-        Plain values.
+        Plain values that define the distributions.
     """
     content = json.dumps({"name": name, "version": version, **definition}, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
 def drawing_seed(doc: str) -> int:
-    """Declare a seed that every generator in use takes."""
+    """Declare a seed in the range that all random generators accept."""
     seed: int = parameter(0, doc, low=0, high=2**31 - 1)
     return seed

@@ -1,4 +1,4 @@
-"""Fixed splits for data sets that come without them; digests and names of what is in use."""
+"""Fixed splits for data sets without their own; digests and variant names of data sets."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from otbench.interface import Dataset, Split
 
-# Of ten images in a row of one class: 7 train, 2 test, 1 validation. The first three go one to each
-# part, so that even three images fill all three.
+# Splits of ten consecutive images of one class: 7 training, 2 test, 1 validation. The first three
+# go to different splits, so that three images are enough to fill all splits.
 CYCLE = (
     "train",
     "test",
@@ -27,7 +27,7 @@ CYCLE = (
 
 
 def stratified(images: Tensor, labels: Tensor | None) -> tuple[Split, Split, Split]:
-    """Split 70 : 10 : 20 within each class, by an image's rank in its class and no random draw.
+    """Split 70 : 10 : 20 within each class, by the rank of an image in its class.
 
     Parameters
     ----------
@@ -55,16 +55,16 @@ def stratified(images: Tensor, labels: Tensor | None) -> tuple[Split, Split, Spl
 
 
 TEST, VALIDATION = 0.2, 0.1
-"""Shares of the test and the validation split."""
+"""Fractions of the test and the validation split."""
 
 
 def by_digest(images: Tensor, labels: Tensor | None) -> tuple[Split, Split, Split]:
     """Split 70 : 10 : 20 within each class, by a digest of each image's pixels.
 
-    The order of the images does not matter, so that sorted poses or frames of a film do not fall
-    into the splits with a period. Equal images land in one split. An image keeps its split when
-    others are added, unless its class is so small that a split would be empty: then the images
-    are ranked by their digests and counted off.
+    The order of the images does not matter, so sorted poses or frames of a film do not fall into
+    splits periodically. Equal images are in the same split. An image keeps its split when others
+    are added, unless its class is so small that a split would be empty. In that case the images are
+    ranked by their digests and the splits are filled in that order.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def by_digest(images: Tensor, labels: Tensor | None) -> tuple[Split, Split, Spli
     Returns
     -------
     train, validation, test : Split
-        Each in the order given.
+        Images keep their order within each split.
     """
     kinds = labels if labels is not None else torch.zeros(len(images), dtype=torch.long)
     place = torch.tensor([_place(image) for image in images], dtype=torch.float64)
@@ -97,7 +97,7 @@ def by_digest(images: Tensor, labels: Tensor | None) -> tuple[Split, Split, Spli
 
 
 def _place(image: Tensor) -> float:
-    """Return a number in [0, 1) that depends on the pixels alone, as 8-bit values."""
+    """Return a number in [0, 1) that depends only on the pixels, as 8-bit values."""
     pixels = (image * 255).round().to(torch.uint8).contiguous()
     digest = hashlib.sha256(f"{tuple(image.shape)}".encode())
     digest.update(pixels.numpy().data)
@@ -105,7 +105,7 @@ def _place(image: Tensor) -> float:
 
 
 def tensor_digest(*tensors: Tensor | None) -> str:
-    """Return the sha256 of shapes, types and bytes, for data that no file pins."""
+    """Return the sha256 of shapes, dtypes and bytes, for data without a digest of files."""
     digest = hashlib.sha256()
     for tensor in tensors:
         if tensor is not None:
@@ -115,7 +115,7 @@ def tensor_digest(*tensors: Tensor | None) -> str:
 
 
 def variant_name(dataset: Dataset, start: str, *names: str) -> str:
-    """Return ``start``, then each parameter named that is not at its default, with its value."""
+    """Return ``start`` and those named parameters that differ from their defaults."""
     defaults = {f.name: f.default for f in fields(dataset)}  # type: ignore[arg-type]
     other = [
         f"{name}{getattr(dataset, name)}"
@@ -126,7 +126,7 @@ def variant_name(dataset: Dataset, start: str, *names: str) -> str:
 
 
 def sized_variant(dataset: Dataset) -> str:
-    """Return the size, then every other parameter that is not at its default, with its value."""
+    """Return the size and all parameters that differ from their defaults, with their values."""
     names = [f.name for f in fields(dataset)]  # type: ignore[arg-type]
     names.remove("size")
     return variant_name(dataset, str(dataset.size), *names)  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""The methods that come with otbench, registered by entry points as a stranger's would be."""
+"""The methods that come with otbench, registered by entry points like third-party methods."""

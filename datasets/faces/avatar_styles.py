@@ -1,4 +1,4 @@
-"""How the factors of a face become options of DiceBear's styles."""
+"""Translation of a face's factors to the options of DiceBear's styles."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from otbench_datasets.faces.base import BACKGROUNDS, HAIRS, SHIRTS, SKINS
 from otbench_datasets.faces.factors import Factors
 
 Options = dict[str, str | float]
-"""By DiceBear's names: the variant of a component, its probability in per cent, a colour, a
-scale or a shift in per cent."""
+"""DiceBear's options by name: the variant of a component, its probability in percent, a colour, and
+a scale or a shift in percent."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,18 @@ class AvatarStyle:
     Attributes
     ----------
     trait : {"glasses", "smiling"}
-        What its modes tell beside hair and mouth.
+        The trait that distinguishes modes in addition to hair and mouth.
     shirt : str
-        Its option for the colour of the clothes.
+        Name of the option for the colour of the clothes.
     fixed : Options
-        The same in all faces; with the others, they leave nothing to DiceBear's own chance.
+        Options shared by all faces. Together with the others they leave nothing to DiceBear's own
+        random choice.
     hair, eyes, mouth : tuple of Options
-        For each of `HAIR_STYLES`, `EYES` and `MOUTHS` of `otbench_datasets.faces.factors`.
+        Options for each of `HAIR_STYLES`, `EYES` and `MOUTHS` of `otbench_datasets.faces.factors`.
     glasses : tuple of Options
-        Without and with; stronger than the eyes' options.
+        Options without and with glasses; they override the options of the eyes.
     free : tuple of tuple of Options
-        Attributes that no label tells, each with its equally likely ways.
+        Unlabelled attributes, each with equally likely options.
     """
 
     trait: str
@@ -51,13 +52,13 @@ def _variants(component: str, *names: str) -> tuple[Options, ...]:
 
 
 STYLES = {
-    # The nearest it has to curls is spiky hair, and it has no glasses. "smile" is a closed mouth
-    # that looks like "sad" at 32 pixels: a smile is its "laugh".
+    # Spiky hair is its closest match for curls, and it has no glasses. "smile" is a closed mouth
+    # that looks like "sad" at 32 pixels, so "laugh" is used for a smile.
     "toon-head": AvatarStyle(
         trait="smiling",
         shirt="clothesColor",
         fixed={
-            # Faces as large as the suite's own; a mouth is few pixels at 16x16.
+            # Faces are as large as the suite's own, because a mouth is only a few pixels at 16x16.
             **{"scale": 1.12, "translateY": 2},
             **{"hairProbability": 100, "beardProbability": 0, "rearHairVariant": "longStraight"},
         },
@@ -75,7 +76,7 @@ STYLES = {
             _variants("clothes", "dress", "openJacket", "shirt", "tShirt", "turtleNeck"),
         ),
     ),
-    # Here glasses are a kind of eyes.
+    # In this style glasses are a variant of the eyes.
     "personas": AvatarStyle(
         trait="glasses",
         shirt="clothingColor",
@@ -116,10 +117,10 @@ def colour_codes(colours: Tensor) -> list[str]:
 def avatar_options(
     style: AvatarStyle, factors: Factors, generator: torch.Generator
 ) -> Iterator[Options]:
-    """Yield the options of each face; what the factors leave open is drawn.
+    """Yield the options of each face; options that the factors leave open are drawn.
 
-    Skin, hair and background have the palettes of the suite's own faces; the clothes' colour and
-    the style's free attributes are independent of everything else.
+    Skin, hair and background use the palettes of the suite's own faces. The colour of the clothes
+    and the style's free attributes are independent of everything else.
 
     Parameters
     ----------

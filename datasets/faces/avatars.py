@@ -1,4 +1,4 @@
-"""Avatars: faces in styles that artists drew, put together by DiceBear from exact attributes."""
+"""Avatars: faces in artists' styles, composed by DiceBear from exact attributes."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from otbench_datasets.faces.base import FaceImages
 from otbench_datasets.faces.factors import Factors, draw_factors
 
 VERSION = 1
-"""Of the drawing; to be raised when the same options give other pixels."""
+"""Version of the drawing code, raised whenever the same options give different pixels."""
 
 DRAWN = 128
-"""Pixels along a side that avatars are drawn at before they are averaged down."""
+"""Pixels along a side at which avatars are drawn before they are averaged down."""
 
 PART = 256
-"""Avatars drawn at once."""
+"""Number of avatars drawn together."""
 
 PACKAGES = ("dicebear-core", "dicebear-styles", "resvg_py")
 
@@ -44,7 +44,7 @@ DEFAULT_STYLE = "toon-head"
 
 
 def missing_extra() -> str | None:
-    """Return why no avatar can be drawn, or None where it can."""
+    """Return why avatars cannot be drawn, or None if they can."""
     return missing_from("avatars")
 
 
@@ -56,7 +56,7 @@ def check_extra() -> None:
 
 @functools.cache
 def load_style(name: str) -> Any:
-    """Return a style of DiceBear's, `dicebear.Style`, from its package; nothing is fetched.
+    """Return one of DiceBear's styles, a `dicebear.Style`, from its package without downloading.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def load_style(name: str) -> Any:
 
 
 def rendered(svg: str) -> Tensor:
-    """Draw a picture without text at 128x128, shape (3, 128, 128), uint8; it must be opaque."""
+    """Draw an opaque picture without text at 128x128, shape (3, 128, 128), uint8."""
     import PIL.Image
     import resvg_py
 
@@ -81,14 +81,14 @@ def rendered(svg: str) -> Tensor:
 
 
 def draw_avatars(style: str, options: Sequence[Options], size: int) -> Tensor:
-    """Draw avatars, antialiased: each pixel is the mean of a square of a drawing at 128x128.
+    """Draw antialiased avatars, in which each pixel averages a square of a drawing at 128x128.
 
     Parameters
     ----------
     style : str
         One of `STYLES`.
     options : sequence of Options
-        Of each avatar.
+        Options of each avatar.
     size : int
         Pixels along a side, a divisor of 128.
 
@@ -120,7 +120,7 @@ def draw_avatars(style: str, options: Sequence[Options], size: int) -> Tensor:
 
 
 def file_of(style: str, options: Sequence[Options], size: int) -> Path:
-    """Return the file that keeps some avatars, named by all that determines their pixels."""
+    """Return the cache file of some avatars, named by everything that determines their pixels."""
     digest = definition_digest(
         "avatars",
         VERSION,
@@ -134,7 +134,7 @@ def file_of(style: str, options: Sequence[Options], size: int) -> Path:
 
 
 def kept_or_drawn(style: str, options: Sequence[Options], size: int) -> Tensor:
-    """Read avatars from the cache folder, or draw and keep them; see `draw_avatars`."""
+    """Read avatars from the cache folder, or draw and store them; see `draw_avatars`."""
     check_extra()
 
     def read(path: Path) -> Tensor:
@@ -154,42 +154,48 @@ def kept_or_drawn(style: str, options: Sequence[Options], size: int) -> Tensor:
 
 @dataclass
 class Avatars(FaceImages):
-    """Faces in a style of DiceBear's, drawn offline from exact attributes (extra ``avatars``).
+    """Faces in one of DiceBear's styles, drawn offline from exact attributes (extra ``avatars``).
 
     Styles: ``toon-head`` (a remix of ToonHead by Johan Melin, CC BY 4.0), ``personas`` (a remix of
     Personas by Draftbit - draftbit.com, CC BY 4.0), ``pixel-art`` (Pixel Art by DiceBear, CC0 1.0).
-    Whoever publishes pictures in a CC BY style names its author.
+    Publications of pictures in a CC BY style must credit its author.
 
-    Each face is told by the factors of the suite's own faces
-    (`Factors`), drawn from the seed and handed to DiceBear as options
-    (`avatar_styles`), so that labels are exact: background 4, skin 5, hair style 4
-    and colour 5, eyes 3, mouth 3 and glasses 2, colours being those of the suite's own faces.
-    ``toon-head`` has no glasses, and its "curly" hair is spiky. Clothes, their colour, and brows or
-    nose vary besides, told by no label. All are independent, their levels equally likely. Modes are
-    hair style, mouth and glasses; in ``toon-head`` hair style, mouth and whether the eyes are
-    closed in a smile, as in one face of three.
+    Each face is described by the factors of the suite's own faces (`Factors`). They are drawn from
+    the seed and passed to DiceBear as options (`avatar_styles`), so labels are exact. The numbers
+    of levels are: background 4, skin 5, hair style 4, hair colour 5, eyes 3, mouth 3 and glasses 2.
+    Colours are those of the suite's own faces. ``toon-head`` has no glasses, and its "curly" hair
+    is spiky. Clothes, their colour, and brows or nose vary as well but have no label. All
+    attributes are independent and their levels equally likely. Modes combine hair style, mouth and
+    glasses; in ``toon-head`` they combine hair style, mouth and whether the eyes are closed in a
+    smile, as in one face of three.
 
-    The first load draws, at about 11 ms an avatar (7,000 took 78 s on one shared core); afterwards
-    they lie in the cache folder, in a file named by all that determines them.
+    The first load draws the avatars, which takes about 11 ms each (78 s for 7,000 on one shared
+    core). They are stored in the cache folder, in a file named by everything that determines them.
     """
 
     labels: str = parameter(
-        "hair", "hair (style, 4 classes) or mode (24, as told above)", choices=("hair", "mode")
+        "hair",
+        "label of the images: hair (style, 4 classes) or mode (24 classes, see above)",
+        choices=("hair", "mode"),
     )
     train: int = parameter(5_000, "training images", low=1)
     test: int = parameter(1_000, "test images", low=1)
-    style: str = parameter(DEFAULT_STYLE, "toon-head, personas or pixel-art", choices=tuple(STYLES))
+    style: str = parameter(
+        DEFAULT_STYLE,
+        "style of the avatars: toon-head, personas or pixel-art",
+        choices=tuple(STYLES),
+    )
 
     title: ClassVar[str] = "Avatars in DiceBear's styles, drawn from exact attributes"
     name: ClassVar[str] = "avatars"
 
     @property
     def trait(self) -> str:
-        """What the style's modes tell beside hair and mouth."""
+        """The trait that distinguishes the style's modes in addition to hair and mouth."""
         return STYLES[self.style].trait
 
     def drawn(self) -> tuple[Factors, list[Options]]:
-        """Draw factors and options of the faces of all splits: training, validation, test."""
+        """Draw the factors and options of all faces: training, validation, test."""
         generator = torch.Generator().manual_seed(self.seed)
         factors = draw_factors(self.train + self.validation + self.test, generator)
         return factors, list(avatar_options(STYLES[self.style], factors, generator))

@@ -18,11 +18,11 @@ from otbench_datasets.splits import sized_variant, tensor_digest
 SIZES = (16, 32, 64)
 
 PART = 256
-"""Faces drawn at once."""
+"""Number of faces drawn together."""
 
 
 def rgb(code: str) -> tuple[float, float, float]:
-    """Turn a colour ``#rrggbb`` into numbers in [0, 1]."""
+    """Convert a colour ``#rrggbb`` to three values in [0, 1]."""
     red, green, blue = (int(code[i : i + 2], 16) / 255 for i in (1, 3, 5))
     return red, green, blue
 
@@ -31,7 +31,7 @@ BACKGROUNDS = torch.tensor([rgb(c) for c in ("#8ecae6", "#f28482", "#b7e4c7", "#
 SKINS = torch.tensor([rgb(c) for c in ("#ffdfc4", "#f0c08e", "#d39972", "#a56b46", "#6b4028")])
 HAIRS = torch.tensor([rgb(c) for c in ("#2b2024", "#6d3f22", "#b5541c", "#f2cf63", "#9aa3ad")])
 SHIRTS = torch.tensor([rgb(c) for c in ("#e76f51", "#2a6f97", "#6a4c93", "#2a9d8f")])
-"""One for each background."""
+"""Colours of the backgrounds."""
 
 FIXED = {
     Material.WHITE: rgb("#ffffff"),
@@ -52,9 +52,9 @@ class Faces:
         float32 in [0, 1].
     factors : Factors
     skin, hair : Tensor, shape (n, 3)
-        Colours of skin and hair, RGB in [0, 1], before light falls on them.
+        Colours of skin and hair before lighting, RGB in [0, 1].
     face : Tensor, shape (n, size, size)
-        The share of each pixel that is skin of the face.
+        Fraction of each pixel covered by skin of the face.
     """
 
     images: Tensor
@@ -65,15 +65,15 @@ class Faces:
 
 
 Drawer = Callable[[int, int, int], Faces]
-"""From a number of faces, a size in pixels and a seed."""
+"""Draws faces, given their number, the size in pixels and a seed."""
 
 
 Paint = Callable[[slice, Tensor], Tensor]
-"""From which faces, and the shares of their pixels, to their images."""
+"""Maps a range of faces and the material fractions of their pixels to their images."""
 
 
 def draw(factors: Factors, size: int, skin: Tensor, hair: Tensor, paint: Paint) -> Faces:
-    """Draw faces a part at a time: the shares of all materials take 13 planes an image.
+    """Draw faces in chunks, because the material fractions take 13 planes per image.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def draw(factors: Factors, size: int, skin: Tensor, hair: Tensor, paint: Paint) 
         Pixels along a side.
     skin, hair : Tensor, shape (n, 3)
     paint : callable
-        Called in order, each time with the next faces.
+        Called in order, with one chunk of faces after another.
     """
     n = len(factors)
     images, masks = torch.empty(n, 3, size, size), torch.empty(n, size, size)
@@ -95,7 +95,7 @@ def draw(factors: Factors, size: int, skin: Tensor, hair: Tensor, paint: Paint) 
 
 
 def palette(factors: Factors, skin: Tensor, hair: Tensor) -> Tensor:
-    """Return the colour of each material, shape (n, 13, 3), from those of skin and hair, (n, 3)."""
+    """Return the colours of all materials, (n, 13, 3), given those of skin and hair, (n, 3)."""
     colours = torch.zeros(len(factors), len(Material), 3)
     colours[:, Material.BACKGROUND] = BACKGROUNDS[factors.background]
     colours[:, Material.SHIRT] = SHIRTS[factors.background]
@@ -117,30 +117,31 @@ class FaceImages(Dataset):
     size: int = parameter(32, "pixels along a side: 16, 32 or 64", choices=SIZES)
     labels: str = parameter(
         "hair",
-        "hair (style, 4 classes) or mode (hair, mouth, glasses: 24)",
+        "label of the images: hair (style, 4 classes) or mode (hair, mouth and glasses, 24 "
+        "classes)",
         choices=("hair", "mode"),
     )
     train: int = parameter(10_000, "training images", low=1)
     validation: int = parameter(1_000, "validation images", low=1)
     test: int = parameter(2_000, "test images", low=1)
-    seed: int = drawing_seed("fixes what is drawn")
+    seed: int = drawing_seed("seed of the drawing")
 
     name: ClassVar[str]
 
     @property
     def trait(self) -> str:
-        """What modes tell beside hair and mouth: see `Factors.modes`."""
+        """The trait that distinguishes modes in addition to hair and mouth; see `Factors.modes`."""
         return "glasses"
 
     def dataset(self, images: Tensor, factors: Factors, trait: str | None = None) -> ImageDataset:
-        """Label and split the faces drawn: training, validation, test.
+        """Label the drawn faces and split them into training, validation and test.
 
         Parameters
         ----------
         images : Tensor, shape (n, 3, size, size)
         factors : Factors
         trait : str, optional
-            Another trait that modes should tell than the data set's own.
+            Trait for the modes, instead of that of the data set.
         """
         sizes = (self.train, self.validation, self.test)
         by_hair = self.labels == "hair"
@@ -157,7 +158,7 @@ class FaceImages(Dataset):
 
 @dataclass
 class DrawnFaces(FaceImages):
-    """Faces that the suite draws itself."""
+    """Base of the faces drawn by the suite itself."""
 
     drawer: ClassVar[Drawer]
 
@@ -167,5 +168,5 @@ class DrawnFaces(FaceImages):
         return self.dataset(faces.images, faces.factors)
 
     def faces(self) -> Faces:
-        """Draw the faces of all splits: training, validation, test."""
+        """Draw the faces of all splits (training, validation, test)."""
         return type(self).drawer(self.train + self.validation + self.test, self.size, self.seed)

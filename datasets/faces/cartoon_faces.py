@@ -21,7 +21,7 @@ def cartoon_faces(n: int, size: int, seed: int) -> Faces:
     size : int
         Pixels along a side.
     seed : int
-        Fixes the factors.
+        Seed of the factors.
     """
     factors = draw_factors(n, torch.Generator().manual_seed(seed))
     skin, hair = SKINS[factors.skin], HAIRS[factors.hair_colour]
@@ -35,11 +35,12 @@ def cartoon_faces(n: int, size: int, seed: int) -> Faces:
 
 @dataclass
 class CartoonFaces(DrawnFaces):
-    """Flat-filled faces: a free stand-in for the photographs that papers train on.
+    """Flat-coloured faces, a free substitute for the photographs used in papers.
 
-    Every image is told by nine independent factors (`otbench_datasets.faces.factors.Factors`):
-    background 4, skin 5, hair style 4 and colour 5, eyes 3, mouth 3, glasses 2, and, continuous,
-    the width of the face and the distance of the eyes.
+    Each image is determined by nine independent factors (`otbench_datasets.faces.factors.Factors`).
+    The discrete ones, with their numbers of levels, are background 4, skin 5, hair style 4, hair
+    colour 5, eyes 3, mouth 3 and glasses 2; the continuous ones are the width of the face and the
+    distance of the eyes.
     """
 
     title: ClassVar[str] = "Cartoon faces in flat colours, drawn from exact factors"

@@ -1,4 +1,4 @@
-"""Cartoon Set: drawn faces with their attributes, from a folder of the user's."""
+"""Cartoon Set: drawn faces with attributes, read from a folder of the user."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from otbench_datasets.images.user_images import UserImages, by_index, capped, re
 from otbench_datasets.splits import variant_name
 
 ATTRIBUTE = "face_color"
-"""The attribute that labels the images unless another is named. Every cartoon shows its skin, at
-32x32 pixels too, and there are few colours of it; glasses are a few pixels there, and hair has 111
-shapes."""
+"""Default attribute of the labels. Every cartoon shows skin, even at 32x32 pixels, and skin has few
+colours; glasses are only a few pixels at that size, and hair has 111 shapes."""
 
 
 @dataclass
 class CartoonSet(UserImages):
-    """Google's Cartoon Set, 10,000 or 100,000 faces (Royer et al. 2017), labelled by an attribute.
+    """Google's Cartoon Set, 10,000 or 100,000 faces (Royer et al. 2017) labelled by an attribute.
 
-    ``path`` holds the images ``cs*.png`` (500x500), there or in sub-folders (0 to 9 in the larger
-    set), each with a file of the same name that ends in ``.csv``: lines of an attribute, the number
-    of its variant from 0, and how many variants it has. Transparent pixels become white. The last
-    tenth of the files, in the order of their paths, is the test and the tenth before it validation;
-    names are digests of the attributes, so that this order is as good as random.
+    ``path`` contains the images ``cs*.png`` (500x500), directly or in sub-folders (0 to 9 in the
+    larger set). Each image has a file of the same name ending in ``.csv``, whose lines give an
+    attribute, the index of its variant (from 0) and the number of variants. Transparent pixels
+    become white. In the order of paths, the last tenth of the files is the test split and the tenth
+    before it the validation split; file names are digests of the attributes, so this order is
+    effectively random.
 
-    All images are in memory: 100,000 of them take 4.9 GB at 64x64, 1.2 GB at 32x32, 20 GB at
-    128x128; ``limit`` bounds it.
+    All images are held in memory: 100,000 images take 1.2 GB at 32x32, 4.9 GB at 64x64 and 20 GB at
+    128x128; ``limit`` reduces this.
     """
 
-    attribute: str = parameter(ATTRIBUTE, "the attribute whose variants are the labels")
+    attribute: str = parameter(ATTRIBUTE, "attribute whose variants are the labels")
 
     title: ClassVar[str] = "Cartoon Set, drawn faces with attributes (your folder)"
     name: ClassVar[str] = "cartoonset"
@@ -56,17 +56,17 @@ class CartoonSet(UserImages):
 
 
 def read_attributes(file: Path) -> dict[str, tuple[int, int]]:
-    """Read the attributes of one image: for each the number of its variant, and of how many.
+    """Read one image's attributes: for each, the index of its variant and the number of variants.
 
     Raises
     ------
     DataError
-        If the file is missing or a line is something else.
+        If the file is missing or a line has another form.
     """
     if not file.is_file():
         raise DataError(
-            f"{file} is missing: each image of Cartoon Set needs its .csv beside it; unpack the "
-            "whole archive"
+            f"{file} is missing: each image of Cartoon Set needs its .csv file next to it; unpack "
+            "the whole archive"
         )
     attributes: dict[str, tuple[int, int]] = {}
     lines = csv.reader(read_text(file).splitlines(), skipinitialspace=True)
@@ -82,21 +82,21 @@ def read_attributes(file: Path) -> dict[str, tuple[int, int]]:
         numbers = [int(f) for f in fields[1:] if re.fullmatch(r" *[0-9]{1,6} *", f)]
         if len(fields) != 3 or len(numbers) != 2 or numbers[0] >= numbers[1]:
             raise DataError(
-                f"{file}, line {lines.line_num}: wanted an attribute, its variant from 0, and how "
-                f'many there are, such as "face_shape", 4, 7; got {", ".join(fields)[:80]!r}'
+                f"{file}, line {lines.line_num}: wanted an attribute, its variant from 0, and the "
+                f'number of variants, such as "face_shape", 4, 7; got {", ".join(fields)[:80]!r}'
             )
         attributes[fields[0].strip()] = numbers[0], numbers[1]
 
 
 def read_labels(images: list[Path], attribute: str) -> tuple[Tensor, int]:
-    """Read the variants of one attribute, shape (n,), int64, and how many there are.
+    """Read the variants of one attribute, shape (n,), int64, and the number of variants.
 
     Raises
     ------
     UsageError
-        If there is no such attribute.
+        If the attribute does not exist.
     DataError
-        If a file is missing or malformed, or two disagree on the number of variants.
+        If a file is missing or malformed, or if files disagree on the number of variants.
     """
     labels, classes = [], 0
     for image in images:

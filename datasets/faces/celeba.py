@@ -1,4 +1,4 @@
-"""CelebA: photographs of faces, from a folder of the user's."""
+"""CelebA: photographs of faces, read from a folder of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otbench_datasets.splits import variant_name
 
 IMAGES = "img_align_celeba"
 PARTITIONS = ("list_eval_partition.txt", "list_eval_partition.csv")
-"""As in the release, and as in its best-known copy."""
+"""Names of the partition file in the release and in its best-known copy."""
 
 HEADER = ["image_id", "partition"]
 SPLITS = ("training", "validation", "test")
@@ -22,16 +22,16 @@ SPLITS = ("training", "validation", "test")
 
 @dataclass
 class CelebA(UserImages):
-    """CelebA's 202,599 aligned faces (Liu, Luo, Wang, Tang 2015), no labels.
+    """CelebA's 202,599 aligned faces (Liu, Luo, Wang, Tang 2015), without labels.
 
-    ``path`` holds the JPEG files (178x218) or their folder ``img_align_celeba``. The middle square
-    (178x178) is resized by `read_picture`; other sizes of images are taken
-    likewise. Splits are those of ``list_eval_partition.txt``, beside the images, in ``path`` or
-    beside that; without such a file the last tenth of the names is the test and the tenth before
-    it validation, and the variant says ``unpartitioned``.
+    ``path`` contains the JPEG files (178x218) or their folder ``img_align_celeba``. The central
+    square (178x178) is resized by `read_picture`; images of other sizes are treated in the same
+    way. Splits are those of ``list_eval_partition.txt``, which is searched for next to the images,
+    in ``path`` and next to ``path``. Without such a file, the last tenth of the names is the test
+    split and the tenth before it the validation split, and the variant ends in ``unpartitioned``.
 
-    All images are in memory: 10 GB at 64x64 (202,599 images of 3x64x64 numbers of 4 bytes), 2.5 GB
-    at 32x32, 40 GB at 128x128. ``limit`` bounds it: 10,000 images at 64x64 take 0.5 GB.
+    All images are held in memory: 2.5 GB at 32x32, 10 GB at 64x64 (202,599 images of 3x64x64 values
+    of 4 bytes) and 40 GB at 128x128. ``limit`` reduces this: 10,000 images at 64x64 take 0.5 GB.
     """
 
     title: ClassVar[str] = "CelebA, photographs of faces (your folder)"
@@ -56,18 +56,18 @@ class CelebA(UserImages):
 
 
 def find_partition(*places: Path) -> Path | None:
-    """Return the first partition file in these folders, or None."""
+    """Return the first partition file found in these folders, or None."""
     found = (place / name for place in places for name in PARTITIONS)
     return next((file for file in found if file.is_file()), None)
 
 
 def read_partition(file: Path) -> dict[str, int]:
-    """Read which split each image belongs to: 0 training, 1 validation, 2 test.
+    """Read the split of each image: 0 training, 1 validation, 2 test.
 
     Raises
     ------
     DataError
-        If a line is not the name of an image and one of these numbers.
+        If a line is not the name of an image followed by one of these numbers.
     """
     partition = {}
     for number, line in enumerate(read_text(file).splitlines(), 1):
@@ -84,20 +84,20 @@ def read_partition(file: Path) -> dict[str, int]:
 
 
 def by_partition(files: list[Path], table: Path) -> Parts:
-    """Split files as the partition file says, each split in the order of the files.
+    """Split files by the partition file; each split keeps the order of the files.
 
     Raises
     ------
     DataError
-        If it leaves out a file, or a split has none.
+        If a file is not listed, or a split is empty.
     """
     partition = read_partition(table)
     unknown = [file for file in files if file.name not in partition]
     if unknown:
         raise DataError(
             f"{table} does not say which split {unknown[0].name} belongs to ({len(unknown)} of "
-            f"{len(files)} images are missing there): use the release's whole file, or take it "
-            "away to split by index"
+            f"{len(files)} images are missing there): use the release's complete file, or "
+            "remove it to split by index"
         )
     train, validation, test = (
         [file for file in files if partition[file.name] == turn] for turn in range(3)
@@ -106,6 +106,6 @@ def by_partition(files: list[Path], table: Path) -> Parts:
         if not part:
             raise DataError(
                 f"{table} leaves no {name} image among the {len(files)} in {files[0].parent}: "
-                "add some, or take the file away to split by index"
+                "add some, or remove the file to split by index"
             )
     return train, validation, test

@@ -17,19 +17,19 @@ LEVELS = {
     "mouth": 3,
     "glasses": 2,
 }
-"""The discrete factors with their number of levels, all equally likely and independent."""
+"""Numbers of levels of the discrete factors; factors are independent, levels equally likely."""
 
 HAIR_STYLES = ("short", "long", "curly", "bun")
 EYES = ("open", "dots", "smiling")
 MOUTHS = ("smile", "closed", "round")
 
 MODES = LEVELS["hair_style"] * LEVELS["mouth"] * LEVELS["glasses"]
-"""Kinds of faces that `Factors.modes` tells apart."""
+"""Number of modes that `Factors.modes` distinguishes."""
 
 FACE_WIDTHS = (0.205, 0.265)
 EYE_SPACINGS = (0.085, 0.118)
-"""Ranges of the continuous factors, uniform: half the width of the face, and from its middle to an
-eye, in parts of the side."""
+"""Ranges of the uniform continuous factors, as fractions of the side: half the width of the face,
+and the distance from its centre line to an eye."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Factors:
     Attributes
     ----------
     background, skin, hair_style, hair_colour, eyes, mouth, glasses : Tensor, shape (n,), int64
-        Levels from 0, as many as `LEVELS` says.
+        Levels from 0; `LEVELS` gives their numbers.
     face_width, eye_spacing : Tensor, shape (n,), float32
         See `FACE_WIDTHS` and `EYE_SPACINGS`.
     """
@@ -67,12 +67,12 @@ class Factors:
         return (self.eyes == EYES.index("smiling")).long()
 
     def modes(self, trait: str) -> Tensor:
-        """Hair style, mouth and a trait as one number from 0 to 23, for the counting of modes.
+        """Encode hair style, mouth and a trait as one number from 0 to 23, for counting modes.
 
         Parameters
         ----------
         trait : {"glasses", "smiling"}
-            What is there in a face or not.
+            The trait that is present or absent in a face.
         """
         present: Tensor = getattr(self, trait)
         return (self.hair_style * 3 + self.mouth) * 2 + present

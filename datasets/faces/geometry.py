@@ -1,7 +1,7 @@
-"""The geometry of the drawn faces, common to cartoon and shaded ones.
+"""The geometry of the drawn faces, shared by cartoon and shaded faces.
 
-The unit square has x to the right and y down. A face is a stack of ellipses and boxes, each of one
-material; which ones, and where, is told by a few factors.
+In the unit square, x points right and y points down. A face is a stack of ellipses and boxes of one
+material each; a few factors determine which ones it contains and where.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from otbench_datasets.faces.factors import Factors
 Number = Tensor | float
 
 CENTRE, HALF_HEIGHT = 0.535, 0.275
-"""Of the head, on its vertical axis."""
+"""Vertical centre of the head."""
 
 CHUNK = 64
-"""Faces drawn at once: more would leave the processor's cache."""
+"""Number of faces drawn together; more would not fit the processor's cache."""
 
 
 class Material(IntEnum):
-    """What a sample of the picture shows, in no order."""
+    """Materials that a sample of the picture can show, in arbitrary order."""
 
     BACKGROUND = 0
     SHIRT = 1
@@ -47,20 +47,20 @@ FACE = (Material.SKIN, Material.BLUSH)
 
 
 def coverage(factors: Factors, size: int) -> Tensor:
-    """Draw faces as the share of each pixel that each material has.
+    """Draw faces as the fractions of each pixel that the materials cover.
 
     Parameters
     ----------
     factors : Factors
-        Of n faces.
+        Factors of n faces.
     size : int
         Pixels along a side.
 
     Returns
     -------
     Tensor, shape (n, 13, size, size)
-        float32, materials in the order of `Material`; they sum to 1. Counted over 4x4 samples a
-        pixel up to 48 pixels, over 3x3 beyond.
+        float32; materials in the order of `Material`, with sum 1. Fractions are counted over 4x4
+        samples per pixel for sizes up to 48, and over 3x3 above.
     """
     samples = 4 if size <= 48 else 3
     parts = []
@@ -78,7 +78,7 @@ def _shares(sheet: _Sheet, size: int, samples: int) -> Tensor:
     for material, (top, bottom) in sheet.reach.items():
         rows = slice(top // samples, -(-bottom // samples))
         ids = sheet.ids[:, rows.start * samples : rows.stop * samples]
-        # NumPy compares bytes many times faster than torch.
+        # NumPy compares bytes many times faster than PyTorch.
         same = torch.from_numpy(ids.numpy() == int(material))
         here = same.view(torch.uint8).unflatten(1, (-1, samples))
         across = sum(here[:, :, i] for i in range(samples))
@@ -87,7 +87,7 @@ def _shares(sheet: _Sheet, size: int, samples: int) -> Tensor:
 
 
 class _Window:
-    """A part of a sheet, in which shapes are masks (n, rows, columns) and materials are laid."""
+    """A part of a sheet; shapes are masks (n, rows, columns) that are filled with materials."""
 
     def __init__(self, sheet: _Sheet, left: float, top: float, right: float, bottom: float) -> None:
         fine = sheet.ids.shape[-1]
@@ -98,19 +98,19 @@ class _Window:
         self.x, self.y = axis[columns].view(1, 1, -1), axis[rows].view(1, -1, 1)
 
     def ellipse(self, x: Number, y: Number, rx: Number, ry: Number) -> Tensor:
-        """Fill an upright ellipse about (x, y)."""
+        """Return the mask of an upright ellipse centred at (x, y)."""
         across = ((self.x - _wide(x)) / _wide(rx)) ** 2
         down = ((self.y - _wide(y)) / _wide(ry)) ** 2
         return across <= 1 - down
 
     def box(self, left: Number, top: Number, right: Number, bottom: Number) -> Tensor:
-        """Fill a rectangle."""
+        """Return the mask of a rectangle."""
         across = (self.x >= _wide(left)) & (self.x <= _wide(right))
         return across & (self.y >= _wide(top)) & (self.y <= _wide(bottom))
 
     def lay(self, material: Material, mask: Tensor) -> None:
-        """Put a material over what is there."""
-        # The same as masked_fill_, which goes byte by byte.
+        """Paint a mask with a material."""
+        # Equivalent to masked_fill_, which is slower because it works byte by byte.
         here = mask.view(torch.uint8)
         self.ids.bitwise_and_(here - 1).bitwise_or_(here * int(material))
         top, bottom = self.sheet.reach.get(material, (self.rows.start, self.rows.stop))
@@ -123,14 +123,14 @@ def _wide(value: Number) -> Number:
 
 
 class _Sheet:
-    """The finely sampled picture of some faces.
+    """The supersampled picture of some faces.
 
     Attributes
     ----------
     ids : Tensor, shape (n, fine, fine), uint8
         The material of each sample.
     reach : dict
-        First and one after the last row of samples in which a material may lie.
+        First row of samples in which a material may occur, and the row after the last one.
     """
 
     def __init__(self, factors: Factors, ids: Tensor) -> None:
@@ -142,7 +142,7 @@ class _Sheet:
 
     @contextmanager
     def only(self, factor: str, level: int) -> Iterator[_Sheet]:
-        """Draw on the faces alone whose factor has a level."""
+        """Draw only on the faces whose factor has the given level."""
         rows = (getattr(self.factors, factor) == level).nonzero().flatten()
         sheet = _Sheet(self.factors.part(rows), self.ids[rows])
         sheet.reach = self.reach
@@ -150,7 +150,7 @@ class _Sheet:
         self.ids[rows] = sheet.ids
 
     def draw(self) -> None:
-        """Lay everything, from the back to the front."""
+        """Draw all parts, from back to front."""
         for style, behind in enumerate((None, _long_behind, _curls_behind, _bun_behind)):
             if behind is not None:
                 with self.only("hair_style", style) as some:
@@ -216,7 +216,7 @@ def _head(sheet: _Sheet) -> None:
 
 
 def _fringe(sheet: _Sheet, x: float, y: float, rx: Number, ry: float, lowest: float) -> None:
-    """Lay a cap of hair over the head that leaves an ellipse free, down to a height."""
+    """Draw a cap of hair on the head, down to a height, that leaves an ellipse free."""
     at = sheet.window(0.12, 0.18, 0.88, 0.6)
     cap = at.ellipse(0.5, 0.5, sheet.factors.face_width + 0.035, 0.295)
     at.lay(Material.HAIR, cap & ~at.ellipse(x, y, rx, ry) & (at.y < lowest))

@@ -1,4 +1,4 @@
-"""Faces of the same geometry as the cartoons, with light, texture, background and noise."""
+"""Faces with the geometry of the cartoons and with light, texture, background and noise."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from otbench_datasets.faces.factors import Factors, draw_factors
 from otbench_datasets.faces.geometry import CENTRE, HALF_HEIGHT, Material
 
 BLUR, NOISE = 0.7, 0.03
-"""Standard deviations of the lens, in pixels of an image of 32, and of the sensor."""
+"""Standard deviations of the lens blur, in pixels of a 32x32 image, and of the sensor noise."""
 
 AMBIENT = 0.4
-"""Share of the light that comes from all sides."""
+"""Fraction of ambient light."""
 
 
 def random_field(n: int, size: int, length: float, generator: torch.Generator) -> Tensor:
@@ -36,13 +36,13 @@ def random_field(n: int, size: int, length: float, generator: torch.Generator) -
     ----------
     n, size : int
     length : float
-        Standard deviation of the Gaussian that white noise is smoothed with, in parts of the side.
+        Standard deviation of the Gaussian that smooths white noise, as a fraction of the side.
     generator : torch.Generator
 
     Returns
     -------
     Tensor, shape (n, size, size)
-        Periodic at the rim.
+        The fields are periodic.
     """
     white = torch.randn(n, size, size, generator=generator)
     f = torch.fft.fftfreq(size) * size
@@ -54,10 +54,10 @@ def random_field(n: int, size: int, length: float, generator: torch.Generator) -
 
 
 def lambert(factors: Factors, size: int, light: Tensor) -> Tensor:
-    """Return how much light falls on an ellipsoid head, (n, size, size), in [`AMBIENT`, 1].
+    """Return the brightness of an ellipsoid head, (n, size, size), in [`AMBIENT`, 1].
 
-    The head's outline is the face's; its depth is its half-width. A point off the head takes the
-    light of the outline's nearest direction.
+    The head has the outline of the face, and its depth equals its half-width. A point outside the
+    head has the brightness of the outline in the same direction.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def lambert(factors: Factors, size: int, light: Tensor) -> Tensor:
 
 
 def draw_light(n: int, generator: torch.Generator) -> Tensor:
-    """Draw unit vectors towards the light: from any side, 25 to 60 degrees off the viewer."""
+    """Draw unit vectors towards the light, from any side and 25 to 60 degrees off the viewer."""
     turn = 2 * math.pi * torch.rand(n, generator=generator)
     tilt = torch.deg2rad(25 + 35 * torch.rand(n, generator=generator))
     # Light from below is rare.
@@ -93,10 +93,10 @@ def draw_light(n: int, generator: torch.Generator) -> Tensor:
 
 
 def between(colours: Tensor, level: Tensor, generator: torch.Generator) -> Tensor:
-    """Return colours near those of the given levels, (n, 3), filling the space between them.
+    """Return random colours, (n, 3), between those of the given levels and the rest of a palette.
 
-    Each is moved up to halfway towards another colour of the palette, then its brightness changed
-    by up to 8 %.
+    Each colour is moved up to halfway towards another colour of the palette, and its brightness is
+    then changed by up to 8 %.
     """
     n = len(level)
     other = colours[torch.randint(len(colours), (n,), generator=generator)]
@@ -106,7 +106,7 @@ def between(colours: Tensor, level: Tensor, generator: torch.Generator) -> Tenso
 
 
 def blurred(images: Tensor, sigma: float) -> Tensor:
-    """Smooth images (n, c, h, w) with a Gaussian of some pixels, edges repeated."""
+    """Smooth images (n, c, h, w) with a Gaussian of ``sigma`` pixels; edges are repeated."""
     reach = math.ceil(3 * sigma)
     taps = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * sigma**2))
     taps = taps / taps.sum()
@@ -126,7 +126,7 @@ def shaded_faces(n: int, size: int, seed: int) -> Faces:
     size : int
         Pixels along a side.
     seed : int
-        Fixes factors, colours, light and noise; another seed than that of cartoon faces makes an
+        Seed of factors, colours, light and noise. A seed other than that of cartoon faces makes an
         unpaired set.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -169,10 +169,11 @@ def _photograph(
 
 @dataclass
 class ShadedFaces(DrawnFaces):
-    """Faces as a camera might see them, on the geometry of `CartoonFaces`.
+    """Faces in the style of photographs, with the geometry of `CartoonFaces`.
 
-    A Lambert-shaded ellipsoid head under a random light, textured hair, colours of skin and hair
-    that fill the space between the cartoons', a Gaussian field behind, blur and sensor noise.
+    They have a Lambert-shaded ellipsoid head under random light, textured hair, colours of skin and
+    hair that vary continuously between those of the cartoons, a Gaussian random field as
+    background, blur and sensor noise.
     """
 
     title: ClassVar[str] = "Shaded faces with light, texture and noise, drawn from exact factors"

@@ -1,4 +1,4 @@
-"""Base of the pairs whose source is shaded faces."""
+"""Base of the pairs whose source consists of shaded faces."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from otbench_datasets.splits import sized_variant
 class ShadedPair(Dataset):
     """Shaded faces to other faces with the same factors of variation, unpaired.
 
-    The source is `ShadedFaces` from seed ``2 seed``, the target is
-    drawn from ``2 seed + 1``: the faces of one side are independent of the other's, and of those of
-    any other seed. Labels number the target's 24 modes on both sides alike. Colour should survive
-    where the source's face shows its skin (``colour_masks``).
+    The source is `ShadedFaces` with seed ``2 seed``; the target is drawn with seed ``2 seed + 1``.
+    The two sides are therefore independent of each other and of all other seeds. Labels number the
+    target's 24 modes in the same way on both sides. A map should preserve the colour where the
+    source shows skin (``colour_masks``).
     """
 
     size: int = parameter(32, "pixels along a side: 16, 32 or 64", choices=SIZES)
-    train: int = parameter(10_000, "training images a side", low=1)
-    validation: int = parameter(1_000, "validation images a side", low=1)
-    test: int = parameter(1_000, "test images a side", low=1)
-    seed: int = parameter(0, "fixes what is drawn", low=0, high=2**30 - 1)
+    train: int = parameter(10_000, "training images on each side", low=1)
+    validation: int = parameter(1_000, "validation images on each side", low=1)
+    test: int = parameter(1_000, "test images on each side", low=1)
+    seed: int = parameter(0, "seed of the drawing", low=0, high=2**30 - 1)
 
     name: ClassVar[str]
 
     @abstractmethod
     def target(self, **common: Any) -> FaceImages:
-        """Return the target's data set of these sizes and seed, labelled by mode."""
+        """Return the target's data set with these sizes and this seed, labelled by mode."""
 
     def load(self) -> ImagePair:
         """Draw the images; see `otbench.interface.Dataset.load`."""
@@ -44,7 +44,7 @@ class ShadedPair(Dataset):
             "test": self.test,
         }
         target = self.target(seed=2 * self.seed + 1, **common)
-        # First, as more can go wrong with it than with the source.
+        # The target comes first because it is more likely to fail than the source.
         images = target.load()
         source = ShadedFaces(seed=2 * self.seed, **common)
         faces = source.faces()
@@ -53,6 +53,6 @@ class ShadedPair(Dataset):
             sized_variant(self),
             source.dataset(faces.images, faces.factors, target.trait),
             images,
-            # A copy, so that the masks of the training images are not kept in memory.
+            # A copy, so that the masks of the training images do not stay in memory.
             colour_masks=faces.face[-self.test :].clone(),
         )

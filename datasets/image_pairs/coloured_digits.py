@@ -1,4 +1,4 @@
-"""Two digits of MNIST in random colours, to be carried from one to the other."""
+"""Two digits of MNIST in random colours, as source and target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VERSION = 1
 SIZES = (16, 32)
 
 COLOURS = ("red", "yellow", "green", "cyan", "blue", "magenta")
-"""The modes, at hues 0, 1/6, ..., 5/6: an image has that of the nearest one."""
+"""Names of the modes, at hues 0, 1/6, ..., 5/6; an image belongs to the nearest one."""
 
 
 def hue_colours(hues: Tensor) -> Tensor:
@@ -35,46 +35,46 @@ def hue_colours(hues: Tensor) -> Tensor:
 
 
 def nearest_colour(hues: Tensor) -> Tensor:
-    """Return for each hue the number of the nearest of `COLOURS`, int64."""
+    """Return the index of the nearest of `COLOURS` for each hue, int64."""
     return (6 * hues + 0.5).long() % len(COLOURS)
 
 
 @dataclass
 class ColouredDigits(Dataset):
-    """One digit of MNIST to another in colour, unpaired: the small task of Korotin's seminar.
+    """One coloured digit of MNIST to another, unpaired: the small task of Korotin's seminar.
 
-    Each image, white on black, is multiplied by one colour of full saturation and value, its hue
-    uniform and independent of all others. An optimal map for the squared distance turns the shape
-    and keeps the colour. Labels number six colours on either side (`COLOURS`), and nothing else:
-    these are the modes. Splits are those of `MNIST` for the two digits, of
-    which the images at 32x32 are taken whole and those at 16x16 are means of 2x2 pixels. Where only
-    5,000 images of MNIST can be had, the variant ends in ``-5k``.
+    Each image, white on black, is multiplied by a colour of full saturation and value, whose hue is
+    uniform and independent of everything else. An optimal map for the squared distance changes the
+    shape and keeps the colour. Labels number the six colours (`COLOURS`) on both sides; these are
+    the modes. Splits are those of `MNIST` for the two digits. Images have their original 32x32
+    pixels, or 16x16 as means of 2x2 pixels. If only 5,000 images of MNIST are available, the
+    variant ends in ``-5k``.
     """
 
     source: int = parameter(
-        2, "the digit to start from, 0 to 9", "Korotin's seminar on neural OT", low=0, high=9
+        2, "digit of the source, 0 to 9", "Korotin's seminar on neural OT", low=0, high=9
     )
     target: int = parameter(
-        3, "the digit to arrive at, 0 to 9", "Korotin's seminar on neural OT", low=0, high=9
+        3, "digit of the target, 0 to 9", "Korotin's seminar on neural OT", low=0, high=9
     )
     size: int = parameter(
         16, "pixels along a side: 16 or 32", "Korotin's seminar on neural OT", choices=(16, 32)
     )
-    seed: int = drawing_seed("fixes the colours")
+    seed: int = drawing_seed("seed of the colours")
 
     title: ClassVar[str] = "Two digits of MNIST in random colours, unpaired"
     assets: ClassVar[tuple[str, ...]] = ("mnist",)
     name: ClassVar[str] = "coloured-digits"
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if self.source == self.target:
-            yield f"source and target are both {self.source}"
+            yield f"source and target must be different digits, got {self.source} for both"
 
     def load(self) -> ImagePair:
         """Read and colour the images; see `otbench.interface.Dataset.load`."""
         found, splits, digest = read_mnist()
-        # One stream colours both sides, so that no colour depends on another.
+        # One random stream colours both sides, so all colours are independent.
         generator = torch.Generator().manual_seed(self.seed)
         sides = (
             self._side(side, digit, splits, digest, generator)

@@ -1,4 +1,4 @@
-"""Any two folders of images, to be carried from one to the other."""
+"""Any two folders of images, as source and target."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from otbench_datasets.images.folder import Folder, list_images
 class FolderPair(Dataset):
     """The images of two folders, unpaired, each read and split as by `folder`.
 
-    Where both have sub-folders of the same names, these are the modes that labels tell apart;
-    otherwise there are no labels.
+    If both have sub-folders of the same names, these are the modes and give the labels; otherwise
+    there are no labels.
     """
 
-    source: str = parameter("", "the folder to start from; required")
-    target: str = parameter("", "the folder to arrive at; required")
+    source: str = parameter("", "folder of the source; required")
+    target: str = parameter("", "folder of the target; required")
     size: int = parameter(32, "side of the images in pixels", low=1)
-    gray: bool = parameter(False, "turn colour into gray")
+    gray: bool = parameter(False, "convert colour to gray")
 
     title: ClassVar[str] = "Two image folders of your own: folder-pair[source=PATH,target=PATH]"
     name: ClassVar[str] = "folder-pair"

@@ -1,4 +1,4 @@
-"""Shaded faces to be carried to avatars."""
+"""Shaded faces to avatars."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from otbench_datasets.image_pairs.base import ShadedPair
 
 @dataclass
 class ShadedToAvatars(ShadedPair):
-    """Shaded faces to DiceBear's avatars, unpaired: a target that an artist drew.
+    """Shaded faces to DiceBear's avatars, a target drawn by artists, unpaired.
 
-    The sides are those of `otbench_datasets.faces.shaded_faces.ShadedFaces` and
-    `Avatars`, which tells of licences and of the minute that the first
-    load takes, from seeds ``2 seed`` and ``2 seed + 1``: independent of each other, and of those of
-    any other seed. Both are told by the same factors, so that labels number the same 24 kinds of
-    faces on either side: hair, mouth, and what the style can show, glasses or (toon-head) eyes
-    closed in a smile. At 16x16 the suite's classifier needs 1,500 training images to tell those of
-    ``toon-head``. Colour should survive where the source's face shows its skin (``colour_masks``).
+    The sides are `otbench_datasets.faces.shaded_faces.ShadedFaces` with seed ``2 seed`` and
+    `Avatars` with seed ``2 seed + 1``; see `Avatars` for licences and the duration of the first
+    load. The sides are independent of each other and of all other seeds. Both have the same
+    factors, so labels number the same 24 modes on both sides: hair, mouth, and glasses or (in
+    ``toon-head``) eyes closed in a smile. At 16x16 the suite's classifier needs 1,500 training
+    images to distinguish the modes of ``toon-head``. A map should preserve the colour where the
+    source shows skin (``colour_masks``).
     """
 
-    train: int = parameter(5_000, "training images a side", low=1)
+    train: int = parameter(5_000, "training images on each side", low=1)
     style: str = parameter(
-        DEFAULT_STYLE, "of the avatars: toon-head, personas or pixel-art", choices=tuple(STYLES)
+        DEFAULT_STYLE,
+        "style of the avatars: toon-head, personas or pixel-art",
+        choices=tuple(STYLES),
     )
 
     title: ClassVar[str] = "Shaded faces to DiceBear's avatars, unpaired (extra `avatars`)"
     name: ClassVar[str] = "shaded-to-avatars"
 
     def target(self, **common: Any) -> Avatars:
-        """Return the avatars."""
+        """Return the data set of avatars."""
         return Avatars(style=self.style, **common)

@@ -1,4 +1,4 @@
-"""Shaded faces to be carried to cartoon faces."""
+"""Shaded faces to cartoon faces."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from otbench_datasets.image_pairs.base import ShadedPair
 
 @dataclass
 class ShadedToCartoon(ShadedPair):
-    """Shaded faces to flat cartoon faces, unpaired: a free stand-in for CelebA to Cartoon Set.
+    """Shaded faces to flat cartoon faces, unpaired: a free substitute for CelebA to Cartoon Set.
 
-    The two sides are those of `otbench_datasets.faces.shaded_faces.ShadedFaces` and
-    `CartoonFaces`, drawn from seeds ``2 seed`` and ``2 seed + 1``:
-    the faces of one side are independent of the other's, and of those of any other seed. Labels
-    number the 24 modes (hair, mouth, glasses) on both sides alike. Colour should survive where the
-    source's face shows its skin (``colour_masks``).
+    The sides are `otbench_datasets.faces.shaded_faces.ShadedFaces` with seed ``2 seed`` and
+    `CartoonFaces` with seed ``2 seed + 1``. They are independent of each other and of all other
+    seeds. Labels number the 24 modes (hair, mouth, glasses) in the same way on both sides. A map
+    should preserve the colour where the source shows skin (``colour_masks``).
     """
 
     title: ClassVar[str] = "Shaded faces to cartoon faces, drawn from exact factors, unpaired"
     name: ClassVar[str] = "shaded-to-cartoon"
 
     def target(self, **common: Any) -> CartoonFaces:
-        """Return the cartoon faces."""
+        """Return the data set of cartoon faces."""
         return CartoonFaces(**common)

@@ -1,4 +1,4 @@
-"""The 1,797 digits that come with scikit-learn: nothing to download."""
+"""The 1,797 digits that come with scikit-learn, which need no download."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from otbench_datasets.splits import stratified, tensor_digest
 
 
 def _table() -> Path:
-    """Find scikit-learn's file, 64 pixels and the digit a row, without an import of seconds."""
+    """Find scikit-learn's file without importing scikit-learn, which takes seconds.
+
+    Each row has 64 pixels and the digit.
+    """
     spec = importlib.util.find_spec("sklearn")
     assert spec is not None
     assert spec.origin is not None
@@ -25,10 +28,10 @@ def _table() -> Path:
 
 @dataclass
 class Digits(Dataset):
-    """Optical digits (Alpaydin, Kaynak 1998), 8x8 with 17 levels, resized to 32x32, ten classes.
+    """Optical digits (Alpaydin, Kaynak 1998), 8x8 with 17 levels, resized to 32x32; ten classes.
 
-    Resized bilinearly (pixel centres, edges repeated); split by
-    `otbench_datasets.splits.stratified`, without regard to the writers.
+    Images are resized bilinearly (aligned at pixel centres, with edges repeated) and split by
+    `otbench_datasets.splits.stratified`, which ignores the writers.
     """
 
     title: ClassVar[str] = "scikit-learn's 1,797 digits, resized to 32x32"

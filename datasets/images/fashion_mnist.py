@@ -1,4 +1,4 @@
-"""Fashion-MNIST: pieces of clothing, in the files and sizes of MNIST."""
+"""Fashion-MNIST: pieces of clothing, in the file format and size of MNIST."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from otbench_datasets.images.idx import IDXDataset, read_full
 
 @dataclass
 class FashionMNIST(IDXDataset):
-    """Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), 28x28 padded with zeros to 32x32, ten classes.
+    """Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), 28x28 padded with zeros to 32x32; ten classes.
 
-    55,000 training images, 5,000 for validation (the last of the training set's 60,000), 10,000
-    for the test.
+    There are 55,000 training images, 5,000 validation images (the last of the original 60,000
+    training images) and 10,000 test images.
     """
 
     title: ClassVar[str] = "Fashion-MNIST, 70,000 pieces of clothing, 32x32"

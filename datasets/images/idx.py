@@ -1,6 +1,6 @@
 """Base of MNIST and Fashion-MNIST: the IDX format, padding from 28x28 to 32x32, splits.
 
-`IDXDataset` holds what the data sets in these files share: their parameters.
+`IDXDataset` has the parameters that these data sets share.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from otbench.errors import DataError, UsageError
 from otbench.interface import Dataset, ImageDataset, Split, parameter
 
 MOST_DIMENSIONS = 8
-"""Dimensions of an array; the files have 1 and 3."""
+"""Largest number of dimensions of an array; the files have 1 and 3."""
 
-# Images held back from the end of the training set.
+# Images taken from the end of the training set for validation.
 VALIDATION = 5_000
 
 
 def read_idx(path: Path) -> Tensor:
     """Read a file of unsigned bytes in the IDX format.
 
-    The header: two zero bytes, the type (8: unsigned byte), the number of dimensions, then each
+    The header has two zero bytes, the type (8: unsigned byte), the number of dimensions, and each
     size as a big-endian 32-bit integer (described on the MNIST home page).
 
     Returns
     -------
     Tensor, uint8
-        Of the shape that the header gives.
+        With the shape given by the header.
 
     Raises
     ------
@@ -48,19 +48,19 @@ def read_idx(path: Path) -> Tensor:
             ndim = head[3] if len(head) == 4 else 0
             sizes = file.read(4 * ndim)
             if head[:3] != b"\0\0\x08" or len(sizes) < 4 * ndim or ndim > MOST_DIMENSIONS:
-                raise DataError(f"{path} is no IDX file of unsigned bytes")
+                raise DataError(f"{path} is not an IDX file of unsigned bytes")
             shape = struct.unpack(f">{ndim}I", sizes)
-            # Looked at before anything is read: a header can promise more than there is memory.
+            # Checked before reading, because a header can promise more than there is memory.
             held = os.fstat(file.fileno()).st_size - file.tell()
             if held != math.prod(shape):
-                raise DataError(f"{path} should hold {shape} bytes but has {held:,}")
+                raise DataError(f"{path} should have {shape} bytes of data but has {held:,}")
             return torch.from_numpy(np.fromfile(file, dtype=np.uint8)).view(shape)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def to_images(pixels: Tensor, binarize: bool = False) -> Tensor:
-    """Turn bytes (n, 28, 28) into float32 (n, 1, 32, 32) in [0, 1], with 2 pixels of zeros around.
+    """Convert bytes (n, 28, 28) to float32 (n, 1, 32, 32) in [0, 1], padded with zeros.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def to_images(pixels: Tensor, binarize: bool = False) -> Tensor:
 
 
 def read_pair(folder: Path, prefix: str, binarize: bool = False) -> Split:
-    """Read images and labels, for instance of ``train-images-idx3-ubyte`` with prefix ``train-``.
+    """Read images and labels, with prefix ``train-`` from ``train-images-idx3-ubyte`` and so on.
 
     Raises
     ------
     DataError
-        If a file is broken or the two do not match.
+        If a file is corrupt or images and labels do not match.
     """
     pixels = read_idx(folder / f"{prefix}images-idx3-ubyte")
     labels = read_idx(folder / f"{prefix}labels-idx1-ubyte")
@@ -114,15 +114,17 @@ class IDXDataset(Dataset):
     binarize: bool = parameter(
         False,
         "set pixels above 0.5 to 1 and the others to 0",
-        "gray, as ACAI; the release of Feng & Strohmer 2024 binarises",
+        "gray as in ACAI; the release of Feng & Strohmer 2024 binarises",
     )
     limit: int = parameter(
-        0, "training images kept, of each class in turn the next one; 0 keeps all", low=0
+        0,
+        "number of training images to keep, taking the next one of each class in turn; 0 keeps all",
+        low=0,
     )
     pairs: str = parameter(
         "",
-        "classes to interpolate between, such as 8-3+6-5: of each the first test image not yet "
-        "taken; random pairs if empty",
+        "classes to interpolate between, such as 8-3+6-5, using the first unused test image of "
+        "each; empty: random pairs",
     )
 
     def assembled(
@@ -133,7 +135,8 @@ class IDXDataset(Dataset):
         Raises
         ------
         UsageError
-            If ``limit`` is 1, negative or more than there are, or ``pairs`` cannot be read.
+            If ``limit`` is 1, negative or larger than the training split, or ``pairs`` cannot be
+            parsed.
         """
         train, validation, test = splits
         return ImageDataset(
@@ -149,12 +152,13 @@ class IDXDataset(Dataset):
 
 
 def first_of_each(split: Split, n: int, name: str) -> Split:
-    """Keep n images of a split: the first of each class, then the second of each, and so on.
+    """Keep n images of a split: the first image of each class, then the second, and so on.
 
     Raises
     ------
     UsageError
-        If n is less than 2 or more than there are; ``name`` is the data set's, for the message.
+        If n is less than 2 or larger than the split. The message begins with ``name``, the data
+        set.
     """
     assert split.labels is not None
     if not 2 <= n <= len(split):
@@ -173,19 +177,20 @@ def pairs_of_classes(split: Split, text: str, name: str) -> tuple[Tensor, Tensor
     ----------
     split : Split
     text : str
-        Such as ``8-3+6-5``: from an 8 to a 3, and from a 6 to a 5.
+        Pairs such as ``8-3+6-5``: from an 8 to a 3, and from a 6 to a 5.
     name : str
-        The data set's, for messages.
+        Name of the data set, for messages.
 
     Returns
     -------
     tuple of Tensor
-        Two stacks (p, c, h, w); each image is the first of its class that no pair before has.
+        Two stacks (p, c, h, w); each image is the first of its class that is not used by an earlier
+        pair.
 
     Raises
     ------
     UsageError
-        If the text cannot be read or a class has too few images.
+        If the text cannot be parsed or a class has too few images.
     """
     assert split.labels is not None
     taken: dict[int, int] = {}
@@ -198,7 +203,10 @@ def pairs_of_classes(split: Split, text: str, name: str) -> tuple[Tensor, Tensor
             of_kind = (split.labels == kind).nonzero()[:, 0]
             turn = taken.get(kind, 0)
             if turn >= len(of_kind):
-                raise UsageError(f"{name}: class {kind} has {len(of_kind)} test images")
+                raise UsageError(
+                    f"{name}: pairs needs more images of class {kind} than the {len(of_kind)} in "
+                    f"the test split"
+                )
             taken[kind] = turn + 1
             chosen.append(int(of_kind[turn]))
     return split.images[chosen[0::2]], split.images[chosen[1::2]]

@@ -14,7 +14,7 @@ from otbench_datasets.splits import stratified
 
 
 def read_mnist(binarize: bool = False) -> tuple[str, tuple[Split, Split, Split], str]:
-    """Read MNIST, or 5,000 of its images where the whole cannot be had; see `MNIST`.
+    """Read MNIST, or 5,000 of its images if the full set is unavailable; see `MNIST`.
 
     Returns
     -------
@@ -30,8 +30,8 @@ def read_mnist(binarize: bool = False) -> tuple[str, tuple[Split, Split, Split],
         asset = "mnist-5k"
         whole = read_pair(store.require(asset), "", binarize)
         warnings.warn(
-            f"MNIST's 70,000 images cannot be had: going on with 5,000 of them, variant '5k'. "
-            f"Numbers are not comparable with those of the full set.\n{fault}",
+            f"the full MNIST is unavailable: continuing with 5,000 of its 70,000 images, variant "
+            f"'5k'. Scores are not comparable with those of the full set.\n{fault}",
             DataWarning,
             stacklevel=3,
         )
@@ -41,12 +41,13 @@ def read_mnist(binarize: bool = False) -> tuple[str, tuple[Split, Split, Split],
 
 @dataclass
 class MNIST(IDXDataset):
-    """MNIST (LeCun et al. 1998), 28x28 padded with zeros to 32x32, gray, ten classes.
+    """MNIST (LeCun et al. 1998), 28x28 padded with zeros to 32x32; gray, ten classes.
 
-    Variant ``full``: 55,000 training images, 5,000 for validation (the last of the training set's
-    60,000) and the 10,000 test images. Where the full set cannot be had, variant ``5k``: 5,000
-    images of the training set, 500 a class, split by `otbench_datasets.splits.stratified` into
-    3,500, 500 and 1,000; a `DataWarning` says so. A binarised variant's name ends in ``-binary``.
+    The variant ``full`` has 55,000 training images, 5,000 validation images (the last of the
+    original 60,000 training images) and the 10,000 test images. If the full set is unavailable, the
+    variant ``5k`` is used with a `DataWarning`: 5,000 images of the training set, 500 per class,
+    split by `otbench_datasets.splits.stratified` into 3,500, 500 and 1,000. The name of a binarised
+    variant ends in ``-binary``.
     """
 
     title: ClassVar[str] = "MNIST, 70,000 handwritten digits, 32x32"

@@ -1,8 +1,8 @@
-"""Reading picture files: which kinds are accepted, and how their pixels become numbers in [0, 1].
+"""Reading of picture files, and conversion of their pixels to values in [0, 1].
 
-A picture is taken the way a viewer shows it: its EXIF orientation is applied, of moving pictures
-and of files with several pages the first is taken. What cannot be brought to [0, 1] without a guess
-is refused by name.
+A picture is read as a viewer shows it: its EXIF orientation is applied, and the first frame or page
+is used if there are several. Pictures whose range of values is ambiguous are rejected with the
+reason.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 GRAY = {"1": 1, "L": 255, "LA": 255, "I;16": 65535, "I;16L": 65535, "I;16B": 65535}
-"""Pillow's modes of gray pictures, each with the value of white."""
+"""Pillow's modes of gray pictures, with the value of white."""
 
 WIDE_GRAY = {"PNG": 65535, "PPM": 65535}
-"""Formats that Pillow opens with mode I although they hold 16 unsigned bits, with white's value."""
+"""Formats that Pillow opens in mode I although they have 16 unsigned bits, with the value of
+white."""
 
 COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr")
 """Pillow's modes of colour pictures, all of 8 bits."""
@@ -38,18 +39,18 @@ MOST_PIXELS = 64_000_000
 """Of one picture, which takes 600 MB while it is read. A file of a few bytes can promise more."""
 
 SAMPLE_FORMAT, PHOTOMETRIC = 339, 262
-"""Tags of TIFF."""
+"""TIFF tags."""
 
 SIGNED_OR_FLOAT = {2: "signed integers", 3: "floating-point numbers", 4: "undefined samples"}
 WHITE_IS_ZERO = 0
 
 
 class Refused(ValueError):
-    """A picture of a kind that has no certain range."""
+    """The range of a picture's values is ambiguous."""
 
 
 def read_picture(file: Path, size: int, gray: bool, on_white: bool = False) -> Tensor:
-    """Read one picture, cut to the largest square in the middle and resized.
+    """Read one picture, cropped to the largest central square and resized.
 
     Resizing is bilinear with Pillow's low-pass filter.
 
@@ -59,9 +60,9 @@ def read_picture(file: Path, size: int, gray: bool, on_white: bool = False) -> T
     size : int
         Side of the result in pixels.
     gray : bool
-        Turn colour into gray.
+        Convert colour to gray.
     on_white : bool
-        Lay what is transparent on white; otherwise transparency is dropped.
+        Composite transparent pixels onto white; otherwise transparency is dropped.
 
     Returns
     -------
@@ -71,8 +72,8 @@ def read_picture(file: Path, size: int, gray: bool, on_white: bool = False) -> T
     Raises
     ------
     DataError
-        If the file is broken, of a kind that is not accepted, or so large that Pillow suspects an
-        attack.
+        If the file is corrupt, of a kind that is not accepted, or so large that Pillow suspects a
+        decompression bomb.
     """
     import PIL.Image
     import PIL.ImageOps
@@ -93,19 +94,19 @@ def read_picture(file: Path, size: int, gray: bool, on_white: bool = False) -> T
     except PIL.Image.DecompressionBombWarning as reason:
         raise DataError(f"{file} holds too many pixels, {MOST_PIXELS:,} at most") from reason
     except Refused as reason:
-        raise DataError(f"{file} holds {reason}; accepted are {ACCEPTED}") from reason
-    # Pillow's readers raise many kinds of errors on broken files; each of them means the same here.
+        raise DataError(f"{file} has {reason}; accepted are {ACCEPTED}") from reason
+    # Pillow's readers raise many kinds of errors for corrupt files; all mean the same here.
     except Exception as error:
-        raise DataError(f"{file} is broken or no image: {error}") from error
+        raise DataError(f"{file} is corrupt or not an image: {error}") from error
 
 
 def _white(image: Image) -> int:
-    """Return the largest value of a pixel.
+    """Return the value of white.
 
     Raises
     ------
     Refused
-        If the picture's kind leaves it open.
+        If the kind of picture does not determine it.
     """
     tags = getattr(image, "tag_v2", {})
     samples = tags.get(SAMPLE_FORMAT, (1,))
@@ -120,7 +121,7 @@ def _white(image: Image) -> int:
         return GRAY[image.mode]
     if image.mode in COLOUR:
         return 255
-    raise Refused(f"a picture of mode {image.mode}, whose range is unknown")
+    raise Refused(f"pixels of mode {image.mode}, whose range is unknown")
 
 
 def _opaque(image: Image) -> Image:
@@ -137,7 +138,7 @@ def _resized(image: Image, white: int, size: int, gray: bool) -> Tensor:
 
     planes: Iterator[Image]
     if white > 255:
-        # Pillow's own conversion cuts 16 bits off at 255 where it should scale.
+        # Pillow's own conversion clips 16-bit values at 255 instead of scaling them.
         planes = iter([PIL.Image.fromarray(np.asarray(image).astype(np.float32) / white)])
         scale = 1.0
     else:
@@ -150,7 +151,7 @@ def _resized(image: Image, white: int, size: int, gray: bool) -> Tensor:
     square = (left, top, left + edge, top + edge)
     resized = []
     for plane in planes:
-        # Cut first: resize with a box looks beyond it, and all of it as numbers takes memory.
+        # Crop first, because resize with a box also reads pixels outside the box.
         middle = plane.crop(square).convert("F")
         resized.append(np.array(middle.resize((size, size), PIL.Image.Resampling.BILINEAR)) / scale)
     return torch.from_numpy(np.stack(resized)).float().clamp(0, 1)
@@ -166,14 +167,14 @@ def read_pictures(
     files : list of Path
     size : int
     remedy : str
-        What helps where some are gray and others in colour, for the message.
+        Remedy if some pictures are gray and others in colour, for the message.
     gray, on_white : bool
         See `read_picture`.
 
     Raises
     ------
     DataError
-        If a file cannot be read or has another number of channels than the first.
+        If a file cannot be read or its number of channels differs from that of the first.
     """
     first = read_picture(files[0], size, gray, on_white)
     images = torch.empty(len(files), *first.shape)
@@ -182,7 +183,7 @@ def read_pictures(
         if image.shape != first.shape:
             raise DataError(
                 f"{file} has {len(image)} channel(s), but {files[0]} has {len(first)}: "
-                f"give all the same, or {remedy}"
+                f"use the same number in all files, or {remedy}"
             )
         images[i] = image
     return images

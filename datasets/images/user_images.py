@@ -1,4 +1,4 @@
-"""Base of large image sets in a folder of the user's: splits by index, a limit, reading."""
+"""Base of large image sets in a folder of the user: splits by index, a limit, reading."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ MOST_TEXT = 64 << 20
 """Bytes of a text file; CelebA's partition has 5 MB."""
 
 Parts = tuple[list[Path], list[Path], list[Path]]
-"""Files of the training, validation and test split."""
+"""Files of the training, validation and test splits."""
 
 
 def by_index(root: Path, files: list[Path]) -> Parts:
-    """Take the last tenth of the files for the test and the tenth before it for validation.
+    """Use the last tenth of the files as test split and the tenth before it as validation split.
 
-    The test split is that of the release of Korotin et al. 2022, which has no other.
+    The test split is that of the release of Korotin et al. 2022, which has no validation split.
 
     Raises
     ------
     DataError
-        If there are fewer than three.
+        If there are fewer than three files.
     """
     if len(files) < 3:
         raise too_few(root, files)
@@ -43,9 +43,9 @@ def by_index(root: Path, files: list[Path]) -> Parts:
 
 
 def capped(parts: Parts, limit: int) -> Parts:
-    """Keep the first files of each split, in proportion, at most ``limit`` in all; 0 keeps all.
+    """Keep the first files of each split, in proportion, at most ``limit`` in total; 0 keeps all.
 
-    Splits are made before: an image stays in its split whatever the limit.
+    Splits are made first, so an image stays in its split for every limit.
     """
     total = sum(map(len, parts))
     if not limit or limit >= total:
@@ -57,12 +57,12 @@ def capped(parts: Parts, limit: int) -> Parts:
 
 
 def read_text(file: Path) -> str:
-    """Read a text file; bytes that are not UTF-8 are replaced by markers.
+    """Read a text file; bytes that are not UTF-8 are replaced by replacement characters.
 
     Raises
     ------
     DataError
-        If it is missing, cannot be read, or is larger than `MOST_TEXT` bytes.
+        If the file is missing, cannot be read, or is larger than `MOST_TEXT` bytes.
     """
     try:
         return read_bounded(file, MOST_TEXT).decode("utf-8", errors="replace")
@@ -71,7 +71,7 @@ def read_text(file: Path) -> str:
 
 
 def too_small(limit: int) -> Iterator[str]:
-    """Yield what is wrong with a limit that does not fill three splits."""
+    """Yield a message if the limit is too small for three splits."""
     if limit in (1, 2):
         yield (
             "limit must be 0 (all images) or at least 3 (training, validation and test need one "
@@ -81,22 +81,24 @@ def too_small(limit: int) -> Iterator[str]:
 
 @dataclass
 class UserImages(Dataset):
-    """Base of the data sets read from a folder of the user's."""
+    """Base of the data sets that are read from a folder of the user."""
 
-    path: str = parameter("", "the folder; required")
+    path: str = parameter("", "folder with the images; required")
     size: int = parameter(
         64, "pixels along a side: 32, 64 or 128", "Korotin et al. 2022: 64, 128", choices=SIZES
     )
     limit: int = parameter(
-        0, "images kept at most, the first of each split in proportion; 0 keeps all", low=0
+        0,
+        "largest number of images to keep, the first of each split in proportion; 0 keeps all",
+        low=0,
     )
 
     name: ClassVar[str]
     release: ClassVar[str]
-    """What the folder should hold, for messages."""
+    """Expected contents of the folder, for messages."""
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         yield from too_small(self.limit)
 
     def root(self) -> Path:
@@ -105,23 +107,25 @@ class UserImages(Dataset):
         Raises
         ------
         UsageError
-            If none was named.
+            If no folder is given.
         DataError
-            If it is not there.
+            If the folder does not exist.
         """
         if not self.path:
             raise UsageError(
-                f"{self.name} is not downloaded by otbench: name the folder that holds "
+                f"{self.name} is not downloaded by otbench: name the folder that contains "
                 f"{self.release}, as {self.name}[path=PATH]"
             )
         root = Path(self.path).expanduser()
         if not root.is_dir():
-            raise DataError(f"{self.name}: {root} is no folder; it should hold {self.release}")
+            raise DataError(
+                f"{self.name}: {root} is not a folder; it should contain {self.release}"
+            )
         return root
 
     def nothing(self, root: Path) -> DataError:
-        """Return the error of a folder without images."""
-        return DataError(f"{self.name}: {root} holds none of {self.release}")
+        """Return the error for a folder without images."""
+        return DataError(f"{self.name}: {root} contains none of {self.release}")
 
     def assembled(
         self,
@@ -131,12 +135,12 @@ class UserImages(Dataset):
         classes: int | None = None,
         on_white: bool = False,
     ) -> ImageDataset:
-        """Read the files of the splits, with labels in that order."""
+        """Read the files of the splits, with labels in the same order."""
         sizes = [len(part) for part in parts]
         images = read_pictures(
             [file for part in parts for file in part],
             self.size,
-            "remove the gray ones",
+            "remove the gray images",
             on_white=on_white,
         )
         kinds = [None] * 3 if labels is None else labels.split(sizes)

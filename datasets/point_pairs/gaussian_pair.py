@@ -1,4 +1,4 @@
-"""Two Gaussians: the one pair whose optimal map is affine."""
+"""Two Gaussians, whose optimal map is affine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otbench_datasets.definitions import definition_digest, drawing_seed
 
 VERSION = 1
 STRETCH = 4.0
-"""Variances along the principal axes lie between its inverse and itself."""
+"""Variances along the principal axes lie between 1 / `STRETCH` and `STRETCH`."""
 
 
 class Gaussians(MeasurePair):
@@ -25,7 +25,7 @@ class Gaussians(MeasurePair):
     ----------
     sha256 : str
     means : tuple of Array, shape (d,)
-        Of source and target.
+        Means of source and target.
     covariances : tuple of Array, shape (d, d)
     """
 
@@ -55,12 +55,12 @@ class Gaussians(MeasurePair):
         return (noise @ factor.T + torch.from_numpy(self.means[side])).float()
 
     def true_map(self, x: Tensor) -> Tensor:
-        """Carry points (n, d) by the Bures map, computed in float64."""
+        """Map points (n, d) by the Bures map, computed in float64."""
         moved = x.double() @ self._matrix.to(x.device).T + self._offset.to(x.device)
         return moved.float()
 
     def squared_w2(self) -> float:
-        """Return the Bures-Wasserstein distance, squared."""
+        """Return the squared Bures-Wasserstein distance."""
         (m0, m1), (s0, s1) = self.means, self.covariances
         return bures_wasserstein(m0, s0, m1, s1)
 
@@ -85,8 +85,8 @@ def _normal(factor: Any, mean: Any, key: Any, n: int) -> Any:
 def random_gaussian(dimension: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Draw mean (d,) and covariance (d, d).
 
-    The mean is standard normal, the axes are uniform on the orthogonal group, the variances along
-    them log-uniform between 1 / `STRETCH` and `STRETCH`.
+    The mean is standard normal, the axes are uniform on the orthogonal group, and the variances
+    along them are log-uniform between 1 / `STRETCH` and `STRETCH`.
     """
     mean = rng.normal(size=dimension)
     axes, upper = np.linalg.qr(rng.normal(size=(dimension, dimension)))
@@ -97,18 +97,18 @@ def random_gaussian(dimension: int, rng: np.random.Generator) -> tuple[Array, Ar
 
 @dataclass
 class GaussianPair(Dataset):
-    """Two random Gaussians; the optimal map is affine and the distance has a closed form.
+    """Two random Gaussians, with an affine optimal map and a closed form of the distance.
 
-    Variances along the principal axes are log-uniform between 1/4 and 4, means standard normal.
+    Variances along the principal axes are log-uniform between 1/4 and 4; means are standard normal.
     """
 
     dim: int = parameter(4, "dimension, 1 to 1024", low=1, high=1024)
-    seed: int = drawing_seed("fixes means and covariances, 0 to 2^31 - 1")
+    seed: int = drawing_seed("seed of the means and covariances, 0 to 2^31 - 1")
 
     title: ClassVar[str] = "Two Gaussians, any dimension (affine map, exact distance)"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         rng = np.random.default_rng(self.seed)
         (m0, s0), (m1, s1) = (random_gaussian(self.dim, rng) for _ in range(2))
         digest = definition_digest("gaussian", VERSION, dim=self.dim, seed=self.seed)

@@ -1,4 +1,4 @@
-"""On the line: a Gaussian to a mixture of Gaussians, whose optimal map is known."""
+"""A Gaussian and a mixture of Gaussians in one dimension, with a known optimal map."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from otbench_datasets.definitions import definition_digest
 VERSION = 1
 
 STEP = 9.0
-"""Between the means of neighbouring components, before whitening."""
+"""Distance between the means of neighbouring components before whitening."""
 
 BISECTIONS = 60
 REACH, NODES = 9.0, 20_001
-"""Interval and number of points of the trapezoidal rule for the distance; the map is steep."""
+"""Interval and number of points of the trapezoidal rule for the distance; many, as the map is
+steep."""
 
 
 class LineMixture(MeasurePair):
-    """From N(0, 1) to equally likely Gaussians at equal steps, shifted and scaled to moments 0, 1.
+    """N(0, 1) and equally likely, equally spaced Gaussians, scaled to mean 0 and variance 1.
 
     Parameters
     ----------
@@ -51,9 +52,9 @@ class LineMixture(MeasurePair):
         return (means[chosen] + self.spread * noise).unsqueeze(1)
 
     def true_map(self, x: Tensor) -> Tensor:
-        """Carry points (n, 1) by the increasing map, F_Q^-1 o Phi, found by bisection."""
+        """Map points (n, 1) by the increasing map F_Q^-1 o Phi, computed by bisection."""
         wanted = x.double()
-        # Of two equal distances from the tails: the logarithm of the smaller keeps its digits.
+        # Of the two tail probabilities, only the smaller one keeps its precision in the logarithm.
         side = torch.where(wanted > 0, -1.0, 1.0)
         level = torch.special.log_ndtr(side * wanted)
         reach = float(self.means[-1]) + self.spread * (wanted.abs() + 10)
@@ -65,7 +66,7 @@ class LineMixture(MeasurePair):
         return ((low + high) / 2).to(x)
 
     def _log_cdf(self, y: Tensor, side: Tensor) -> Tensor:
-        """Return log P(Y < y) where side is 1, log P(Y > y) where it is -1."""
+        """Return log P(Y < y) if side is 1 and log P(Y > y) if it is -1."""
         means = torch.from_numpy(self.means).to(y)
         parts = torch.special.log_ndtr(side * (y - means) / self.spread)
         return parts.logsumexp(dim=1, keepdim=True) - math.log(len(means))
@@ -78,7 +79,7 @@ class LineMixture(MeasurePair):
         return float((weights * moved.square()).sum() / weights.sum())
 
     def jax_samplers(self) -> tuple[JaxSampler, JaxSampler]:
-        """Return samplers of the two laws."""
+        """Return samplers of the two distributions."""
         from jax.tree_util import Partial
 
         target: JaxSampler = Partial(_mixture, np.float32(self.means), np.float32(self.spread))
@@ -102,17 +103,17 @@ def _mixture(means: Any, spread: Any, key: Any, n: int) -> Any:
 
 @dataclass
 class Mixture1D(Dataset):
-    """N(0, 1) to an even mixture on the line, the toy of Korotin et al. 2022.
+    """N(0, 1) and an equally weighted mixture in one dimension, the toy of Korotin et al. 2022.
 
-    Components of standard deviation 1 at steps of 9, then whitened exactly.
+    Components have standard deviation 1 and a spacing of 9; the mixture is then whitened exactly.
     """
 
     components: int = parameter(
         3, "Gaussians in the mixture, 1 to 64", "Korotin et al. 2022: 3", low=1, high=64
     )
 
-    title: ClassVar[str] = "On the line: a Gaussian to a mixture (known map)"
+    title: ClassVar[str] = "A Gaussian to a mixture in one dimension (known map)"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         return LineMixture(self.components)

@@ -1,8 +1,8 @@
-"""Distributions in the plane, each one formula for NumPy and for JAX.
+"""Distributions in the plane, each given by one formula for both NumPy and JAX.
 
-A law turns uniform numbers u in [0, 1), shape (n, 3), and standard normal ones e, shape (n, 2),
-into points (n, 2). The array library comes as an argument, so that what PyTorch methods and
-compiled JAX steps train on cannot drift apart.
+A law maps uniform numbers u in [0, 1), shape (n, 3), and standard normal numbers e, shape (n, 2),
+to points (n, 2). The array library is an argument, so PyTorch methods and compiled JAX steps train
+on the same distributions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from otbench_datasets.point_pairs.planar_images import disc_in_ring, flower, image_law
 
 Law = Callable[[Any, Any, Any], Any]
-"""From an array library (NumPy or JAX's), u and e to points."""
+"""Maps an array library (NumPy or JAX's), u and e to points."""
 
 UNIFORMS, NORMALS = 3, 2
 
@@ -25,19 +25,19 @@ SMALL = 0.25
 """Standard deviation of the components of mixtures (release of Amos 2023)."""
 
 WHITENING_SEED, WHITENING_SAMPLE = 20_220_112, 2**18
-"""What the moments of a whitened law are estimated from; 1,000 points in Korotin et al. 2022."""
+"""Seed and size of the sample for the moments of a whitened law; Korotin et al. 2022 use 1,000."""
 
 MIXTURE_SCALE = 5.0
 RING_RADII = (3.0, 2.25, 1.5, 0.75)
 
 
 def _choice(xp: Any, u: Any, n: int) -> Any:
-    """Turn uniform numbers into indices 0 to n - 1."""
+    """Convert uniform numbers to indices from 0 to n - 1."""
     return xp.minimum((u * n).astype(xp.int32), n - 1)
 
 
 def mixture(centers: Sequence[tuple[float, float]]) -> Law:
-    """Return equally likely Gaussians around centres, which are scaled by `MIXTURE_SCALE`."""
+    """Return equally likely Gaussians at centres scaled by `MIXTURE_SCALE`."""
 
     def law(xp: Any, u: Any, e: Any) -> Any:
         places = xp.asarray(centers, dtype=xp.float32) * MIXTURE_SCALE
@@ -93,14 +93,14 @@ def moons(xp: Any, u: Any, e: Any) -> Any:
 
 
 def s_curve(xp: Any, u: Any, e: Any) -> Any:
-    """Return scikit-learn's S curve without its depth, times 5, with noise 0.25."""
+    """Return scikit-learn's S curve without depth, times 5, with noise 0.25."""
     t = 3 * math.pi * (u[:, 0] - 0.5)
     curve = xp.stack([xp.sign(t) * (xp.cos(t) - 1), xp.sin(t)], axis=1)
     return 5 * curve + 0.25 * e
 
 
 def swiss_roll(xp: Any, u: Any, e: Any) -> Any:
-    """Return scikit-learn's Swiss roll without its depth, times 1/2, with noise 0.1."""
+    """Return scikit-learn's Swiss roll without depth, times 1/2, with noise 0.1."""
     t = 1.5 * math.pi * (1 + 2 * u[:, 0])
     return 0.5 * xp.stack([t * xp.sin(t), t * xp.cos(t)], axis=1) + 0.1 * e
 
@@ -111,7 +111,7 @@ def bent_moon(xp: Any, u: Any, e: Any) -> Any:
 
 
 def checkerboard(xp: Any, u: Any, e: Any) -> Any:
-    """Return the eight fields of one colour of a board of 4x4 that fills [-4, 4]^2."""
+    """Return the eight squares of one colour of a 4x4 checkerboard on [-4, 4]^2."""
     column = xp.floor(4 * u[:, 0])
     row = 2 * _choice(xp, u[:, 1], 2).astype(column.dtype) + column % 2
     return xp.stack([8 * u[:, 0] - 4, 2 * (row + u[:, 2]) - 4], axis=1)
@@ -125,7 +125,7 @@ def spirals(xp: Any, u: Any, e: Any) -> Any:
 
 
 def noisy_swiss_roll(xp: Any, u: Any, e: Any) -> Any:
-    """Return scikit-learn's Swiss roll without its depth, with noise 0.8 (Korotin et al. 2022)."""
+    """Return scikit-learn's Swiss roll without depth, with noise 0.8 (Korotin et al. 2022)."""
     t = 1.5 * math.pi * (1 + 2 * u[:, 0])
     return xp.stack([t * xp.cos(t), t * xp.sin(t)], axis=1) + 0.8 * e
 
@@ -137,7 +137,7 @@ def wide_eight(xp: Any, u: Any, e: Any) -> Any:
 
 @cache
 def _whitening(law: Law) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean (2,) of a law and the inverse root (2, 2) of its covariance."""
+    """Return the mean (2,) of a law and the inverse square root (2, 2) of its covariance."""
     rng = np.random.default_rng(WHITENING_SEED)
     u, e = rng.random((WHITENING_SAMPLE, UNIFORMS)), rng.normal(size=(WHITENING_SAMPLE, NORMALS))
     points = np.asarray(law(np, u, e), np.float64)
@@ -146,9 +146,9 @@ def _whitening(law: Law) -> tuple[np.ndarray, np.ndarray]:
 
 
 def whitened(law: Law) -> Law:
-    """Return the law shifted and stretched along its principal axes to mean 0, covariance I.
+    """Return the law shifted and scaled along its principal axes to mean 0 and covariance I.
 
-    By the moments of `WHITENING_SAMPLE` points of a fixed seed, computed when first drawn from.
+    Moments are estimated from `WHITENING_SAMPLE` points with a fixed seed, at the first draw.
     """
 
     def moved(xp: Any, u: Any, e: Any) -> Any:
@@ -177,6 +177,6 @@ TASKS: dict[str, tuple[Law, Law]] = {
     "white-swiss": (normal, whitened(noisy_swiss_roll)),
     "white-eight": (normal, whitened(wide_eight)),
 }
-"""Source and target by name: first ten tasks of the release of Amos 2023, whose tenth has
-images of our own, then four of our own, then three of neural optimal transport, whose targets are
-whitened (Korotin et al. 2022)."""
+"""Source and target by name: ten tasks of the release of Amos 2023 (the last with images of this
+suite), four of this suite, and three of neural optimal transport with whitened targets (Korotin et
+al. 2022)."""

@@ -1,4 +1,4 @@
-"""Tasks in the plane, for pictures; the true map is unknown."""
+"""Tasks in the plane, for visualisation; the true map is unknown."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ VERSION = 1
 
 
 SMALLEST, LARGEST = 4, 512
-"""Sides, in pixels, that the user's own images may be resized to."""
+"""Smallest and largest side, in pixels, to which the user's images can be resized."""
 
 
 class PlanarPair(MeasurePair):
-    """Two laws in the plane.
+    """Two distributions in the plane.
 
     Parameters
     ----------
     laws : tuple of Law
-        Of source and target.
+        Laws of source and target.
     **definition
-        What tells this pair from others, plain values.
+        Plain values that identify this pair.
     """
 
     name, variant, dimension = "plane", "default", 2
@@ -41,15 +41,15 @@ class PlanarPair(MeasurePair):
         self._laws = laws
 
     def source(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n points of the first law."""
+        """Draw n points of the source."""
         return _drawn(self._laws[0], n, generator)
 
     def target(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n points of the second law."""
+        """Draw n points of the target."""
         return _drawn(self._laws[1], n, generator)
 
     def jax_samplers(self) -> tuple[JaxSampler, JaxSampler]:
-        """Return samplers of the two laws."""
+        """Return samplers of source and target."""
         source, target = self._laws
         return LawSampler(source), LawSampler(target)
 
@@ -62,7 +62,7 @@ def _drawn(law: Law, n: int, generator: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class LawSampler:
-    """Draws points of a law in JAX; equal where the law is, so that nothing is compiled twice."""
+    """Draws points of a law in JAX. Samplers of equal laws are equal, to avoid recompiling."""
 
     law: Law
 
@@ -77,25 +77,29 @@ class LawSampler:
 
 @dataclass
 class Plane(Dataset):
-    """Two distributions in the plane, by the name of the task.
+    """Two distributions in the plane, selected by the name of the task.
 
     Ten tasks of the release of Amos 2023: ``eight`` (a Gaussian to eight), ``squares`` (five
     Gaussians to four), ``circles``, ``moon-to-moon``, ``s-curve``, ``swiss``, ``bent-moon`` and
-    ``rings`` (each to a Gaussian), ``bent-moon-to-rings``, and ``images``: points drawn where an
-    image is bright, from one image to another. The noise of moons, S curve and Swiss roll and the
-    two images, a flower and a disc in a ring, are chosen here; ``first`` and ``second`` put files
-    of your own in their place. Four more lead from a Gaussian to ``moons`` (both),
-    ``gauss-to-swiss``, ``checkerboard`` and ``spirals``. Three, with targets whitened, are those of
-    neural optimal transport: ``white-moons`` (noise 0.05), ``white-swiss`` (noise 0.8) and
-    ``white-eight`` (radius 12).
+    ``rings`` (each to a Gaussian), ``bent-moon-to-rings``, and ``images`` (points drawn from the
+    brightness of one image, to points drawn from another). The noise of moons, S curve and Swiss
+    roll and the two images, a flower and a disc in a ring, are chosen here; ``first`` and
+    ``second`` replace the images by your own files. Four more tasks have a Gaussian source:
+    ``moons`` (to both moons), ``gauss-to-swiss``, ``checkerboard`` and ``spirals``. Three tasks of
+    neural optimal transport have whitened targets: ``white-moons`` (noise 0.05), ``white-swiss``
+    (noise 0.8) and ``white-eight`` (radius 12).
     """
 
     name: str = parameter("moons", f"one of {', '.join(TASKS)}", choices=tuple(TASKS))
-    first: str = parameter("", "images: a file to draw the source from, with second")
-    second: str = parameter("", "images: a file to draw the target from, with first")
+    first: str = parameter(
+        "", "image file to draw the source from, for name=images, together with second"
+    )
+    second: str = parameter(
+        "", "image file to draw the target from, for name=images, together with first"
+    )
     side: int = parameter(
         64,
-        f"side that both files are resized to, in pixels, {SMALLEST} to {LARGEST}",
+        f"side in pixels to which both files are resized, {SMALLEST} to {LARGEST}",
         low=SMALLEST,
         high=LARGEST,
     )
@@ -103,14 +107,14 @@ class Plane(Dataset):
     title: ClassVar[str] = "Tasks in the plane: plane:moons, plane:eight, plane:checkerboard, ..."
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if bool(self.first) != bool(self.second):
             yield "give both files, first and second, or neither"
         if self.first and self.name != "images":
-            yield f"first and second are for images, not for {self.name}"
+            yield f"first and second are only for name=images, got name={self.name}"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         if not self.first:
             return PlanarPair(TASKS[self.name], task=self.name)
         images = [read_brightness(file, self.side) for file in (self.first, self.second)]

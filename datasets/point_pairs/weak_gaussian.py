@@ -1,4 +1,4 @@
-"""Two Gaussians with common axes: weak optimal transport with a closed form in any dimension."""
+"""Two Gaussians with common axes, with a closed form of weak optimal transport."""
 
 from __future__ import annotations
 
@@ -53,21 +53,23 @@ class CommonAxes(Gaussians):
 
 @dataclass
 class WeakGaussian(Dataset):
-    """Two Gaussians with common random axes, posed for the gamma-weak quadratic cost.
+    """Two Gaussians with common random axes, for the gamma-weak quadratic cost.
 
-    Standard deviations along the axes are log-uniform between 1/2 and 2, means standard normal. The
-    barycentric map, the conditional variance and the weak cost are known for any gamma; the true
-    map of the metrics that ask for one is the strong one (gamma = 0).
+    Standard deviations along the axes are log-uniform between 1/2 and 2; means are standard normal.
+    The barycentric map, the conditional variance and the weak cost are known for every gamma.
+    Metrics that need a true map use that of the strong cost (gamma = 0).
     """
 
     dim: int = parameter(2, "dimension, 1 to 1024", low=1, high=1024)
-    gamma: float = parameter(1.0, "of the weak cost that answers are compared for, >= 0", low=0)
-    seed: int = drawing_seed("fixes means, axes and standard deviations, 0 to 2^31 - 1")
+    gamma: float = parameter(
+        1.0, "gamma of the weak cost for which solutions are compared, >= 0", low=0
+    )
+    seed: int = drawing_seed("seed of means, axes and standard deviations, 0 to 2^31 - 1")
 
     title: ClassVar[str] = "Two Gaussians, any dimension, weak cost (exact barycentric map)"
 
     def load(self) -> MeasurePair:
-        """Set the pair up; see `otbench.interface.Dataset.load`."""
+        """Build the pair; see `otbench.interface.Dataset.load`."""
         rng = np.random.default_rng(self.seed)
         means = rng.normal(size=(2, self.dim))
         axes, upper = np.linalg.qr(rng.normal(size=(self.dim, self.dim)))

@@ -1,1 +1,1 @@
-"""Scenes: a few images that pose one transport problem."""
+"""Scenes: a few images that define one transport problem."""

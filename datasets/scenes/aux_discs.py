@@ -1,4 +1,4 @@
-"""A pair of discs with more of the family to learn from."""
+"""A pair of discs, with more discs of the same family for training."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ from otbench.interface import Dataset, ImageDataset, Scene, Split, parameter
 from otbench_datasets.scenes.base import build_scene, scene_side, translation
 from otbench_datasets.scenes.shapes import disc_coverage
 
-GRID = 44  # places along a side
-PAIR = ((4, 39), (39, 4))  # column and row on that grid: lower left to upper right
-HELD_OUT = 128  # images in the validation and in the test split, each
+GRID = 44  # positions along a side
+PAIR = ((4, 39), (39, 4))  # column and row on that grid, from lower left to upper right
+HELD_OUT = 128  # images in each of the validation and test splits
 SEED = 0
 
 
 @dataclass
 class AuxDiscs(Dataset):
-    """A disc of one radius at 44x44 places; one distant pair of them is to be interpolated.
+    """A disc of fixed radius at 44x44 positions, one distant pair of which is interpolated.
 
-    After Feng & Strohmer, section 7.5 and figure 11: 2 images against all 1936. The paper does not
-    say where 44 places a side lie on 32 pixels: here they are evenly spaced, from the disc one
-    pixel off one border to one pixel off the other. Training is on the pair, first, and on further
-    places, drawn once with a fixed seed: a larger split holds the smaller ones. Validation and test
-    discs stand at other places, in the middle of four neighbours: no training split holds them.
+    The setting is that of Feng & Strohmer, section 7.5 and figure 11, with 2 images versus all
+    1936. The paper does not give the positions of 44 discs per side on 32 pixels. Here they are
+    evenly spaced, and the outermost discs are one pixel away from the border. The training split
+    contains the pair, which comes first, and further positions in an order drawn once with a fixed
+    seed, so a larger split contains the smaller ones. Validation and test discs lie midway between
+    four neighbouring positions, so no training split contains them.
     """
 
     train: int = parameter(
         1936,
-        "training images, the pair among them, from 2 to 1936",
+        "training images including the pair, 2 to 1936",
         "Feng & Strohmer, 7.5",
         low=2,
         high=GRID**2,
     )
     side: int = scene_side()
-    radius: float = parameter(0.12, "as a part of the side, from 0.05 to 0.2", low=0.05, high=0.2)
+    radius: float = parameter(
+        0.12, "radius of the disc as a fraction of the side, 0.05 to 0.2", low=0.05, high=0.2
+    )
 
     title: ClassVar[str] = "A disc at every place (exact geodesic of one pair)"
 

@@ -1,4 +1,4 @@
-"""Base of the drawn scenes: the side of their images, and the data set made of them."""
+"""Base of the drawn scenes: the side of their images, and the construction of the data set."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from otbench_datasets.splits import tensor_digest
 def scene_side() -> int:
     """Declare the side of a scene's images.
 
-    A multiple of 8, as networks with three milestones need, from 16 pixels, below which the shapes
-    are lost.
+    It is a multiple of 8, because networks halve it three times, and at least 16 pixels, because
+    smaller images do not show the shapes.
     """
     side: int = parameter(
         32,
-        "pixels; a multiple of 8 from 16 to 256",
+        "side of the images in pixels, a multiple of 8 from 16 to 256",
         "Feng & Strohmer, 7.1",
         low=16,
         high=256,
@@ -38,7 +38,7 @@ def build_scene(
     obstacles: Tensor | None = None,
     held_out: tuple[Split, Split] | None = None,
 ) -> ImageDataset:
-    """Make a data set of a few drawn images: each split is all of them.
+    """Build a data set from a few drawn images, each split of which contains all images.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def build_scene(
         float32 in [0, 1].
     scene : Scene
     pairs : tuple of Tensor, optional
-        Default: every two of the images, in their order.
+        Default: all pairs of two images, in their order.
     obstacles : Tensor, shape (h, w), bool, optional
     held_out : tuple of Split, optional
-        Validation and test, where there is more to draw than what is trained on.
+        Validation and test splits, if they differ from the training split.
     """
     shown = Split(images)
     validation, test = held_out or (shown, shown)
@@ -69,7 +69,7 @@ def build_scene(
 
 
 def every_two(stack: Tensor) -> tuple[Tensor, Tensor]:
-    """Return all pairs of rows in lexical order: 6 pairs of 4 rows."""
+    """Return all pairs of rows in lexicographic order, for instance 6 pairs of 4 rows."""
     first, second = torch.tensor(list(combinations(range(len(stack)), 2))).T
     return stack[first], stack[second]
 
@@ -77,18 +77,18 @@ def every_two(stack: Tensor) -> tuple[Tensor, Tensor]:
 def translation(
     draw: Callable[[Tensor], Tensor], starts: Tensor, ends: Tensor
 ) -> Callable[[Tensor], Tensor]:
-    """Return the geodesics of a shape that only translates: straight lines at constant speed.
+    """Return the geodesics of a translated shape, which are straight lines at constant speed.
 
     Parameters
     ----------
     draw : callable
-        From places (..., 2) to images (..., c, h, w).
+        Maps positions (..., 2) to images (..., c, h, w).
     starts, ends : Tensor, shape (p, 2)
 
     Returns
     -------
     callable
-        From times (k,) to frames (p, k, c, h, w), on the device of the times.
+        Maps times (k,) to frames (p, k, c, h, w) on the same device.
     """
 
     def geodesic(times: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A disc that splits into two of unequal size."""
+"""A disc that splits into two discs of unequal size."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ LARGE, SMALL = (0.28, 0.72), (0.76, 0.24)
 
 @dataclass
 class DiscSplit(Dataset):
-    """A central disc to a small one at the upper right and a large one at the lower left.
+    """A central disc, and a small disc at the upper right with a large one at the lower left.
 
-    After Feng & Strohmer, figure 2a, where the images are binary; here a pixel on an edge is as
-    bright as the part of it that is covered, and the areas agree: r^2 = r_small^2 + r_large^2. The
-    geodesic has no closed form: tasks take the exact plan between the pixels.
+    The setting is that of Feng & Strohmer, figure 2a, whose images are binary. Here the brightness
+    of a pixel is the fraction of it that is covered, and the areas agree: r^2 = r_small^2 +
+    r_large^2. The geodesic has no closed form, so tasks use the exact plan between the pixels.
     """
 
     side: int = scene_side()
     share: float = parameter(
-        0.3, "the small disc's part of the mass, from 0.1 to 0.5", low=0.1, high=0.5
+        0.3, "fraction of the mass in the small disc, 0.1 to 0.5", low=0.1, high=0.5
     )
 
-    title: ClassVar[str] = "A disc that splits into two"
+    title: ClassVar[str] = "A disc that splits into two discs"
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

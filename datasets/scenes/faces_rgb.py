@@ -56,11 +56,11 @@ class Painting:
         self.canvas = Canvas(side)
         fine = len(self.canvas.y)
         self.fine: NDArray[np.float64] = np.zeros((fine, fine, 3))
-        # Light from the upper left, for the shading of everything.
+        # Light from the upper left, which shades all shapes.
         self.light: Field = 1.12 - 0.34 * np.hypot(self.canvas.x - 0.36, self.canvas.y - 0.26)
 
     def fill(self, mask: Mask, colour: Colour, light: float = 1.0, shade: bool = True) -> None:
-        """Lay a shape over what is there, its colour made lighter or darker by a factor."""
+        """Paint a shape over the picture, with its colour scaled by the factor ``light``."""
         glow = self.light[mask][:, None] if shade else 1.0
         self.fine[mask] = (np.array(colour) * light * glow).clip(0, 1)
 
@@ -147,7 +147,7 @@ def _hair(paint: Painting, look: Look, head: Mask) -> None:
 
 
 def _mixed(colour: Colour, other: Colour, part: float) -> Colour:
-    """Return a colour between two."""
+    """Return the mixture of two colours."""
     red, green, blue = ((1 - part) * a + part * b for a, b in zip(colour, other, strict=True))
     return red, green, blue
 
@@ -156,8 +156,8 @@ def _mixed(colour: Colour, other: Colour, part: float) -> Colour:
 class FacesRGB(Dataset):
     """Two drawn faces of different colour, hair and expression, on black.
 
-    They stand in for the faces of Feng & Strohmer, figure 2c, whose source and licence are not
-    given; these are drawn by this file and so are free. The masses of the colours differ.
+    They replace the faces of Feng & Strohmer, figure 2c, whose source and licence are not given;
+    these are drawn by this module and free to use. The masses of the channels differ.
     """
 
     size: int = parameter(

@@ -1,4 +1,4 @@
-"""One disc at four places: barycentres and geodesics are known."""
+"""One disc at four positions, with known barycentres and geodesics."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from otbench_datasets.scenes.shapes import disc_coverage
 
 @dataclass
 class FourPositions(Dataset):
-    """A disc at four places: corners of a square, and all 6 pairs of them.
+    """A disc at the four corners of a square, with all 6 pairs of positions.
 
-    After Feng & Strohmer, figure 5. The barycentre of translated copies is the copy at the mean
-    place, and the geodesic of two is the movement along a straight line; both are drawn with exact
-    coverage and so keep the mass.
+    The setting is that of Feng & Strohmer, figure 5. The barycentre of translated copies is the
+    copy at the mean position, and the geodesic between two copies is the translation along a
+    straight line. Both are drawn with exact pixel coverage and therefore preserve the mass.
     """
 
     side: int = scene_side()
-    radius: float = parameter(0.12, "as a part of the side, from 0.05 to 0.2", low=0.05, high=0.2)
+    radius: float = parameter(
+        0.12, "radius of the disc as a fraction of the side, 0.05 to 0.2", low=0.05, high=0.2
+    )
 
-    title: ClassVar[str] = "One disc at four places (exact barycentres and geodesics)"
+    title: ClassVar[str] = "One disc at four positions (exact barycentres and geodesics)"
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

@@ -1,4 +1,4 @@
-"""Four drawn shapes to average."""
+"""Four drawn shapes whose barycentres are computed."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from otbench_datasets.scenes.shapes import Canvas, cross, duck, heart, tooth
 
 @dataclass
 class FourShapes(Dataset):
-    """Tooth, heart, duck and cross: corners of a square, and all 6 pairs of them.
+    """Tooth, heart, duck and cross as the corners of a square, with all 6 pairs.
 
-    Drawn anew after Feng & Strohmer, figure 4. Their masses differ, as they come.
+    The shapes are redrawn after Feng & Strohmer, figure 4. Their masses differ and are not
+    normalised.
     """
 
     side: int = scene_side()

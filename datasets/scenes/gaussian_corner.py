@@ -1,4 +1,4 @@
-"""A Gaussian that moves along the diagonal: the geodesic is a translation."""
+"""A Gaussian that moves along the diagonal, so that the geodesic is a translation."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from torch import Tensor
 from otbench.interface import Dataset, ImageDataset, Scene, parameter
 from otbench_datasets.scenes.base import build_scene, scene_side, translation
 
-CUT = 0.2  # of the peak
-SAMPLES = 16  # along a pixel's side
+CUT = 0.2  # as a fraction of the peak
+SAMPLES = 16  # per side of a pixel
 
 
 def draw_gaussian(centres: Tensor, sigma: float, side: int) -> Tensor:
-    """Draw one Gaussian an image with peak 1, cut to 0 below a fifth of it.
+    """Draw one Gaussian per image, with peak 1 and values below 1/5 set to 0.
 
-    A pixel is the mean over 16x16 samples in it, and the image is scaled to the mass that the cut
-    Gaussian has in the plane, 2 pi sigma^2 (1 - 1/5): the edge of the cut would make the mass of a
-    moving Gaussian flicker if it were sampled at pixel centres.
+    A pixel is the mean over 16x16 samples in it, and the image is scaled to the mass of the
+    truncated Gaussian in the plane, 2 pi sigma^2 (1 - 1/5). Sampled only at pixel centres, the mass
+    of a moving Gaussian would fluctuate because of the discontinuity.
 
     Parameters
     ----------
     centres : Tensor, shape (..., 2)
         x and y in the unit square.
     sigma : float
-        As a part of the side.
+        Standard deviation as a fraction of the side.
     side : int
         Pixels.
 
@@ -55,36 +55,40 @@ def draw_gaussian(centres: Tensor, sigma: float, side: int) -> Tensor:
 
 @dataclass
 class GaussianCorner(Dataset):
-    """Two Gaussians on the diagonal, cut below a fifth of the peak (Feng & Strohmer, figure 2b).
+    """Two truncated Gaussians on the diagonal (Feng & Strohmer, figure 2b).
 
-    They draw the Gaussian at the nodes of a grid of 128x128, store it with 8 bits and sample it
-    down; here each pixel is the mean over its area, so that both images and all frames of the
-    geodesic hold the same mass (see `draw_gaussian`).
+    Values below a fifth of the peak are set to 0. The paper evaluates the Gaussian at the nodes of
+    a 128x128 grid, stores it with 8 bits and downsamples it. Here each pixel is the mean over its
+    area, so both images and all frames of the geodesic have the same mass (see `draw_gaussian`).
     """
 
     side: int = scene_side()
     start: float = parameter(
         0.25,
-        "x and y of the first centre, as a part of the side",
+        "x and y of the first centre, as fractions of the side",
         "Feng & Strohmer, 7.1",
         low=0,
         high=1,
     )
     end: float = parameter(
         0.75,
-        "x and y of the second centre, as a part of the side",
+        "x and y of the second centre, as fractions of the side",
         "Feng & Strohmer, 7.1",
         low=0,
         high=1,
     )
     sigma: float = parameter(
-        0.1, "standard deviation, as a part of the side", "Feng & Strohmer, 7.1", above=0, high=0.25
+        0.1,
+        "standard deviation as a fraction of the side",
+        "Feng & Strohmer, 7.1",
+        above=0,
+        high=0.25,
     )
 
     title: ClassVar[str] = "A Gaussian moved along the diagonal (exact geodesic)"
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together: both Gaussians must lie in the image."""
+        """Yield a message for each Gaussian that is too narrow or leaves the image."""
         if self.sigma < 1 / self.side:
             yield f"sigma must be at least {1 / self.side:g} (one pixel), got {self.sigma}"
         reach = self.sigma * math.sqrt(2 * math.log(1 / CUT))

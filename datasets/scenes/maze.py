@@ -1,4 +1,4 @@
-"""A maze with two ways round."""
+"""A maze with two routes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from otbench.interface import Dataset, ImageDataset, Scene, parameter
 from otbench_datasets.scenes.base import build_scene
 from otbench_datasets.scenes.shapes import disc_coverage
 
-# Six cells by six, with the walls between them; found by a search over random mazes for two routes
-# from the lower left to the upper right that share only the two ends and are of nearly one length:
-# at 64 pixels 102.2 and 102.7 from centre to centre.
+# 6x6 cells with walls between them, found by a search over random mazes for two routes from the
+# lower left to the upper right that share only their ends and have almost the same length: at 64
+# pixels 102.2 and 102.7 from centre to centre.
 PLAN = [
     ".......#...",
     ".#.#...#.#.",
@@ -33,7 +33,7 @@ RADIUS, CORNER = 3.5 / 64, 4.5 / 64
 
 
 def draw_walls(side: int) -> Tensor:
-    """Return the walls, (side, side) bool, 1/32 of the side thick; the border has none drawn."""
+    """Return the walls, (side, side) bool, 1/32 of the side thick; there are none on the border."""
     thick = side // 32
     ends = [int(k * (side + thick) / 6 + 0.5) for k in range(7)]
     spans = [s for a, b in pairwise(ends) for s in (b - thick - a, thick)][:-1]
@@ -44,17 +44,17 @@ def draw_walls(side: int) -> Tensor:
 
 @dataclass
 class Maze(Dataset):
-    """A disc at the lower left of a maze, to be carried to the upper right.
+    """A disc to be moved through a maze, from the lower left to the upper right.
 
-    Drawn anew after the setting of Feng & Strohmer, figure 3, whose walls were not released. Two
-    routes share only their ends; at 64 pixels they differ in length by one part in two hundred, and
-    the best plan takes both. What it costs at least is
-    `otbench.ot.discrete.geodesic_distance.geodesic_cost`.
+    The maze is redrawn after Feng & Strohmer, figure 3, whose walls were not released. The two
+    routes share only their ends; at 64 pixels their lengths differ by 0.5 %, and the optimal plan
+    uses both. `otbench.ot.discrete.geodesic_distance.geodesic_cost` gives a lower bound of the
+    cost.
     """
 
     side: int = parameter(
         64,
-        "pixels; a multiple of 32 from 32 to 256",
+        "side of the images in pixels, a multiple of 32 from 32 to 256",
         "Feng & Strohmer, 7.1",
         low=32,
         high=256,
@@ -62,12 +62,13 @@ class Maze(Dataset):
     )
     level: float = parameter(
         1.0,
-        "brightness of the discs, in (0, 1]: below 1, frames may be denser before they are cut",
+        "brightness of the discs, in (0, 1]; below 1, frames can have a higher density before "
+        "they are clipped",
         above=0,
         high=1,
     )
 
-    title: ClassVar[str] = "A disc through a maze with two ways round"
+    title: ClassVar[str] = "A disc through a maze with two routes"
 
     def load(self) -> ImageDataset:
         """Draw the images; see `otbench.interface.Dataset.load`."""

@@ -1,4 +1,4 @@
-"""A shape that changes form, place and mass."""
+"""A shape that changes its form, position and mass."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from otbench_datasets.scenes.shapes import Canvas, cross, ring
 
 @dataclass
 class ShapeChange(Dataset):
-    """A small cross at the upper left to a large ring at the lower right, 2.5 times its mass.
+    """A small cross at the upper left, and a large ring of 2.5 times its mass at the lower right.
 
-    After Feng & Strohmer, figure 9, on balanced and unbalanced transport.
+    The setting is that of Feng & Strohmer, figure 9, which compares balanced and unbalanced
+    transport.
     """
 
     side: int = scene_side()

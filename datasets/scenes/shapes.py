@@ -1,4 +1,4 @@
-"""Antialiased drawing on the unit square: x to the right, y down, both from 0 to 1."""
+"""Antialiased drawing on the unit square, with x to the right and y down, both from 0 to 1."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ Mask = NDArray[np.bool_]
 Field = NDArray[np.float64]
 Point = tuple[float, float]
 
-FINE = 512  # samples along a side, at least; shared out evenly among the pixels
+FINE = 512  # least number of samples along a side, distributed evenly over the pixels
 
 
 def disc_coverage(centres: Tensor, radius: float, side: int) -> Tensor:
-    r"""Draw one disc an image, each pixel as bright as the exact area of it that is covered.
+    r"""Draw one disc per image; the brightness of a pixel is its exactly computed covered fraction.
 
-    The area of the disc to the upper left of a point has a closed form; a pixel's is what four
-    such corners leave. The mass is exactly :math:`\pi r^2`, wherever the disc stands.
+    The area of the disc to the upper left of a point has a closed form, and the area in a pixel
+    follows from those of its four corners. The mass is exactly :math:`\pi r^2` at every position of
+    the disc.
 
     Parameters
     ----------
     centres : Tensor, shape (..., 2)
         x and y in the unit square; the disc must lie within it.
     radius : float
-        As a part of the side.
+        Radius as a fraction of the side.
     side : int
         Pixels.
 
@@ -43,7 +44,7 @@ def disc_coverage(centres: Tensor, radius: float, side: int) -> Tensor:
     x, y = x.unsqueeze(-2), y.unsqueeze(-1)
 
     def half_disc(u: Tensor) -> Tensor:
-        """Integrate the half chord from 0 to u."""
+        """Return the integral of the half chord from 0 to u."""
         return (u * (r * r - u * u).clamp(min=0).sqrt() + r * r * (u / r).asin()) / 2
 
     chord = (r * r - y * y).clamp(min=0).sqrt()
@@ -56,12 +57,12 @@ def disc_coverage(centres: Tensor, radius: float, side: int) -> Tensor:
 
 
 class Canvas:
-    """A grid of fine samples on which shapes are masks, to be joined by ``|``, ``&`` and ``~``.
+    """A grid of fine samples, on which shapes are masks that ``|``, ``&`` and ``~`` combine.
 
     Attributes
     ----------
     x, y : ndarray, shape (1, n) and (n, 1)
-        Where the samples lie in the unit square.
+        Coordinates of the samples in the unit square.
     """
 
     def __init__(self, side: int) -> None:
@@ -72,23 +73,23 @@ class Canvas:
         self.x, self.y = axis[None], axis[:, None]
 
     def ellipse(self, x: float, y: float, rx: float, ry: float, turn: float = 0.0) -> Mask:
-        """Fill an ellipse about (x, y), turned clockwise by some degrees."""
+        """Return the mask of an ellipse centred at (x, y), rotated clockwise by some degrees."""
         c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
         u, v = self.x - x, self.y - y
         return ((c * u + s * v) / rx) ** 2 + ((c * v - s * u) / ry) ** 2 <= 1
 
     def disc(self, x: float, y: float, r: float) -> Mask:
-        """Fill a disc about (x, y)."""
+        """Return the mask of a disc centred at (x, y)."""
         return self.ellipse(x, y, r, r)
 
     def box(self, left: float, top: float, right: float, bottom: float, r: float = 0.0) -> Mask:
-        """Fill a rectangle whose corners are rounded with radius r."""
+        """Return the mask of a rectangle with corners rounded by radius r."""
         u = np.abs(self.x - (left + right) / 2) - (right - left) / 2 + r
         v = np.abs(self.y - (top + bottom) / 2) - (bottom - top) / 2 + r
         return np.hypot(u.clip(0), v.clip(0)) + np.minimum(np.maximum(u, v), 0) <= r
 
     def polygon(self, points: Sequence[Point] | Field) -> Mask:
-        """Fill the polygon through points (x, y), by the even-odd rule."""
+        """Return the mask of the polygon through points (x, y), by the even-odd rule."""
         fine = self.side * self.samples
         corners = np.asarray(points) * fine - 0.5
         row, column = np.mgrid[:fine, :fine]
@@ -100,11 +101,11 @@ class Canvas:
         return inside
 
     def curve(self, points: Sequence[Point] | Field) -> Mask:
-        """Fill the smooth closed curve through points (x, y), a Catmull-Rom spline."""
+        """Return the mask of the closed Catmull-Rom spline through points (x, y)."""
         return self.polygon(closed_spline(points))
 
     def stroke(self, points: Sequence[Point], width: float) -> Mask:
-        """Draw a smooth open line through points (x, y), round at its ends."""
+        """Return the mask of a smooth open line with round ends through points (x, y)."""
         line = closed_spline([*points, *points[-2:0:-1]])
         mask = np.zeros((len(self.y),) * 2, dtype=bool)
         for start, end in zip(line, np.roll(line, -1, 0), strict=True):
@@ -149,7 +150,7 @@ def closed_spline(points: Sequence[Point] | Field, steps: int = 12) -> Field:
 
 
 def heart(canvas: Canvas) -> Mask:
-    """Draw a heart, by the well-known curve of four cosines."""
+    """Draw a heart, using the well-known curve of four cosines."""
     t = np.linspace(0, 2 * np.pi, 400, endpoint=False)
     x = 16 * np.sin(t) ** 3
     y = -(13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t))
@@ -181,7 +182,7 @@ def tooth(canvas: Canvas) -> Mask:
 
 
 def duck(canvas: Canvas) -> Mask:
-    """Draw a toy duck that swims to the left, with an eye left out."""
+    """Draw a toy duck that swims to the left, with a hole as its eye."""
     body = canvas.curve(
         [
             (0.30, 0.50), (0.20, 0.60), (0.19, 0.72), (0.28, 0.83), (0.45, 0.87), (0.63, 0.85),

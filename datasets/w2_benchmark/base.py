@@ -1,4 +1,4 @@
-"""A pair of distributions whose optimal map is a known gradient."""
+"""A pair of distributions whose optimal map is a known gradient field."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class KnownMap(MeasurePair):
-    """A law under a known gradient: a pair of `benchmark_pairs` or `image_pairs`.
+    """A distribution and its image under a known gradient, from `benchmark_pairs` or `image_pairs`.
 
-    There is no closed form of the distance; where the map is known it can be had from points.
+    The distance has no closed form, but it can be estimated from points and the known map.
 
     Parameters
     ----------
     name, sha256 : str
     pair : BenchmarkPair or BenchmarkImages
     chunk : int
-        Points that compiled code takes at once, so that it is compiled once for all sizes.
+        Number of points per call of compiled code, which is therefore compiled once for all sizes.
     """
 
     variant = "default"
@@ -54,11 +54,11 @@ class KnownMap(MeasurePair):
         return torch.from_numpy(np.concatenate(chunks)[:n])
 
     def target(self, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n points of the source and carry them by the true map."""
+        """Draw n points of the source and map them by the true map."""
         return self.true_map(self.source(n, generator))
 
     def true_map(self, x: Tensor) -> Tensor:
-        """Carry points (n, d) by the gradient, in float32."""
+        """Map points (n, d) by the gradient, in float32."""
         points = x.numpy(force=True).astype(np.float32)
         moved, chunk = np.empty_like(points), self._chunk
         for start in range(0, len(points), chunk):
@@ -68,5 +68,5 @@ class KnownMap(MeasurePair):
         return torch.from_numpy(moved).to(x.device)
 
     def jax_samplers(self) -> tuple[JaxSampler, JaxSampler]:
-        """Return the samplers of the source and of its image."""
+        """Return the samplers of source and target."""
         return self._pair.sample_source, self._pair.sample_target

@@ -1,13 +1,13 @@
-r"""Pairs of laws with a known optimal map, the gradient of a convex potential.
+r"""Pairs of distributions with a known optimal map, the gradient of a convex potential.
 
 `checkpoint_pair` is the high-dimensional benchmark of Korotin et al. 2021 (arXiv 2106.01954 and its
-release, Wasserstein2Benchmark), re-implemented on its checkpoints; `random_pair` is of that kind,
-with random potentials and nothing to download. In both
+release, Wasserstein2Benchmark), re-implemented with its checkpoints. `random_pair` is a similar
+pair with random potentials, which needs no download. In both
 
 .. math:: \phi(x) = s \, (\psi_1(x) + \psi_2(x) - \langle m, x \rangle), \quad T^* = \nabla \phi,
 
-m and s chosen so that T* of the source has mean 0 and mean variance 1 a coordinate. The source is
-the release's mixture of three Gaussians.
+where m and s are chosen so that T* of the source has mean 0 and mean variance 1 per coordinate. The
+source is the release's mixture of three Gaussians.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ NOISE = 0.4
 """Standard deviation of a component along each of its rows, before standardisation."""
 
 MODES = 10
-"""Directions of one smooth maximum of a random potential."""
+"""Number of directions in each smooth maximum of a random potential."""
 
 AXES_PER_MAXIMUM = 4
 
 SHARPNESS = 4.0
-"""Of the maxima: borders between modes are about a quarter of the source's deviation wide."""
+"""Sharpness of the maxima. Boundaries between modes are about a quarter of the source's standard
+deviation wide."""
 
 MOMENT_SAMPLES = 2**18
 MOMENT_CHUNK = 2**12
@@ -54,7 +55,7 @@ class Mixture(NamedTuple):
     maps: Array
 
     def sample(self, key: Array, count: int) -> Array:
-        """Draw points (count, n); traceable, without gathering a matrix a point."""
+        """Draw points (count, n); traceable, and without gathering one matrix per point."""
         first, second = jax.random.split(key)
         chosen = jax.random.randint(first, (count,), 0, COMPONENTS)
         noise = NOISE * jax.random.normal(second, (count, self.centers.shape[1]))
@@ -66,8 +67,8 @@ class Mixture(NamedTuple):
 
 
 def release_mixture(dimension: int, seed: int = 0) -> Mixture:
-    """Return the release's source in n dimensions, bit for bit; seed 0 is the published one."""
-    rng = np.random.RandomState(seed)  # the release's legacy stream, hence its bits
+    """Return the release's source in n dimensions, bit for bit; seed 0 gives the published one."""
+    rng = np.random.RandomState(seed)  # the release's legacy generator, for identical bits
     centers = np.zeros((COMPONENTS, dimension), np.float32)
     for axis in range(dimension):
         centers[:, axis] = rng.choice(np.arange(COMPONENTS), COMPONENTS, replace=False)
@@ -80,7 +81,7 @@ def release_mixture(dimension: int, seed: int = 0) -> Mixture:
 
 
 class Moments(NamedTuple):
-    """What brings a target to mean 0 and mean variance 1 a coordinate.
+    """Moments that standardise a target to mean 0 and mean variance 1 per coordinate.
 
     Attributes
     ----------
@@ -95,10 +96,10 @@ class Moments(NamedTuple):
 
     @classmethod
     def measured(cls, source: Mixture, raw: Potential, seed: int = 0) -> Moments:
-        """Fix m and s by `MOMENT_SAMPLES` points of a fixed seed.
+        """Estimate m and s from `MOMENT_SAMPLES` points with a fixed seed.
 
-        The release takes 2^14 of its GPU's stream, so that its own pairs differ from these by at
-        most a hundredth of a standard deviation a coordinate.
+        The release uses 2^14 points drawn on its GPU, so its pairs differ from these by at most
+        0.01 standard deviations per coordinate.
         """
 
         @jax.jit
@@ -115,7 +116,7 @@ class Moments(NamedTuple):
 
 @dataclass(frozen=True)
 class BenchmarkPair:
-    """Two laws and the optimal map between them.
+    """Two distributions and the optimal map between them.
 
     Attributes
     ----------
@@ -135,7 +136,7 @@ class BenchmarkPair:
 
     @property
     def dimension(self) -> int:
-        """Of both laws."""
+        """Dimension of both distributions."""
         return int(self.mean.size)
 
     def potential(self, x: Array) -> Array:
@@ -143,7 +144,7 @@ class BenchmarkPair:
         return self.scale * (self.raw(x) - x @ self.mean)
 
     def push(self, x: Array) -> Array:
-        """Carry points of the source by the true map, (m, n) to (m, n)."""
+        """Map points of the source by the true map, (m, n) to (m, n)."""
         return self.scale * (gradient_of(self.raw)(x) - self.mean)
 
     def sample_source(self, key: Array, count: int) -> Array:
@@ -158,7 +159,7 @@ class BenchmarkPair:
 def checkpoint_pair(
     folder: Path, dimension: int, check: Digest | None = None, moments: Moments | None = None
 ) -> BenchmarkPair:
-    """Make the pair of Korotin et al. 2021 in n dimensions from ``n_v1.pt`` and ``n_v2.pt``.
+    """Build the pair of Korotin et al. 2021 in n dimensions from ``n_v1.pt`` and ``n_v2.pt``.
 
     Parameters
     ----------
@@ -167,12 +168,12 @@ def checkpoint_pair(
     check : callable, optional
         See `read_checkpoint`.
     moments : Moments, optional
-        Of these two files, where they are known; else they are measured, which takes seconds.
+        Moments for these two files, if known. By default they are estimated, which takes seconds.
 
     Raises
     ------
     ValueError
-        If a file is missing or not what it should be; see `read_checkpoint`.
+        If a file is missing or has the wrong contents; see `read_checkpoint`.
     """
     files = [folder / f"{dimension}_v{k}.pt" for k in (1, 2)]
     missing = [file.name for file in files if not file.is_file()]
@@ -188,14 +189,14 @@ def checkpoint_pair(
 
 
 def random_pair(dimension: int, seed: int = 0) -> BenchmarkPair:
-    r"""Make a pair from a seeded random potential; no file is needed, for any n.
+    r"""Build a pair in n dimensions from a seeded random potential, without any file.
 
     .. math:: \psi(x) = 0.1 \|x\|^2
               + \sum_j \beta^{-1} \log \sum_{k} e^{\beta \langle u_{jk}, x \rangle + b_{jk}}
 
     with directions uniform on the sphere and b standard normal. The gradient of each smooth maximum
-    leads to one of `MODES` directions, so that the target is a mixture with soft borders, which no
-    linear map reaches; there is one maximum for every `AXES_PER_MAXIMUM` dimensions.
+    points in one of `MODES` directions, so the target is a mixture with soft boundaries that no
+    linear map can produce. There is one maximum per `AXES_PER_MAXIMUM` dimensions.
 
     Raises
     ------

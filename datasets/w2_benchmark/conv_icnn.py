@@ -13,16 +13,16 @@ from otbench.ot.w2.conv import ImageShape, as_images, covering, cut, strided
 from otbench_datasets.w2_benchmark.checkpoints import Arrays, Digest, check_tensors, read_tensors
 
 STRONG_CONVEXITY = 1e-2
-"""Default of the release's class; not in the files."""
+"""Default of the release's class; it is not stored in the files."""
 
 CELU_ALPHA = 0.2
-"""Of the deeper activations; the first one has 1."""
+"""Alpha of the deeper activations; the first one has 1."""
 
 REDUCTION = 16
-"""How many times smaller than the image the units are that the last kernel covers."""
+"""Factor by which the input of the last kernel is smaller than the image."""
 
 PLACES = tuple(f"pos_features.{place}" for place in (1, 4, 7))
-"""The deeper convolutions, by their places in the release's sequence of layers."""
+"""Names of the deeper convolutions in the release's sequence of layers."""
 
 
 class Skip(NamedTuple):
@@ -31,7 +31,7 @@ class Skip(NamedTuple):
     Attributes
     ----------
     factors : Array, shape (4 stride^2 c, k r)
-        The r kernels of a unit lie side by side; made by `cut`, as ``linear`` is.
+        The r kernels of a unit are adjacent. Like ``linear``, it is made by `cut`.
     linear : Array, shape (4 stride^2 c, k)
     stride, padding : int
     """
@@ -50,16 +50,16 @@ class Skip(NamedTuple):
 
 
 class ConvICNN(NamedTuple):
-    r"""The release's ConvICNN64, of any widths, rank and image.
+    r"""The release's ConvICNN64, for arbitrary widths, rank and image shape.
 
     .. math::
         z_1 &= q_0(x), \quad z_2 = \mathrm{CELU}(C_0 z_1 + q_1(x)), \\
         z_3 &= \mathrm{CELU}_{0.2}(C_1 z_2), \quad z_4 = \mathrm{CELU}_{0.2}(C_2 z_3), \\
         \psi(x) &= C_3 z_4 + \tfrac12 \sigma \|x\|^2
 
-    with convolutions C of weights that are not negative, biases of any sign, convex quadratic
-    convolutions q and sigma = `STRONG_CONVEXITY`. Dropout, which the release trains with, is off in
-    its benchmark.
+    with convolutions C that have non-negative weights and biases of any sign, convex quadratic
+    convolutions q, and sigma = `STRONG_CONVEXITY`. The release trains with dropout but disables it
+    in the benchmark.
 
     Attributes
     ----------
@@ -67,9 +67,9 @@ class ConvICNN(NamedTuple):
         Channels, height and width.
     skips : tuple of Skip
     inner : tuple of (Array, Array)
-        Kernel, made by `cut`, and bias of each convolution but the last.
+        Kernel, made by `cut`, and bias of each convolution except the last.
     last : (Array, Array)
-        Kernel (a, a, l, 1), as large as what is left of the image, and bias (1,).
+        Kernel (a, a, l, 1), which covers the whole input of the last layer, and bias (1,).
     """
 
     shape: ImageShape
@@ -95,24 +95,23 @@ def celu(x: Array, alpha: float) -> Array:
 
 
 def read_conv_icnn(file: Path, shape: ImageShape, check: Digest | None = None) -> ConvICNN:
-    """Read a potential from a file like the release's ``Early_v1.pt``.
+    """Read a potential from a file such as the release's ``Early_v1.pt``.
 
     Parameters
     ----------
     file : Path
     shape : tuple of int
-        Channels, height and width of the images that it should be on; widths and rank are as in the
-        file.
+        Expected channels, height and width of the images; widths and rank are taken from the file.
     check : callable, optional
-        Given the file and its sha256 before anything is loaded.
+        Called with the file and its sha256 before anything is loaded.
 
     Raises
     ------
     ValueError
-        If the file holds no such network, one of other images, or weights that are negative (then
-        it is not convex) or not finite.
+        If the file does not contain such a network, if the network is for images of another shape,
+        or if weights are not finite or are negative, which would make the potential non-convex.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     arrays = read_tensors(file, check)
     check_tensors(
@@ -147,9 +146,9 @@ def kernel_of(weight: np.ndarray) -> Array:
 
 
 def _expected_shapes(arrays: Arrays, shape: ImageShape) -> dict[str, tuple[int, ...]]:
-    """Return the shapes that a network of the file's widths has, by name.
+    """Return the shapes of a network with the file's widths, by name.
 
-    Widths are read off the first axes; none where even those are not there.
+    Widths are read from the first axes; the result is empty if these are missing.
     """
     linear = [f"quadratic_layers.{k}.linear.weight" for k in (0, 1)]
     factors = "quadratic_layers.{}.quadratic_decomposed.weight"

@@ -12,8 +12,8 @@ from otbench.ot.w2.network import elu
 from otbench_datasets.w2_benchmark.checkpoints import Arrays, Digest, check_tensors, read_tensors
 
 STRONG_CONVEXITY = 1e-2
-"""Of the checkpoints' potentials in the benchmark; not in the files, and not the 1e-4 they were
-trained with."""
+"""Strong convexity of the potentials in the benchmark. It is not stored in the files and differs
+from the 1e-4 of their training."""
 
 
 class DenseICNN(NamedTuple):
@@ -22,12 +22,12 @@ class DenseICNN(NamedTuple):
     Attributes
     ----------
     factors : tuple of Array, each (n, h)
-        Of the squares.
+        Weights of the quadratic terms.
     kernels, biases : tuple of Array, (n, h) and (h,)
     inner : tuple of Array, (h, next h)
-        Not negative.
+        Non-negative.
     final : Array, shape (h,)
-        Not negative.
+        Non-negative.
     """
 
     factors: tuple[Array, ...]
@@ -37,7 +37,7 @@ class DenseICNN(NamedTuple):
     final: Array
 
     def __call__(self, x: Array) -> Array:
-        """Evaluate at x (m, n); no activation after the first layer, CELU after the others."""
+        """Evaluate at x (m, n), with CELU after all layers except the first."""
         skips = [
             (x @ a) ** 2 + x @ w + b
             for a, w, b in zip(self.factors, self.kernels, self.biases, strict=True)
@@ -49,23 +49,23 @@ class DenseICNN(NamedTuple):
 
 
 def read_checkpoint(file: Path, dimension: int, check: Digest | None = None) -> DenseICNN:
-    """Read a potential from one of the release's ``N_v1.pt`` and ``N_v2.pt``.
+    """Read a potential from a file such as the release's ``N_v1.pt`` and ``N_v2.pt``.
 
     Parameters
     ----------
     file : Path
     dimension : int
-        That the potential should have.
+        Expected dimension of the potential.
     check : callable, optional
-        Given the file and its sha256 before anything is loaded.
+        Called with the file and its sha256 before anything is loaded.
 
     Raises
     ------
     ValueError
-        If the file holds no such network, one of another dimension, or weights that are negative
-        (then it is not convex) or not finite.
+        If the file does not contain such a network, if the network has another dimension, or if
+        weights are not finite or are negative, which would make the potential non-convex.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     tensors = read_tensors(file, check)
     expected, depth = _expected_shapes(tensors, dimension)
@@ -89,7 +89,7 @@ def read_checkpoint(file: Path, dimension: int, check: Digest | None = None) -> 
 
 
 def _expected_shapes(arrays: Arrays, dimension: int) -> tuple[dict[str, tuple[int, ...]], int]:
-    """Return the shapes that a network with the given biases has, by name, and its depth."""
+    """Return the shapes of a network with the given biases, by name, and its depth."""
     widths: list[int] = []
     while (bias := f"quadratic_layers.{len(widths)}.bias") in arrays:
         widths.append(arrays[bias].size)

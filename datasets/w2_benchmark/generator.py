@@ -15,16 +15,16 @@ from otbench_datasets.w2_benchmark.checkpoints import Arrays, Digest, check_tens
 from otbench_datasets.w2_benchmark.conv_icnn import kernel_of
 
 FIRST_SIDE = 4
-"""Pixels of a side before the first doubling."""
+"""Side in pixels before the first doubling."""
 
 RESIDUAL = 0.1
-"""Weight of a block's branch; not in the files."""
+"""Weight of a block's residual branch; it is not stored in the files."""
 
 SLOPE = 0.2
-"""Of the leaky ReLUs below 0."""
+"""Slope of the leaky ReLUs below 0."""
 
 EPSILON = 1e-5
-"""Added to a batch normalisation's variance."""
+"""Constant added to the variance in batch normalisation."""
 
 NORM = ("weight", "bias", "running_mean", "running_var")
 Layer = tuple[Array, Array]
@@ -37,14 +37,14 @@ def leaky_relu(x: Array) -> Array:
 
 
 def convolve(x: Array, kernel: Array) -> Array:
-    """Correlate images (m, h, w, c) with a kernel (a, b, c, k), the sides kept by zeros."""
+    """Convolve images (m, h, w, c) with a kernel (a, b, c, k), zero-padded to the same size."""
     return jax.lax.conv_general_dilated(
         x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 class Block(NamedTuple):
-    """Two 3x3 convolutions beside a shortcut, which is the identity or a 1x1 convolution."""
+    """Two 3x3 convolutions with a shortcut, which is the identity or a 1x1 convolution."""
 
     first: Layer
     second: Layer
@@ -62,9 +62,10 @@ class Block(NamedTuple):
 class Generator(NamedTuple):
     """The ResNet generator of the release, from codes (m, z) to images in [-1, 1].
 
-    A dense layer to 4x4 pixels; then pairs of residual blocks, the sides doubled by repeating
-    pixels after every pair but the last; a 3x3 convolution; tanh. Batch normalisations take their
-    running moments, as in the benchmark, and are part of kernels and biases here.
+    A dense layer produces 4x4 pixels. Pairs of residual blocks follow, and after every pair except
+    the last the sides are doubled by repeating pixels. A 3x3 convolution and tanh end the network.
+    Batch normalisations use their running moments, as in the benchmark, and are merged into kernels
+    and biases.
 
     Attributes
     ----------
@@ -90,7 +91,7 @@ class Generator(NamedTuple):
         return int(self.colours[1].size), side, side
 
     def __call__(self, z: Array) -> Array:
-        """Return flat images (m, c h w) of codes (m, z)."""
+        """Map codes (m, z) to flat images (m, c h w)."""
         units = leaky_relu(z @ self.dense[0] + self.dense[1])
         units = units.reshape(len(z), -1, FIRST_SIDE, FIRST_SIDE).transpose(0, 2, 3, 1)
         for number, block in enumerate(self.blocks):
@@ -101,20 +102,20 @@ class Generator(NamedTuple):
 
 
 def read_generator(file: Path, check: Digest | None = None) -> Generator:
-    """Read a generator from a file like the release's ``Final_G.pt``; sizes are as in the file.
+    """Read a generator, with its sizes, from a file such as the release's ``Final_G.pt``.
 
     Raises
     ------
     ValueError
-        If the file holds no such network, tensors that do not fit together, values that are not
-        finite or a negative variance.
+        If the file does not contain such a network, or if its tensors have inconsistent shapes,
+        values that are not finite or a negative variance.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     arrays = {
         name: value
         for name, value in read_tensors(file, check).items()
-        if not name.endswith("num_batches_tracked")  # which only training needs
+        if not name.endswith("num_batches_tracked")  # needed only for training
     }
     places = _places(arrays)
     check_tensors(
@@ -122,14 +123,16 @@ def read_generator(file: Path, check: Digest | None = None) -> Generator:
         arrays,
         _expected_shapes(arrays, places),
         kind="ResNet generator with batch normalisation",
-        sized="beside the others",
+        sized="given the other tensors",
     )
     for name, value in arrays.items():
         if name.endswith("running_var") and value.min() < 0:
-            raise ValueError(f"{file}: {name} holds a negative variance ({float(value.min()):g})")
+            raise ValueError(
+                f"{file}: {name} contains a negative variance ({float(value.min()):g})"
+            )
 
     def normalised(kernel: str, norm: str, bias: str | None = None) -> tuple[np.ndarray, Array]:
-        """Return a layer's weights, outputs first, and bias, its normalisation taken in."""
+        """Return a layer's weights (outputs first) and bias, merged with its normalisation."""
         weight, offset, mean, variance = (
             arrays[f"{norm}.{part}"].astype(np.float64) for part in NORM
         )
@@ -158,7 +161,7 @@ def read_generator(file: Path, check: Digest | None = None) -> Generator:
 
 
 def _places(arrays: Arrays) -> list[int]:
-    """Return the numbers of the blocks in the release's sequence; every third one is a doubling."""
+    """Return the indices of the blocks in the release's sequence; every third layer doubles."""
     places: list[int] = []
     while f"resnet.{3 * len(places) // 2}.conv_1.weight" in arrays:
         places.append(3 * len(places) // 2)
@@ -166,9 +169,9 @@ def _places(arrays: Arrays) -> list[int]:
 
 
 def _expected_shapes(arrays: Arrays, places: list[int]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes that a generator of the file's widths has, by name.
+    """Return the shapes of a generator with the file's widths, by name.
 
-    Widths are read off the first axes; none where even those are not there.
+    Widths are read from the first axes; the result is empty if these are missing.
     """
     tell_widths = ["fc.weight", "conv_img.weight", *(f"resnet.{p}.conv_1.weight" for p in places)]
     if not places or len(places) % 2:

@@ -1,11 +1,13 @@
-r"""The image pairs of the Wasserstein-2 benchmark, from its checkpoints (Korotin et al. 2021).
+r"""The image pairs of the Wasserstein-2 benchmark, built from its checkpoints.
 
-The source is a generator's images with a little noise; the map is the gradient of the mean of two
-convex potentials, each trained towards a generator from earlier in the same training:
+The source consists of a generator's images with small noise. The map is the gradient of the mean of
+two convex potentials, each trained towards a generator from an earlier stage of the same training
+(Korotin et al. 2021):
 
 .. math:: X = G(Z) + 0.01 E, \quad T^* = \tfrac12 \nabla (\psi_1 + \psi_2), \quad Y = T^*(X)
 
-(the release's class CelebA64Benchmark; there is no standardisation, unlike in high dimensions).
+This is the release's class CelebA64Benchmark. Unlike the high-dimensional benchmark, it is not
+standardised.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ GENERATOR = "Final_G.pt"
 
 
 def checkpoint_names(stage: str) -> tuple[str, str, str]:
-    """Return the release's files of the generator and the potentials of ``early``, ``mid``..."""
+    """Return the release's files of the generator and of a stage's potentials."""
     first, second = (f"{stage.capitalize()}_v{k}.pt" for k in (1, 2))
     return GENERATOR, first, second
 
 
 @dataclass(frozen=True)
 class BenchmarkImages:
-    """Two laws of flat images and the optimal map between them.
+    """Two distributions of flat images and the optimal map between them.
 
     Attributes
     ----------
@@ -54,17 +56,17 @@ class BenchmarkImages:
 
     @property
     def dimension(self) -> int:
-        """Of both laws."""
+        """Dimension of both distributions."""
         channels, height, width = self.shape
         return channels * height * width
 
     def potential(self, x: Array) -> Array:
-        """Evaluate the mean of the two, points (m, n) to values (m,)."""
+        """Evaluate the mean of the two potentials, points (m, n) to values (m,)."""
         first, second = self.potentials
         return (first(x) + second(x)) / 2
 
     def push(self, x: Array) -> Array:
-        """Carry points of the source by the true map, (m, n) to (m, n)."""
+        """Map points of the source by the true map, (m, n) to (m, n)."""
         with jax.default_matmul_precision("highest"):
             return gradient_of(self.potential)(x)
 
@@ -80,16 +82,16 @@ class BenchmarkImages:
 
 
 def checkpoint_images(folder: Path, stage: str, check: Digest | None = None) -> BenchmarkImages:
-    """Make the pair of a stage from `checkpoint_names` in a folder.
+    """Build the pair of a stage from the files `checkpoint_names` in a folder.
 
-    Sizes are as in the files; those of the potentials must fit the generator's images.
+    Sizes are taken from the files; the potentials must fit the generator's images.
 
     Raises
     ------
     ValueError
         If a file has the wrong contents; see `read_generator` and `read_conv_icnn`.
     OSError
-        If one cannot be read.
+        If a file cannot be read.
     """
     generator_file, *files = (folder / name for name in checkpoint_names(stage))
     generator = read_generator(generator_file, check)

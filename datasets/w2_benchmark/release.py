@@ -1,4 +1,4 @@
-"""Reading checkpoints of the Wasserstein-2 benchmark's release from a user's folder."""
+"""Reading of the Wasserstein-2 benchmark's released checkpoints from a folder of the user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Digest = Callable[[Path, str], None]
 
 
 def listed(names: Sequence[str]) -> str:
-    """Join names as in a sentence."""
+    """Join names with commas and "and"."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
@@ -26,47 +26,48 @@ def read_release(
     read: Callable[[Path, Digest], Read],
     released: Mapping[str, str] | None = None,
 ) -> tuple[Read, dict[str, str]]:
-    """Read a pair from files that have to lie in a folder.
+    """Read a pair from checkpoints in a folder.
 
     Parameters
     ----------
     dataset, parameters : str
-        The data set's name and what stands in its brackets beside the folder, for messages.
+        Name of the data set and its parameters other than the folder, for messages.
     folder : str
-        As the user gave it.
+        The folder as the user specified it.
     names : sequence of str
-        The files needed.
+        The required files.
     place : str
-        Where in the release, Wasserstein2Benchmark, they are.
+        Location of the files in the release, Wasserstein2Benchmark.
     read : callable
-        From the folder, and what each file with its sha256 has to be shown to, to the pair.
+        Returns the pair, given the folder and a function to be called with each file and its
+        sha256.
     released : mapping, optional
-        The sha256 that files have to have, as far as they are known.
+        The known sha256 of the released files.
 
     Returns
     -------
     pair : Read
     digests : dict of str to str
-        The sha256 of each file in use.
+        The sha256 of each file that was read.
 
     Raises
     ------
     UsageError
         If no folder is given.
     DataError
-        If a file is missing, not the release's, or not what it should be.
+        If a file is missing, differs from the released file, or has the wrong contents.
     """
     if not folder:
         raise UsageError(
-            f"{dataset}: the checkpoints are not downloaded by otbench yet; put {listed(names)} of "
-            f"the release Wasserstein2Benchmark into a folder and name it: "
+            f"{dataset}: otbench does not download these checkpoints; put {listed(names)} of "
+            f"the release Wasserstein2Benchmark into a folder and specify it: "
             f'"{dataset}[{parameters},folder=PATH]". w2-icnn-pair needs no file.'
         )
     path = Path(folder).expanduser()
     missing = [name for name in names if not (path / name).is_file()]
     if missing:
         raise DataError(
-            f"{dataset}: {path} lacks {listed(missing)}; put the release's {listed(missing)} "
+            f"{dataset}: {path} lacks {listed(missing)}; put the released {listed(missing)} "
             f"(Wasserstein2Benchmark, {place}) there"
         )
     digests: dict[str, str] = {}
@@ -77,7 +78,7 @@ def read_release(
         if digest != wanted:
             raise DataError(
                 f"{dataset}: {file} is not the release's file: its sha256 is {digest}, "
-                f"the release's {wanted}"
+                f"that of the release is {wanted}"
             )
 
     try:

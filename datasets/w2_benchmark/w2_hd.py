@@ -1,4 +1,4 @@
-"""The high-dimensional Wasserstein-2 benchmark, from the checkpoints of its release."""
+"""The high-dimensional Wasserstein-2 benchmark, built from the released checkpoints."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ RELEASE = "Wasserstein2Benchmark, benchmarks/Mix3toMix10"
 
 @dataclass
 class W2HD(Dataset):
-    """Mixtures of three Gaussians under the mean of two trained potentials (Korotin et al. 2021).
+    """A mixture of three Gaussians and its image under a trained map (Korotin et al. 2021).
 
-    The checkpoints ``N_v1.pt`` and ``N_v2.pt`` are the assets ``w2-hd-2``, ``-4``, ``-16`` and
-    ``-64`` of `otbench data`; files of the other dimensions, whose digests are not known here, are
-    read from ``folder`` or from ``w2-hd`` in a folder of the user's own (OTBENCH_DATA_DIR, or
-    ``manual`` in the cache). Files whose digest is known must have it.
+    The map is the gradient of the mean of two trained potentials. Their checkpoints ``N_v1.pt`` and
+    ``N_v2.pt`` are the assets ``w2-hd-2``, ``-4``, ``-16`` and ``-64`` of `otbench data`. The
+    digests for other dimensions are unknown; these files are read from ``folder``, or from
+    ``w2-hd`` in a folder of the user (OTBENCH_DATA_DIR, or ``manual`` in the cache). Files with a
+    known digest must match it.
     """
 
     dim: int = parameter(
         2, "dimension: a power of two from 2 to 256", "Korotin et al. 2021", choices=DIMENSIONS
     )
-    folder: str = parameter("", "the folder with N_v1.pt and N_v2.pt; none: that of the asset")
+    folder: str = parameter("", "folder with N_v1.pt and N_v2.pt; empty: that of the asset")
 
     title: ClassVar[str] = "The Wasserstein-2 benchmark in 2 to 256 dimensions (your checkpoints)"
 
@@ -59,19 +60,21 @@ class W2HD(Dataset):
         return KnownMap("w2-hd", digest, pair)
 
     def _released(self) -> dict[str, str]:
-        """Return the digests of the release's files, empty where they are not known here."""
+        """Return the digests of the release's files; empty if they are unknown."""
         from otbench.assets.catalogue import CATALOGUE
 
         asset = CATALOGUE.get(f"w2-hd-{self.dim}")
         return {file.name: file.sha256 for file in asset.files} if asset else {}
 
     def _found(self, names: list[str]) -> Path:
-        """Return the folder of the asset, or where there is none one of the user's own."""
+        """Return the folder of the asset or, if there is no asset, one of the user's folders."""
         from otbench.assets.catalogue import CHECKPOINT_FOLDERS
         from otbench.assets.sources import manual_folders
         from otbench.assets.store import home, require
 
-        hint = f'name their folder: "w2-hd[dim={self.dim},folder=PATH]". w2-icnn-pair needs none.'
+        hint = (
+            f'specify their folder: "w2-hd[dim={self.dim},folder=PATH]". w2-icnn-pair needs none.'
+        )
         if self._released():
             try:
                 return require(f"w2-hd-{self.dim}")
@@ -83,17 +86,17 @@ class W2HD(Dataset):
             if all((place / name).is_file() for name in names):
                 return place
         raise DataError(
-            f"w2-hd: digests of {' and '.join(names)} are not known here, so they cannot be "
+            f"w2-hd: the digests of {' and '.join(names)} are unknown, so they cannot be "
             f"downloaded; put the release's ({RELEASE}) into {own[-1] / CHECKPOINT_FOLDERS[0]}, or "
             f"{hint}"
         )
 
 
 def frozen_moments(dimension: int) -> Moments:
-    """Return the moments of the release's pair in a dimension whose digests are known.
+    """Return the stored moments of the release's pair in a dimension with known digests.
 
-    They were measured once by `measured`, whose points take
-    15 seconds in 16 dimensions, and so are the same on every machine.
+    They were computed once by `Moments.measured`, which takes 15 seconds in 16 dimensions, and are
+    therefore identical on all machines.
     """
     import jax.numpy as jnp
 

@@ -1,4 +1,4 @@
-"""The image pairs of the Wasserstein-2 benchmark, from the checkpoints of its release."""
+"""The image pairs of the Wasserstein-2 benchmark, read from the released checkpoints."""
 
 from __future__ import annotations
 
@@ -15,28 +15,34 @@ STAGES = ("early", "mid", "late")
 RELEASED_SHAPE = (3, 64, 64)
 
 AT_ONCE = 64
-"""Images that pass through the networks together (release)."""
+"""Number of images that the networks process together (release)."""
 
 
 @dataclass
 class W2Images(Dataset):
-    """Generated faces under the mean of two trained convex potentials (Korotin et al. 2021).
+    """Generated faces and their images under a trained map (Korotin et al. 2021).
 
-    The source is what a fully trained generator draws (WGAN-QC on CelebA, 64x64 pixels in [-1, 1])
-    with noise of deviation 0.01; the target is its image under the gradient of the mean of two
-    potentials. Those were trained towards generators from an early, middle or late moment of the
-    same training, which the pair itself has no use of; see `image_pairs`.
+    The source consists of images of a fully trained generator (WGAN-QC on CelebA, 64x64 pixels in
+    [-1, 1]) plus noise of standard deviation 0.01. The target is its image under the gradient of
+    the mean of two convex potentials. These were trained towards generators from an early, middle
+    or late stage of the same training; the pair itself does not need those generators. See
+    `image_pairs`.
 
-    The checkpoints ``Final_G.pt`` and, for instance, ``Early_v1.pt`` and ``Early_v2.pt`` lie in the
+    The checkpoints ``Final_G.pt`` and, for instance, ``Early_v1.pt`` and ``Early_v2.pt`` are in the
     folder ``benchmarks/CelebA64`` of the release, Wasserstein2Benchmark (MIT). Their digests are
-    not known here, so the files cannot be told from others of the same layout; files of other sizes
-    that fit together are read too, and the variant then says so. Reader and map are checked on
-    generated files only.
+    unknown, so files with the same layout but other contents are not detected. Files of other,
+    consistent sizes are accepted as well, and the variant then gives the size. Reader and map have
+    been tested only on generated files.
     """
 
-    stage: str = parameter("early", "early, mid or late", "Korotin et al. 2021", choices=STAGES)
+    stage: str = parameter(
+        "early",
+        "stage of the potentials: early, mid or late",
+        "Korotin et al. 2021",
+        choices=STAGES,
+    )
     folder: str = parameter(
-        "", "the folder with Final_G.pt and the stage's _v1.pt and _v2.pt; required"
+        "", "folder with Final_G.pt and the stage's _v1.pt and _v2.pt; required"
     )
 
     title: ClassVar[str] = "The Wasserstein-2 benchmark's CelebA pairs (your checkpoints)"

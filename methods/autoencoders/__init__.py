@@ -1,1 +1,1 @@
-"""Methods with a code."""
+"""Methods with a latent code."""

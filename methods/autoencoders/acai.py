@@ -19,10 +19,11 @@ def mixing_coefficients(n: int, generator: torch.Generator, device: torch.device
 
 
 class SharedPass:
-    """Both losses of one ACAI step from one decoding and one critic pass.
+    """Both losses of one ACAI step, computed from one decoding and one pass of the critic.
 
-    The gradients are those of two separate losses, the autoencoder's with respect to its own
-    weights and the critic's with respect to its own; `critic_loss` must be propagated first.
+    The gradients equal those of two separate losses: the autoencoder's with respect to the
+    autoencoder's weights, and the critic's with respect to the critic's weights. `critic_loss` must
+    be propagated first.
 
     Parameters
     ----------
@@ -30,16 +31,16 @@ class SharedPass:
     x : Tensor, shape (n, c, h, w)
         Images in [0, 1].
     alpha : Tensor, shape (n,)
-        Share of each image in the mixture with its partner (the batch reversed).
+        Weight of each image in the mixture with its partner (from the reversed batch).
     weight : float
-        Of the critic's term in the autoencoder's loss, against the reconstruction loss.
+        Weight of the critic's term relative to the reconstruction loss in the autoencoder's loss.
     gamma : float
-        Share of the image in its blend with the reconstruction.
+        Weight of the image in its blend with the reconstruction.
 
     Attributes
     ----------
     reconstruction, critic_loss : Tensor
-        One number each.
+        Scalars.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class SharedPass:
         blend = gamma * (2 * x - 1) + (1 - gamma) * network.signed(plain.detach())
         score_mixed, score_blend = network.score(torch.cat([self._leaf, blend])).chunk(2)
         error = score_mixed - alpha
-        # Keeps the quotient below defined; the nudge is lost in the rounding of the mean.
+        # Keeps the quotient below defined; the change is below the rounding error of the mean.
         error = torch.where(error.detach().abs() < 1e-12, error + 1e-12, error)
         self.critic_loss = (error**2).mean() + (score_blend**2).mean()
         self._ratio = (weight * score_mixed / error).detach().view(-1, 1, 1, 1)
@@ -63,10 +64,10 @@ class SharedPass:
     def autoencoder_loss(self) -> Tensor:
         """Return a number whose gradient is that of reconstruction + weight * mean d(x_mix)^2.
 
-        An image's score depends on that image alone, so the backward pass of the critic's loss
-        has left 2 (d - alpha) / n times the gradient of d at each mixed image: scaled by
-        d / (d - alpha) it is what the autoencoder's own term needs, and the critic is not
-        passed a second time.
+        An image's score depends on that image alone. The backward pass of the critic's loss
+        therefore leaves 2 (d - alpha) / n times the gradient of d at each mixed image. Scaled by
+        d/(d - alpha), it is the gradient of the autoencoder's term, so a second pass through the
+        critic is not needed.
         """
         if self._leaf.grad is None:
             raise RuntimeError("propagate critic_loss before asking for autoencoder_loss")
@@ -86,10 +87,11 @@ class ACAI(MatchedAutoencoder):
             "autoencoder: mean squared error on [-1, 1] + lambda mean d(x_mix)^2 (eq. 2)",
         ),
         deviations=(
-            "with likelihood bernoulli (the track's) the squared error is the cross-entropy of a "
-            "pixel, in nats, and lambda's term keeps its place beside it; as the track sums over "
-            "the c h w pixels, the term is multiplied by c h w",
-            "He start and a one-cycle rate for both networks in place of a constant rate",
+            "with likelihood=bernoulli (the default) the cross-entropy per pixel, in nats, "
+            "replaces the squared error; since this loss is a sum over the c h w values of an "
+            "image, lambda's term is multiplied by c h w",
+            "He initialisation and a one-cycle learning rate for both networks instead of a "
+            "constant rate",
         ),
         paper=PaperSettings(ACAI_RELEASE, ACAI_STEPS, batch_size=64),
         relative_cost=2.7,
@@ -97,26 +99,26 @@ class ACAI(MatchedAutoencoder):
 
     lam: float = parameter(
         0.5,
-        "lambda: weight of the critic's term beside the mean reconstruction loss of a pixel",
+        "lambda: weight of the critic's term relative to the mean reconstruction loss per pixel",
         "paper; checked with the cross-entropy on MNIST (500 steps, seed 0, validation split): "
-        "MSE 0.0079 against ae's 0.0067, Laplacian energy of midpoints 0.76 of the data's "
-        "against 0.41, critic's loss 0.041 where the best constant has 0.052",
+        "MSE 0.0079 (ae: 0.0067), Laplacian energy of midpoints 0.76 of the data's (ae: 0.41), "
+        "critic's loss 0.041 (best constant prediction: 0.052)",
         low=0,
     )
     gamma: float = parameter(
         0.2,
-        "share of the image in its blend with the reconstruction, in [0, 1]",
+        "weight of the image in its blend with the reconstruction, in [0, 1]",
         "paper",
         low=0,
         high=1,
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> ScoredBackbone:
-        """Make the network with its critic, not yet started."""
+        """Build the network and its critic without initialising them."""
         return ScoredBackbone(image_shape, self.likelihood)
 
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
-        """Update critic and autoencoder together, each along its own loss."""
+        """Update the critic and the autoencoder together, each by the gradient of its own loss."""
         network = self.network_
         weight = self.lam
         if self.likelihood == "bernoulli":

@@ -18,9 +18,9 @@ class AE(MatchedAutoencoder):
         source="Baseline of Berthelot et al. 2018, arXiv 1807.07543 (release: baseline.py)",
         equations=("L = mean over the batch of BCE(D(E(x)), x), summed over pixels",),
         deviations=(
-            "binary cross-entropy on [0, 1] where ACAI's baseline has the squared error on "
-            "[-1, 1]: one reconstruction loss for all methods of the track",
-            "He start and a one-cycle rate in place of a constant rate",
+            "binary cross-entropy on [0, 1] instead of the squared error on [-1, 1] of ACAI's "
+            "baseline, so that all methods of the matched track share one reconstruction loss",
+            "He initialisation and a one-cycle learning rate instead of a constant rate",
         ),
         paper=PaperSettings(ACAI_RELEASE, ACAI_STEPS, batch_size=64),
     )

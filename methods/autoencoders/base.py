@@ -1,7 +1,7 @@
 """Base of the autoencoders on the matched backbone: network, optimiser, checkpoint.
 
-`BackboneAutoencoder` holds all of it; `MatchedAutoencoder` adds the choice of the reconstruction
-loss, for the methods that have one.
+`BackboneAutoencoder` implements all of them; `MatchedAutoencoder` adds a choice of reconstruction
+loss.
 """
 
 from __future__ import annotations
@@ -26,22 +26,25 @@ class BackboneAutoencoder(Autoencoder):
 
     lr: float = parameter(
         PEAK_LR,
-        "Adam's rate: the peak of the cycle, or the constant",
+        "Adam's learning rate: the peak of the one-cycle schedule, or the constant rate",
         "swept at 500 steps",
         above=0,
     )
     schedule: str = parameter(
         "one-cycle",
-        "one-cycle or constant",
+        "schedule of the learning rate: one-cycle or constant",
         "swept at 500 steps",
         choices=("one-cycle", "constant"),
     )
     gain: float = parameter(
-        2.0, "start variance times (1 + 0.2^2) fan-in", "He et al. 2015; 1 is ACAI's", above=0
+        2.0,
+        "variance of the initial weights times (1 + 0.2^2) fan-in",
+        "He et al. 2015; 1 is ACAI's",
+        above=0,
     )
 
     def skip(self, data: ImageDataset) -> str | None:
-        """Refuse images whose sides the backbone cannot halve three times."""
+        """Return a reason if the backbone cannot halve the sides three times."""
         _, height, width = data.image_shape
         if height % 8 or width % 8:
             return f"the backbone needs sides that are multiples of 8, got {height}x{width}"
@@ -49,22 +52,22 @@ class BackboneAutoencoder(Autoencoder):
 
     @abstractmethod
     def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
-        """Make the network, not yet started."""
+        """Build the network without initialising it."""
 
     def build(self) -> None:
-        """Make the network, not yet started."""
+        """Build the network without initialising it."""
         self.network_ = self.bare_network(self.image_shape_)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` returned, channels last as in training.
+        """Restore what ``state`` returned, in the channels-last layout of training.
 
-        Convolutions round differently in another layout.
+        In another layout convolutions round differently.
         """
         super().restore(state)
         self.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
-        """Start the network, run the training loop of the subclass, then freeze the network."""
+        """Initialise the network, run the subclass's training loop, then freeze the network."""
         self.image_shape_ = data.image_shape
         self.build()
         self.place(self.network_, ctx, "init")
@@ -72,12 +75,12 @@ class BackboneAutoencoder(Autoencoder):
         self.network_.requires_grad_(False).eval()
 
     def place(self, module: nn.Module, ctx: FitContext, axis: str) -> None:
-        """Start a module from the context's generator and move it to the device, channels last."""
+        """Initialise a module by the context's generator; move it to the device, channels last."""
         initialise(module, ctx.generator(axis), self.gain)
         module.to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def optimiser(self, parameters: Iterable[nn.Parameter], ctx: FitContext) -> Optimiser:
-        """Make the optimiser that the parameters ask for."""
+        """Return the optimiser that the method's parameters describe."""
         return Optimiser(parameters, ctx.budget, self.lr, self.schedule)
 
     @abstractmethod
@@ -85,12 +88,12 @@ class BackboneAutoencoder(Autoencoder):
         """Train ``self.network_`` within the budget."""
 
     def checked(self, call: str, *stacks: Tensor) -> None:
-        """Refuse images of another size, type or range than those of the training.
+        """Check that images have the shape, dtype and range of the training images.
 
         Raises
         ------
         ValueError
-            If so; ``call`` is named in the message.
+            If they do not; the message names ``call``.
         """
         for images in stacks:
             check_input(images, self.image_shape_, f"{type(self).__name__}.{call}")
@@ -127,12 +130,12 @@ class MatchedAutoencoder(BackboneAutoencoder):
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> Backbone:
-        """Make the network, not yet started."""
+        """Build the network without initialising it."""
         return Backbone(image_shape, self.likelihood)
 
 
 ACAI_RELEASE = {"likelihood": "gaussian", "lr": 1e-4, "schedule": "constant", "gain": 1.0}
-"""Settings of ACAI's release that hold for all its models (lib/train.py, lib/layers.py)."""
+"""Settings of all models in ACAI's released code (lib/train.py, lib/layers.py)."""
 
 ACAI_STEPS = 262_144
-"""2^24 images in batches of 64, ACAI's training length for every model and data set."""
+"""ACAI's training length for every model and data set: 2^24 images in batches of 64."""

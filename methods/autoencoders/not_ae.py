@@ -1,4 +1,4 @@
-"""NOT-AE: an autoencoder that is a neural optimal transport map from the images to themselves."""
+"""NOT-AE: an autoencoder trained as a neural optimal transport map of images to themselves."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from otbench_methods.autoencoders.not_ae_decoding import RandomAutoencoder
 from otbench_methods.autoencoders.not_ae_network import TransportBackbone
 
 SWEEP = (
-    "MNIST, 500 steps of 64, seed 0, validation split; (K_T, rate): MSE, Laplacian energy over the "
-    "data's: (5, 3e-4): 0.0079, 0.78; (5, 1e-3): 0.0077, 0.78; (5, 1e-4): 0.0079, 0.74; "
-    "(10, 1e-4): 0.0074, 0.63; frozen: 0.0098, 0.46; ae: 0.0067, 0.60. The sharpest, with the "
-    "higher rate left as a margin; the release has (10, 1e-4)"
+    "MNIST, 500 steps with batch size 64, seed 0, validation split; (K_T, rate): MSE, Laplacian "
+    "energy relative to the data's: (5, 3e-4): 0.0079, 0.78; (5, 1e-3): 0.0077, 0.78; (5, 1e-4): "
+    "0.0079, 0.74; (10, 1e-4): 0.0074, 0.63; frozen: 0.0098, 0.46; ae: 0.0067, 0.60. The default "
+    "gives the sharpest images with a margin to the higher rate; the release has (10, 1e-4)"
 )
-"""Origin of K_T and of the potential's rate."""
+"""Origin of K_T and of the potential's learning rate."""
 
 
 class MapLoss(NamedTuple):
-    """L_T, the transport cost in it, and Var(T(x, .)) / d, None where nothing is random.
+    """L_T, its transport cost, and Var(T(x, .)) / d, which is None for a deterministic map.
 
-    All are means over the batch; the variance, of pixels on [-1, 1], carries no gradient.
+    All are means over the batch. The variance is that of pixels on [-1, 1] and carries no gradient.
     """
 
     total: Tensor
@@ -47,14 +47,14 @@ class MapLoss(NamedTuple):
 
 @dataclass
 class NOTAE(RandomAutoencoder):
-    """Neural optimal transport autoencoder: strong cost, or weak with a random decoder."""
+    """Neural optimal transport autoencoder, with a strong or a weak cost."""
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Neural optimal transport autoencoder",
         source="Lagutin 2022, Neural optimal transport auto-encoders; algorithm of Korotin, "
         "Selikhanovych & Burnaev 2022, Neural optimal transport, arXiv 2201.12220 (algorithm 1)",
         equations=(
-            "T = D o E carries the images' law to itself through the bottleneck",
+            "T = D o E maps the distribution of the images to itself through the bottleneck",
             "L_T = mean of c(x, T(x)) - f(T(x)), minimised over T",
             "L_f = mean of f(T(x)) - mean of f(x'), minimised over f; x' an independent batch",
             "c = |x - y|^2 / d or |x - y|_1 / d on [-1, 1], d = c h w, or |phi(x) - phi(y)|^2 / m "
@@ -64,22 +64,25 @@ class NOTAE(RandomAutoencoder):
             "estimated without bias from K draws",
         ),
         deviations=(
-            "the potential is trained: at the release's last commit its backward call sits behind "
-            "a test that is never true (freeze_potential=true shows what that gives)",
-            "T is the matched backbone, with no batch normalisation and a linear code of 16x4x4 "
-            "(latent=4: the 64 numbers of the slides), where the release has a U-Net without skips "
-            "and a rectified code",
-            "cost=perceptual takes features of AlexNet, whose weights are an asset here, of images "
-            "normalised as in its training; the slides take VGG11's after the second convolution, "
-            "of images on [-1, 1]",
-            "the release has strong costs only; z enters the decoder as channels beside the code",
-            "the decoder's output is bounded by 1.7159 tanh(2 o / 3) and clipped to [-1, 1] only "
-            "when images are asked for; the release's is linear (squash=false). A tanh or sigmoid "
-            "with its asymptotes at black and white stayed at the constant image on MNIST",
-            "f is ACAI's encoder with its output averaged (0.17 million weights at one colour) "
-            "where the release has a ResNet of 23 million",
-            "He start and one-cycle rates where the release has constant ones",
-            "a step of the budget is a step of T, so that T sees as many images as other methods",
+            "the potential is trained; at the release's last commit its backward call is guarded "
+            "by a condition that is never true (freeze_potential=true reproduces that)",
+            "T is the matched backbone, without batch normalisation and with a linear code of "
+            "16x4x4 (latent=4 gives the 64 values of the slides); the release has a U-Net without "
+            "skip connections and a ReLU on the code",
+            "cost=perceptual uses features of AlexNet (an asset), computed on images normalised "
+            "as in AlexNet's training; the slides use VGG11's features after the second "
+            "convolution, computed on images in [-1, 1]",
+            "the release has only strong costs; here z enters the decoder as extra channels "
+            "beside the code",
+            "the decoder's output is bounded by 1.7159 tanh(2 o / 3), and clipped to [-1, 1] only "
+            "when images are returned; the release's output is linear (squash=false). With a tanh "
+            "or sigmoid whose asymptotes are black and white, training on MNIST stayed at a "
+            "constant image",
+            "f is ACAI's encoder with an averaged output (0.17 million weights for gray images); "
+            "the release has a ResNet with 23 million weights",
+            "He initialisation and one-cycle learning rates; the release has constant rates",
+            "a step of the budget is an update of T, so that T sees as many images as other "
+            "methods",
         ),
         paper=PaperSettings(
             {
@@ -99,14 +102,19 @@ class NOTAE(RandomAutoencoder):
 
     cost: str = parameter(
         "l2",
-        "l2 or l1, a mean over pixels and colours, or perceptual, l2 between shallow features of "
-        "AlexNet (asset lpips-alex)",
-        "Lagutin 2022; its features are VGG11's",
+        "l2 or l1 (means over pixels and channels), or perceptual (l2 between shallow features of "
+        "AlexNet; asset lpips-alex)",
+        "Lagutin 2022, with features of VGG11",
         choices=COSTS,
     )
-    inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1", SWEEP, low=1)
+    inner_steps: int = parameter(
+        5, "K_T: updates of T for each update of the potential, >= 1", SWEEP, low=1
+    )
     potential_lr: float = parameter(
-        3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP, above=0
+        3e-4,
+        "Adam's learning rate for the potential, with the schedule of T's rate",
+        SWEEP,
+        above=0,
     )
     squash: bool = parameter(
         True, "bound the decoder's output; false: linear", "LeCun et al. 1998b; the release: false"
@@ -116,57 +124,58 @@ class NOTAE(RandomAutoencoder):
     )
     potential: bool = parameter(
         True,
-        "false: f = 0, the plain autoencoder under the same cost (the release's baseline)",
+        "train with a potential; false sets f = 0, a plain autoencoder with the same cost (the "
+        "release's baseline)",
         "Lagutin 2022",
     )
     latent: int = parameter(
         16,
-        "channels of the code, on a grid of h/8 x w/8; 4 gives 64 numbers at 32x32",
+        "channels of the code, on a grid of h/8 x w/8; 4 gives 64 values at 32x32",
         "ACAI",
         low=1,
     )
     clip: float = parameter(
         10.0,
-        "largest norm of each gradient, T's and the potential's; 0: no clipping",
+        "largest norm of T's and of the potential's gradient; 0: no clipping",
         "release",
         low=0,
     )
     warmup: float = parameter(
         0.25,
-        "share of the potential's steps over which gamma rises from 0, in [0, 1]",
+        "fraction of the potential's updates over which gamma rises from 0, in [0, 1]",
         "Korotin et al. 2022: 25,000 of 100,000",
         low=0,
         high=1,
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         yield from super().conflicts()
         if self.freeze_potential and not self.potential:
-            yield "freeze_potential=true keeps a potential, and potential=false has none"
+            yield "freeze_potential=true needs a potential, but potential=false removes it"
         if self.gamma > 0 and self.cost not in QUADRATIC:
             yield f"the weak cost is quadratic: gamma > 0 needs cost={' or '.join(QUADRATIC)}"
         if self.gamma > 1 and not self.squash:
             yield (
-                "gamma above 1 rewards noise without bound: gamma must be at most 1, or the map "
-                f"bounded by squash=true; got {self.gamma}"
+                "with gamma above 1 the cost is unbounded below: gamma must be at most 1, or "
+                f"squash=true must bound the map; got {self.gamma}"
             )
 
     def skip(self, data: ImageDataset) -> str | None:
-        """Refuse images that the backbone or, for the perceptual cost, AlexNet cannot read."""
+        """Return a reason if the backbone, or AlexNet where it is used, cannot read the images."""
         channels, *sides = data.image_shape
         if self.cost == "perceptual" and (channels not in (1, 3) or min(sides) < SMALLEST):
             size = f"{channels}x{sides[0]}x{sides[1]}"
-            return f"AlexNet reads gray or RGB with sides from {SMALLEST}, got {size}"
+            return f"AlexNet needs gray or RGB images with sides of at least {SMALLEST}, got {size}"
         return super().skip(data)
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> TransportBackbone:
-        """Make the network with its potential, not yet started."""
+        """Build the network and its potential without initialising them."""
         noise_size = self.noise_size if self.stochastic else 0
         return TransportBackbone(image_shape, self.squash, self.latent, noise_size)
 
     def transport(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Carry images to T(x, z) on [-1, 1], not clipped to it.
+        """Map images to T(x, z), scaled to [-1, 1] but not clipped.
 
         Parameters
         ----------
@@ -200,9 +209,9 @@ class NOTAE(RandomAutoencoder):
         return MapLoss(cost - self.network_.score(y).mean(), cost, variance)
 
     def potential_loss(self, x: Tensor, independent: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return L_f for two independent batches of images in [0, 1]; T is held fixed.
+        """Return L_f for two independent batches of images in [0, 1], with T held fixed.
 
-        ``noise``, where there is any, has shape (n, 1, noise_size): one z an image.
+        With noise, ``noise`` has shape (n, 1, noise_size): one z per image.
         """
         with torch.no_grad():
             y = self.transport(x, noise)
@@ -212,11 +221,11 @@ class NOTAE(RandomAutoencoder):
         return score_mapped.mean() - score_real.mean()
 
     def gamma_at(self, outer: int, total: int) -> float:
-        """Return gamma after ``outer`` of ``total`` steps of the potential: up from 0, linearly."""
+        """Return gamma, which rises linearly, after ``outer`` of ``total`` potential updates."""
         return annealed_gamma(self.gamma, outer, self.warmup * total)
 
     def potential_optimiser(self, ctx: FitContext) -> Optimiser:
-        """Make the potential's optimiser, its schedule stretched over its own fewer steps."""
+        """Return the potential's optimiser; its schedule spans the potential's updates."""
         steps = math.ceil(ctx.budget.steps / self.inner_steps)
         return Optimiser(
             self.network_.scorer.parameters(),
@@ -233,12 +242,12 @@ class NOTAE(RandomAutoencoder):
         target: Iterator[Tensor],
         draws: torch.Generator | None = None,
     ) -> Tensor:
-        """Move the potential once, on fresh batches of both laws; return L_f.
+        """Update the potential once, on fresh batches of both distributions, and return L_f.
 
         Raises
         ------
         Diverged
-            If L_f has blown up (`otbench.ot.neural.rules.blow_up`).
+            If L_f has diverged (see `otbench.ot.neural.rules.blow_up`).
         """
         scorer = self.network_.scorer.requires_grad_(True)
         x = next(source)

@@ -17,21 +17,21 @@ PAIRWISE = {
 COSTS = ("l2", "l1", "perceptual")
 
 QUADRATIC = ("l2", "perceptual")
-"""Costs that are a squared distance, of pixels or of features: those with a weak form."""
+"""Costs that are squared distances between pixels or features; only these have a weak form."""
 
 
 FEATURE_SCALE = 32.0
-"""What squared differences of features are divided by: their variance is 41 times that of the
-pixels on MNIST and 29 times on cartoon faces, and the potential's rate was chosen for pixels."""
+"""Divisor of squared differences of features. The variance of features is 41 times that of pixels
+on MNIST and 29 times on cartoon faces, and the potential's learning rate was chosen for pixels."""
 
 
 def transport_cost(x: Tensor, y: Tensor, cost: str) -> Tensor:
-    """Cost of carrying each image x to y, a mean over its d numbers.
+    """Compute the cost of moving each image x to y, as a mean over its d values.
 
     Parameters
     ----------
     x, y : Tensor, shape (n, ...)
-        Images on [-1, 1], d = c h w numbers each, or their feature vectors.
+        Images on [-1, 1] with d = c h w values each, or feature vectors with d values.
     cost : {"l2", "l1"}
         ``l2``: |x - y|^2 / d, which is 2 / d times the strong quadratic cost |x - y|^2 / 2;
         ``l1``: |x - y|_1 / d.
@@ -44,7 +44,7 @@ def transport_cost(x: Tensor, y: Tensor, cost: str) -> Tensor:
 
 
 def mean_variance(y: Tensor) -> Tensor:
-    """Estimate Var(mu) / d without bias, (n, k, ...) to (n,), from k draws of mu for each item.
+    """Estimate Var(mu) / d without bias from k draws of mu per item, (n, k, ...) to (n,).
 
     Var is the trace of the covariance; the estimate divides by k - 1.
 
@@ -59,7 +59,7 @@ def mean_variance(y: Tensor) -> Tensor:
 
 
 def weak_quadratic_cost(x: Tensor, y: Tensor, gamma: float) -> Tensor:
-    r"""Estimate the gamma-weak quadratic cost, times 2 / d, from k draws for each x.
+    r"""Estimate the gamma-weak quadratic cost, times 2 / d, from k draws per x.
 
     .. math::
         C_{2,\gamma}(x, \mu) = \tfrac12 \int |x - y|^2 d\mu(y) - \tfrac\gamma2 \mathrm{Var}(\mu)
@@ -72,15 +72,15 @@ def weak_quadratic_cost(x: Tensor, y: Tensor, gamma: float) -> Tensor:
     Parameters
     ----------
     x : Tensor, shape (n, ...)
-        d numbers an item.
+        d values per item.
     y : Tensor, shape (n, k, ...)
-        k >= 2 where gamma is not 0.
+        k >= 2 if gamma is not 0.
     gamma : float
 
     Returns
     -------
     Tensor, shape (n,)
-        May be negative for a single estimate; its expectation is not, for gamma at most 1.
+        An estimate may be negative. For gamma <= 1 its expectation is not.
 
     Raises
     ------
@@ -95,19 +95,19 @@ def weak_quadratic_cost(x: Tensor, y: Tensor, gamma: float) -> Tensor:
 
 
 class Cost:
-    """A cost between images on [-1, 1], with its features where it is taken between those.
+    """A cost between images on [-1, 1] or between their features.
 
     Parameters
     ----------
     name : str
-        One of `COSTS`; ``perceptual`` is ``l2`` between the features of
+        One of `COSTS`; ``perceptual`` is ``l2`` between features of
         `otbench.nn.perceptual.AlexNetTaps`.
     device : torch.device
 
     Raises
     ------
     otbench.errors.DataError
-        If the network's weights are to be had from no source.
+        If no source provides the weights of the network.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
@@ -116,7 +116,7 @@ class Cost:
         self.pairwise = "l2" if perceptual else name
 
     def embed(self, x: Tensor) -> Tensor:
-        """Map images to what the cost is taken between: features, or the images themselves."""
+        """Map images to the space of the cost: to features, or to the images themselves."""
         return x if self.network is None else self.network(x) / FEATURE_SCALE**0.5
 
     def strong(self, x: Tensor, y: Tensor) -> Tensor:

@@ -17,20 +17,20 @@ MODES = ("mean", "sample", "zero")
 
 @dataclass
 class RandomAutoencoder(BackboneAutoencoder):
-    """Base of random decoders: noise, and three ways to decode without a generator.
+    """Base of autoencoders with a random decoder, which can decode in three ways.
 
-    ``network_`` is a `TransportBackbone`. Decoding draws nothing: it uses the network's bank of
-    noise vectors, so that the same codes always give the same images.
+    ``network_`` is a `TransportBackbone`. `decode` draws no random numbers: it uses the network's
+    bank of noise vectors, so the same codes always give the same images.
     """
 
     gamma: float = parameter(
         0.0,
-        "of the weak cost, with noise in the decoder; 0: strong cost, no noise. Above 1 only with "
-        "squash=true",
+        "weight of the conditional variance in the weak cost, which adds noise to the decoder; 0: "
+        "strong cost, no noise; above 1 only with squash=true",
         "Lagutin 2022 (all runs); Korotin et al. 2022 have 2/3 for images",
         low=0,
     )
-    noise_size: int = parameter(16, "numbers in the noise z, where gamma > 0", "chosen here", low=1)
+    noise_size: int = parameter(16, "dimension of the noise z, if gamma > 0", "chosen here", low=1)
     noise_scale: float = parameter(
         1.0,
         "standard deviation of z",
@@ -39,23 +39,23 @@ class RandomAutoencoder(BackboneAutoencoder):
     )
     noise_count: int = parameter(
         4,
-        "K: draws of z for each image in a step of T, >= 2",
+        "K: draws of z for each image in an update of T, >= 2",
         "Korotin et al. 2022, in the plane; 8 for images",
         low=1,
     )
     decode_mode: str = parameter(
         "mean",
-        "what decode returns where gamma > 0: mean (over decode_draws fixed z), sample (one fixed "
-        "z an image, one along a path), zero (z = 0)",
+        "what decode returns if gamma > 0: mean (over decode_draws fixed z), sample (one fixed z "
+        "per image or path), zero (z = 0)",
         "mean: the barycentric projection",
         choices=MODES,
     )
     decode_draws: int = parameter(
-        16, f"draws of z in a mean, 1 to {BANK}", "chosen here", low=1, high=BANK
+        16, f"draws of z in the mean, 1 to {BANK}", "chosen here", low=1, high=BANK
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         yield from super().conflicts()
         if self.gamma > 0 and self.noise_count < 2:
             yield (
@@ -83,11 +83,11 @@ class RandomAutoencoder(BackboneAutoencoder):
         ----------
         z : Tensor, shape (n, d)
         mode : {"mean", "sample", "zero"}, optional
-            In place of ``decode_mode``; without noise all are the same. Means are taken before
-            values are clipped to [0, 1].
+            Default: ``decode_mode``. Without noise all modes agree. Means are taken before clipping
+            to [0, 1].
         noise : Tensor, shape (m, noise_size), or None
-            The z to decode with: a mean is over all m of them, a sample takes the one in its row,
-            or the single one there is. By default the first of those kept since training.
+            The z to decode with. A mean is over all m of them; a sample uses the one in its row, or
+            the only one if m = 1. Default: the first vectors of the bank.
         """
         network, mode = self.network_, mode or self.decode_mode
         if mode not in MODES:
@@ -105,7 +105,7 @@ class RandomAutoencoder(BackboneAutoencoder):
         return network.to_image(total / len(kept))
 
     def decode_samples(self, z: Tensor, n: int, generator: torch.Generator) -> Tensor | None:
-        """Draw n images for each code (m, d): (m, n, c, h, w) in [0, 1]; None without noise."""
+        """Draw n images per code, (m, d) to (m, n, c, h, w) in [0, 1]; None without noise."""
         noise = self.draw_noise(len(z), n, generator)
         if noise is None:
             return None
@@ -113,7 +113,7 @@ class RandomAutoencoder(BackboneAutoencoder):
         return images.unflatten(0, (len(z), n))
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Decode the straight line between the two codes, one z shared along it."""
+        """Decode the straight line between the two codes, with one z for the whole line."""
         if not self.stochastic or self.decode_mode != "sample":
             return super().interpolate(x0, x1, t)
         self.checked("interpolate", x0, x1)
@@ -123,7 +123,7 @@ class RandomAutoencoder(BackboneAutoencoder):
         return self.decode(path.flatten(0, 1), noise=noise).unflatten(0, path.shape[:2])
 
     def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:
-        """Decode the weighted mean of the codes, all with one z."""
+        """Decode the weighted means of the codes, all with the same z."""
         self.checked("barycenter", x)
         one = self.network_.bank[:1] if self.stochastic and self.decode_mode == "sample" else None
         return self.decode(weights.to(x) @ self.encode(x), noise=one)

@@ -1,4 +1,4 @@
-"""The networks of NOT-AE: the matched backbone as a map of images, deterministic or with noise."""
+"""The network of NOT-AE: the matched backbone as a map of images, deterministic or noisy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otbench.nn.backbone import Decoder, Encoder
 from otbench.nn.scorer import ScoredBackbone
 
 BANK = 1024
-"""Noise vectors that a trained network keeps, so that what it draws is reproducible."""
+"""Number of noise vectors stored in a trained network, so that its samples are reproducible."""
 
 
 class TransportBackbone(ScoredBackbone):
@@ -23,17 +23,17 @@ class TransportBackbone(ScoredBackbone):
     image_shape : tuple of int
     squash : bool
         Bound the decoder's output o by 1.7159 tanh(2 o / 3) (LeCun et al. 1998b, Efficient
-        BackProp, section 4.4): -1 and 1 go to themselves and lie where the slope is still 0.75.
+        BackProp, section 4.4). This maps -1 and 1 to themselves, where its slope is still 0.75.
     latent : int
         Channels of the code, on a grid of h / 8 by w / 8.
     noise_size : int
-        Numbers in the noise z that the decoder reads beside the code; 0 for none. A linear layer
-        lifts z to as many channels as the code has.
+        Dimension of the noise z that the decoder reads beside the code; 0 for none. A linear layer
+        maps z to as many channels as the code has.
 
     Attributes
     ----------
     bank : Tensor, shape (BANK, noise_size)
-        Fixed draws of z; see `draw_bank`. Only with noise.
+        Fixed draws of z; see `draw_bank`. Present only with noise.
     """
 
     bank: Tensor
@@ -64,18 +64,18 @@ class TransportBackbone(ScoredBackbone):
             self.bank.normal_(0, scale, generator=generator)
 
     def autoencoder_parameters(self) -> Iterator[nn.Parameter]:
-        """Iterate over the weights of the map, without the potential's."""
+        """Iterate over the weights of the map, excluding those of the potential."""
         lift = self.lift.parameters() if self.noise_size else ()
         return chain(super().autoencoder_parameters(), lift)
 
     def output(self, z: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Map codes to images on [-1, 1], not clipped to it.
+        """Map codes to images, scaled to [-1, 1] but not clipped.
 
         Parameters
         ----------
         z : Tensor, shape (n, d)
         noise : Tensor, shape (n, noise_size), or None
-            None is zero noise, and all there is without noise.
+            None means zero noise.
 
         Returns
         -------

@@ -13,8 +13,9 @@ from otbench.nn.backbone import Backbone
 from otbench_methods.autoencoders.base import ACAI_RELEASE, ACAI_STEPS, MatchedAutoencoder
 
 LOG_VARIANCE_BOUND = 12.0
-"""Log-variances are squashed smoothly into (-12, 12): standard deviations from 0.0025 to 400, so
-that neither the exponential nor its gradient overflows while the start still has free range."""
+"""Bound of the log-variances, which tanh limits to (-12, 12). Standard deviations lie between
+0.0025 and 400, so neither the exponential nor its gradient overflows, and early training is not
+restricted."""
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -53,9 +54,10 @@ class VariationalBackbone(Backbone):
         return self.posterior(x)[0]
 
     def negative_log_likelihood(self, output: Tensor, x: Tensor) -> Tensor:
-        """Return -log p(x | z) in nats an image, mean over the batch, without constants.
+        """Return -log p(x | z) in nats per image, averaged over the batch, without constants.
 
-        ``gaussian`` is a normal law of unit variance on [-1, 1]: half the summed squared error.
+        ``gaussian`` is a normal distribution of unit variance on [-1, 1]: half the summed squared
+        error.
         """
         loss = self.reconstruction_loss(output, x)
         return loss * (x[0].numel() / 2) if self.likelihood == "gaussian" else loss
@@ -63,7 +65,7 @@ class VariationalBackbone(Backbone):
 
 @dataclass
 class VAE(MatchedAutoencoder):
-    """Variational autoencoder; the code that is scored is the posterior's mean."""
+    """Variational autoencoder; scores use the posterior mean as the code."""
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Variational autoencoder",
@@ -71,18 +73,18 @@ class VAE(MatchedAutoencoder):
         "al. 2018, arXiv 1807.07543 (release: vae.py)",
         equations=(
             "L = mean over the batch of -log p(x | z) + beta KL(q(z | x) || N(0, I)), z = mu + "
-            "sigma eps, one eps an image (eq. 7 and 10 there)",
+            "sigma eps, one eps per image (eq. 7 and 10 there)",
             "-log p(x | z) = BCE(D(z), x) summed over pixels (appendix C.1)",
             "KL = 1/2 sum over dimensions of mu^2 + sigma^2 - 1 - log sigma^2 (appendix B)",
         ),
         deviations=(
-            "mean and log-variance come from 1x1 convolutions on the code, where the ACAI release "
-            "has dense layers of 256 x 256: 544 weights in place of 131,584, so that the network "
-            "stays the size of the others",
-            "everything scored uses the posterior's mean; the ACAI release clusters and "
-            "interpolates a random sample and probes the features before the heads",
-            "the log-variance passes 12 tanh(v / 12)",
-            "He start and a one-cycle rate in place of a constant rate",
+            "mean and log-variance come from 1x1 convolutions on the code (544 weights); the ACAI "
+            "release has dense layers of 256 x 256 (131,584 weights), which would make the "
+            "network larger than the others",
+            "all scores use the posterior mean; the ACAI release clusters and interpolates random "
+            "samples and classifies the features before the heads",
+            "the log-variance v is bounded by 12 tanh(v / 12)",
+            "He initialisation and a one-cycle learning rate instead of a constant rate",
         ),
         paper=PaperSettings(
             {**ACAI_RELEASE, "likelihood": "bernoulli", "beta": 1.0}, ACAI_STEPS, batch_size=64
@@ -97,7 +99,7 @@ class VAE(MatchedAutoencoder):
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> VariationalBackbone:
-        """Make the network with its two heads, not yet started."""
+        """Build the network and its two heads without initialising them."""
         return VariationalBackbone(image_shape, self.likelihood)
 
     def train_network(self, data: ImageDataset, ctx: FitContext) -> None:
@@ -115,7 +117,7 @@ class VAE(MatchedAutoencoder):
             ctx.progress(step, reconstruction=likelihood, kl=kl)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Decode n codes of the prior N(0, I) to images (n, c, h, w) in [0, 1]."""
+        """Decode n codes drawn from the prior N(0, I) to images (n, c, h, w) in [0, 1]."""
         device = next(self.network_.parameters()).device
         shape = (n, self.network_.code_dimension)
         z = torch.randn(shape, generator=generator, device=generator.device)

@@ -19,24 +19,24 @@ MAP = "map.safetensors"
 ENCODED_AT_ONCE = 64
 
 DRAWS_OF_A_CODE = 8
-"""Times that the map sees a training code on average, where there are enough codes: encoding more
-of them would cost more time than the map's training."""
+"""How often the map sees a training code on average, if there are enough codes. Encoding more codes
+would take longer than training the map."""
 
 MATRICES = 0.1
-"""Rate of matrices over that of vectors."""
+"""Ratio of the learning rate of matrices to that of vectors."""
 
 CODES_PER_DIMENSION = 16
-"""Codes at least, per dimension, for mean and covariance."""
+"""Least number of codes per dimension for estimating the mean and covariance."""
 
 
 @dataclass
 class W2ICNN(AE):
-    """The plain autoencoder, then a Wasserstein-2 map from the law of its codes to N(0, I)."""
+    """A plain autoencoder, then a Wasserstein-2 map from the code distribution to N(0, I)."""
 
     hidden: tuple[int, ...] = parameter(
         (512,),
         "units of each layer of the convex potential",
-        "for codes of 256 numbers",
+        "for codes of dimension 256",
         low=1,
         nonempty=True,
     )
@@ -49,13 +49,13 @@ class W2ICNN(AE):
     )
     map_batch: int = parameter(
         256,
-        "codes, and Gaussian points, in one update of the map",
-        "small batches won at n <= 64",
+        "codes, and as many Gaussian points, in one update of the map",
+        "small batches were better at n <= 64",
         low=1,
     )
     map_lr: float = parameter(
         1e-2,
-        "Adam's rate of vectors at the start of the cosine, a tenth of it for matrices",
+        "Adam's initial learning rate for vectors, with cosine decay; matrices have a tenth of it",
         "0.002 to 0.03 tried on MNIST codes at 500 steps; one rate for both, or Muon, is worse",
         above=0,
     )
@@ -68,27 +68,34 @@ class W2ICNN(AE):
     )
     training_tolerance: float = parameter(
         0.1,
-        "residual, largest entry, at which the conjugate solver of a training step stops",
+        "residual (largest entry) at which the conjugate solver stops during training",
         "Amos 2023, solver lbfgs of the release",
         above=0,
     )
     training_iterations: int = parameter(
-        10, "steps of the conjugate solver in a training step, at most", "100 in the release", low=1
+        10,
+        "largest number of iterations of the conjugate solver in a training step",
+        "100 in the release",
+        low=1,
     )
     tolerance: float = parameter(
         1e-3,
-        "residual, largest entry, at which decoding stops solving for the inverse map",
+        "residual (largest entry) at which the solver of the inverse map stops in decoding",
         "Amos 2023, solver lbfgs_high_precision of the release",
         above=0,
     )
     iterations: int = parameter(
-        100, "steps of the conjugate solver in decoding, at most", "Amos 2023, release", low=1
+        100,
+        "largest number of iterations of the conjugate solver in decoding",
+        "Amos 2023, release",
+        low=1,
     )
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Autoencoder with a Gaussian code by an amortized Wasserstein-2 map",
-        source="Map: Amos 2023, On amortizing convex conjugates for optimal transport, "
-        "arXiv 2210.12153 (release: facebookresearch/w2ot); its use in an autoencoder is ours",
+        source="Map: Amos 2023, On amortizing convex conjugates for optimal transport, arXiv "
+        "2210.12153 (release: facebookresearch/w2ot); its use in an autoencoder is specific "
+        "to this suite",
         equations=(
             "autoencoder: L = mean over the batch of BCE(D(E(x)), x), summed over pixels",
             "potential, dual of the squared distance: min over f of E f(E(x)) + E f*(y), "
@@ -97,29 +104,32 @@ class W2ICNN(AE):
             "encode = grad f(E(x)), decode = D(grad f*(y))",
         ),
         deviations=(
-            "the autoencoder is exactly the method ae; the map is trained on its frozen codes "
-            "afterwards, as many updates as the budget has steps, on a random part of the training "
-            "split where a code would be drawn less than 8 times; its time is in fit_seconds",
+            "the autoencoder is identical to the method ae. The map is trained afterwards on its "
+            "frozen codes, with as many updates as the budget has steps, and on a random part of "
+            "the training split if a code would be drawn fewer than 8 times. Its time counts in "
+            "fit_seconds",
             "f and h start at the closed-form Gaussian (Bures) map of the codes and its inverse, "
-            "in place of an identity learned in 10,000 updates; eigenvalues of the codes' "
-            "covariance are floored at 1e-6 of the largest",
-            "map and solver work in coordinates in which that start is the identity; the "
-            "amortizer's squared error is measured there",
-            "the potential has a learned quadratic with curvature at least 0.1 a direction, every "
-            "layer reaches the output, and rounded norms of groups of 16 principal axes stand "
-            "among its convex units: codes are mixtures of scales, which sums of ridges fit slowly",
-            "Adam (0.9, 0.99) without weight decay; the full step is tried before the parallel "
-            "line search",
+            "instead of an identity learned in 10,000 updates; eigenvalues of the codes' "
+            "covariance are at least 1e-6 of the largest",
+            "map and solver work in coordinates in which the initial map is the identity; the "
+            "amortizer's squared error is measured in these coordinates",
+            "the potential has a learned quadratic term with curvature of at least 0.1 in every "
+            "direction, every layer is connected to the output, and its convex units include "
+            "smoothed norms of groups of 16 principal axes, because codes are mixtures of scales, "
+            "which sums of ridge functions fit slowly",
+            "Adam with betas (0.9, 0.99) without weight decay; the full step is tried before the "
+            "parallel line search",
         ),
         relative_cost=1.6,
     )
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
-        """Train the autoencoder, then the map on its codes.
+        """Train the autoencoder, then train the map on its codes.
 
-        Progress counts the budget's steps twice: first with the autoencoder's loss, then with
-        those of the map, ``map_dual``, ``map_amortization`` and ``map_residual``. Where the
-        budget's seconds run out in the first part, the map stays the closed-form Gaussian one.
+        Progress counts the budget's steps twice: first with the loss of the autoencoder, then with
+        the losses of the map, ``map_dual``, ``map_amortization`` and ``map_residual``. If the
+        budget's seconds run out during the first part, the map remains the closed-form Gaussian
+        map.
         """
         super().fit(data, ctx)
         codes = self._codes(data.train.images, ctx)
@@ -150,7 +160,7 @@ class W2ICNN(AE):
     def _map(
         self, codes: Tensor | None = None, arrays: dict[str, np.ndarray] | None = None
     ) -> WhitenedMap:
-        """Make the map for codes, or from its saved arrays."""
+        """Build the map from codes or from its saved arrays."""
         from otbench.ot.gaussian import WhitenedCoordinates
         from otbench.ot.w2.lbfgs import LBFGS
         from otbench.ot.w2.whitened_map import WhitenedMap
@@ -168,7 +178,7 @@ class W2ICNN(AE):
 
     @torch.no_grad()
     def _codes(self, images: Tensor, ctx: FitContext) -> Tensor:
-        """Encode as many random images as the map's training can use."""
+        """Encode as many random images as the training of the map uses."""
         draws = ctx.budget.steps * self.map_batch
         least = CODES_PER_DIMENSION * self.network_.code_dimension
         order = torch.randperm(len(images), generator=ctx.generator("map-codes"))
@@ -177,7 +187,7 @@ class W2ICNN(AE):
         return torch.cat([self.network_.encode(images[part].to(ctx.device)) for part in parts])
 
     def encode(self, x: Tensor) -> Tensor:
-        """Map images (n, c, h, w) to codes (n, d) whose law is close to N(0, I)."""
+        """Map images (n, c, h, w) to codes (n, d) whose distribution is close to N(0, I)."""
         return self.map_.push(super().encode(x))
 
     def decode(self, z: Tensor) -> Tensor:
@@ -185,7 +195,7 @@ class W2ICNN(AE):
         return self.network_.decode(self.map_.pull(z))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """Decode n draws of N(0, I), shape (n, c, h, w)."""
+        """Decode n draws from N(0, I) to images (n, c, h, w)."""
         device = next(self.network_.parameters()).device
         noise = torch.randn(
             n, self.network_.code_dimension, generator=generator, device=generator.device
@@ -193,7 +203,7 @@ class W2ICNN(AE):
         return self.decode(noise.to(device))
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` returned."""
+        """Restore what ``state`` returned."""
         super().restore(state)
         saved: Any = self.map_
         self.map_ = self._map(arrays={n: value.numpy(force=True) for n, value in saved.items()})

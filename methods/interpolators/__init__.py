@@ -1,1 +1,1 @@
-"""Methods that interpolate images without learning a code."""
+"""Methods that interpolate images without learning a latent code."""

@@ -20,12 +20,14 @@ class ConvBarycenter(BarycenterInterpolator):
 
     reg: float = parameter(
         0.004,
-        "entropic regularisation, positive; each side of the image has length 1",
+        "entropic regularisation, > 0; each side of the image has length 1",
         "POT's example of convolutional barycentres",
         above=0,
     )
     debiased: bool = parameter(
-        False, "take the blur of the entropy away (Janati et al. 2020)", "Solomon et al. 2015"
+        False,
+        "remove the blur of the entropic regularisation (Janati et al. 2020)",
+        "Solomon et al. 2015",
     )
     threshold: float = mass_threshold()
 
@@ -38,12 +40,11 @@ class ConvBarycenter(BarycenterInterpolator):
             "debiased: S_reg(b, x) = W_reg(b, x) - (W_reg(b, b) + W_reg(x, x)) / 2 instead",
         ),
         deviations=(
-            "each colour by itself; mass is normalised for the barycentre and linear in the "
-            "weights; values above 1 are clipped",
-            "an image without mass has no shape: it counts in the mass alone; so does one of "
-            "weight 0",
-            "the ends of a path are barycentres of one image: blurred, unless debiased",
-            "reg below 1/400 is solved with logarithms, which is slow",
+            "channels are averaged separately; mass is normalised for the barycentre and linear "
+            "in the weights; values above 1 are clipped",
+            "an image without mass or of weight 0 affects only the mass of the average",
+            "the ends of a path are barycentres of a single image, hence blurred unless debiased",
+            "reg below 1/400 uses a solver in the log domain, which is slow",
         ),
         relative_cost=4.0,
         reference=True,

@@ -25,7 +25,7 @@ class Crossfade(UnlearnedInterpolator):
     )
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Average the pixels of (n, c, h, w) and (n, c, h, w) at times (k,): (n, k, c, h, w)."""
+        """Average the pixels of x0 and x1, (n, c, h, w), at times (k,), to (n, k, c, h, w)."""
         return torch.lerp(x0.unsqueeze(1), x1.unsqueeze(1), t.to(x0).view(1, -1, 1, 1, 1))
 
     def barycenter(self, x: Tensor, weights: Tensor) -> Tensor:

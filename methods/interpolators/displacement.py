@@ -1,4 +1,4 @@
-"""Exact displacement interpolation: mass moves along straight lines."""
+"""Exact displacement interpolation, in which mass moves along straight lines."""
 
 from __future__ import annotations
 
@@ -30,19 +30,21 @@ class Displacement(UnlearnedInterpolator):
             "rho_t = ((1 - t) M_0 + t M_1) sum_ij P_ij delta((1 - t) a_i + t b_j)",
         ),
         deviations=(
-            "each colour by itself; mass is normalised for the plan and grows linearly in time",
-            "a point between pixels is shared out among its four neighbours bilinearly, which "
-            "blurs by up to half a pixel; where points crowd a pixel above 1 it is clipped to 1 "
-            "and the excess mass is lost",
-            "a colour that is empty in one of the two images does not move, it only grows or fades",
+            "channels are interpolated separately; mass is normalised for the plan and linear in "
+            "time",
+            "the mass of a point between pixels is distributed bilinearly to its four neighbours, "
+            "which blurs by up to half a pixel; pixels above 1 are clipped and the excess mass is "
+            "lost",
+            "a channel that is empty in one of the two images does not move; it only grows or "
+            "fades",
         ),
         relative_cost=0.05,
         reference=True,
     )
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Move the mass of (n, c, h, w) to (n, c, h, w), seen at times (k,): (n, k, c, h, w).
+        """Move the mass of x0 to x1, (n, c, h, w), and return times (k,) as (n, k, c, h, w).
 
-        The plans are found on the CPU; the frames come back to the device of ``x0``.
+        The plans are computed on the CPU; the frames are returned on the device of ``x0``.
         """
         return drawn_colours(lambda *pair: displacement_path(*pair, self.threshold), x0, x1, t)

@@ -26,8 +26,8 @@ class MultiMarginalOT(BarycenterInterpolator):
     most_images: int = most_images()
     most_pixels: int = parameter(
         16 * 16,
-        "skip scenes with corners to average whose images have more pixels than this",
-        "a barycentre of four images of 16x16 takes seconds, of 32x32 a minute",
+        "skip scenes that pose barycentres of images with more pixels than this",
+        "a barycentre of four images takes seconds at 16x16 and a minute at 32x32",
         low=1,
     )
 
@@ -41,21 +41,21 @@ class MultiMarginalOT(BarycenterInterpolator):
         ),
         deviations=(
             "exact: the plan's cost is within 1e-6 squared pixels of the optimum over all tuples "
-            "of pixels, which column generation certifies without listing them; the time grows "
-            "with the number of pixels that are not black, and barycentres of photographs take "
-            "minutes",
-            "a point between pixels is shared out among its four neighbours; values above 1 are "
-            "clipped and that mass is lost",
-            "each colour by itself; mass is normalised for the plan and linear in the weights; an "
-            "image without mass, or of weight 0, counts in the mass alone",
-            "for two images the optimal plan is solved for again at every time",
+            "of pixels, which column generation certifies without enumerating them; the time "
+            "grows with the number of pixels that are not black, and barycentres of photographs "
+            "take minutes",
+            "the mass of a point between pixels is distributed to its four neighbours; values "
+            "above 1 are clipped and the excess mass is lost",
+            "channels are averaged separately; mass is normalised for the plan and linear in the "
+            "weights; an image without mass or of weight 0 affects only the mass of the average",
+            "for two images the plan is computed again for every time",
         ),
         relative_cost=0.5,
         reference=True,
     )
 
     def skip(self, data: ImageDataset) -> str | None:
-        """Refuse images above 64x64 pixels, larger corners, more than ``most_images`` images."""
+        """Return a reason if the images are too large or too many."""
         _, height, width = data.image_shape
         if height * width > LARGEST:
             return f"exact plans between images of {height}x{width} pixels take too long"
@@ -63,12 +63,12 @@ class MultiMarginalOT(BarycenterInterpolator):
         if corners is not None and height * width > self.most_pixels:
             return (
                 f"a barycentre of {len(corners)} images of {height}x{width} pixels takes about a "
-                f"minute: choose side=16, or mmot[most_pixels={height * width}]"
+                f"minute: choose side=16 or mmot[most_pixels={height * width}]"
             )
         return too_many(data, self.most_images, "mmot")
 
     def average(self, images: Array, weights: Array) -> Array:
-        """Average gray images (m, h, w), at most four, by weights (m,)."""
+        """Average at most four gray images (m, h, w) by weights (m,)."""
         from otbench.ot.discrete.barycenter import exact, image_barycenter
 
         if (weights > 0).sum() > 4:

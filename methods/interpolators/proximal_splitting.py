@@ -20,37 +20,43 @@ from otbench_methods.interpolators.base import (
 
 @dataclass
 class ProximalSplitting(UnlearnedInterpolator):
-    """The path of least kinetic energy between two images, around the walls of the data set."""
+    """The path of least kinetic energy between two images, around the data set's walls."""
 
     algorithm: str = parameter(
         "admm",
-        "dr (Douglas-Rachford), admm (on the dual), pd (primal-dual)",
-        "quickest here",
+        "solver: dr (Douglas-Rachford), admm (on the dual) or pd (primal-dual)",
+        "fastest of the three here",
         choices=("dr", "admm", "pd"),
     )
-    intervals: int = parameter(
-        20, "time steps of the solver's grid, at least 1", "chosen here", low=1
-    )
+    intervals: int = parameter(20, "time steps of the solver's grid, >= 1", "chosen here", low=1)
     iterations: int = parameter(
-        250, "at most so many", "energy within one per cent on a maze", low=1
+        250,
+        "largest number of iterations, >= 1",
+        "energy within 1 % of the optimum on a maze",
+        low=1,
     )
     step: float = parameter(
         0.2,
-        "of the proximal map, positive, in units of the greatest density over the typical speed "
-        "(pixels an interval) squared",
-        "0.03 to 3 tried on translations, 0.01 to 0.3 on a maze",
+        "step size of the proximal map, > 0, in units of the largest density divided by the "
+        "square of the typical speed (pixels per interval)",
+        "tried: 0.03 to 3 on translations, 0.01 to 0.3 on a maze",
         above=0,
     )
     tolerance: float = parameter(
-        5e-4, "stop when residual and change are below, relative", "chosen here", above=0
+        5e-4,
+        "stop when the relative residual and the relative change are below this, > 0",
+        "chosen here",
+        above=0,
     )
     balanced: bool = parameter(
-        True, "whether mass is only moved; images are then normalised to one mass", "the problem"
+        True,
+        "move mass without creating or removing any; images are normalised to the same mass",
+        "the problem",
     )
     tau: float = parameter(
         100.0,
-        "unbalanced: price of creating and removing mass, in squared pixels, positive",
-        "mass moves ten pixels for the price of being made anew, roughly",
+        "cost of creating or removing mass, in squared pixels, > 0; unused if balanced",
+        "moving mass by about ten pixels costs as much as removing and creating it",
         above=0,
     )
     threshold: float = mass_threshold()
@@ -61,41 +67,41 @@ class ProximalSplitting(UnlearnedInterpolator):
         source="Benamou & Brenier 2000; Papadakis, Peyré & Oudet 2014; walls and unbalanced mass "
         "as in Feng & Strohmer 2024",
         equations=(
-            "min int int |m|^2 / rho + tau s^2 / rho  such that  d_t rho + div m = s, both ends "
-            "given, no flux through the rim and the walls",
+            "min int int |m|^2 / rho + tau s^2 / rho subject to d_t rho + div m = s, with both "
+            "ends given and no flux through the boundary and the walls",
             "dr: Papadakis et al., section 4.3; admm: Benamou & Brenier, ALG2; pd: Chambolle & "
             "Pock 2011",
         ),
         deviations=(
-            "densities are averaged onto the faces of the cells, where Papadakis et al. average "
-            "momenta into the cells: the energy is then the one path_energy measures, "
+            "densities are averaged onto the faces of the cells, while Papadakis et al. average "
+            "momenta into the cells; the energy is therefore the one that path_energy measures, "
             "and a wall closes each of its faces",
-            "the energy has no factor 1/2, as in Feng & Strohmer's discrete one",
-            "each colour by itself; balanced, mass is normalised and grows linearly in time; a "
-            "colour that is empty in one of the images only grows or fades",
-            "frames between the solver's are linear in time; mass on walls is taken off first; "
-            "where mass crowds a pixel above 1 it is clipped and the excess lost",
-            "all pairs of a call stop together, when the last has converged",
+            "the energy has no factor 1/2, as in the discrete energy of Feng & Strohmer",
+            "channels are interpolated separately; if balanced, mass is normalised and linear in "
+            "time; a channel that is empty in one of the images only grows or fades",
+            "frames between the solver's are interpolated linearly; mass on walls is removed "
+            "first; pixels above 1 are clipped and the excess mass is lost",
+            "all pairs of a call stop together, when the last one has converged",
         ),
         relative_cost=3.0,
         reference=True,
     )
 
     obstacles_: ClassVar[Tensor | None] = None
-    """Walls of the data set that ``fit`` was given; True where no mass may be."""
+    """Walls of the data set passed to ``fit``; True where mass is not allowed."""
 
     def skip(self, data: ImageDataset) -> str | None:
-        """Refuse data sets of more than ``most_images`` test images."""
+        """Return a reason if the data set has more than ``most_images`` test images."""
         return too_many(data, self.most_images, "proximal-splitting")
 
     def fit(self, data: ImageDataset, ctx: FitContext) -> None:
-        """Remember the walls of the data set; there is nothing else to learn."""
+        """Store the walls of the data set; this method has nothing else to learn."""
         vars(self)["obstacles_"] = data.obstacles
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Find the cheapest paths from (n, c, h, w) to (n, c, h, w), seen at times (k,).
+        """Find the paths of least energy from x0 to x1, (n, c, h, w), and return times (k,).
 
-        Runs in float64 on the device of ``x0``.
+        The computation runs in float64 on the device of ``x0``.
 
         Returns
         -------
@@ -104,11 +110,11 @@ class ProximalSplitting(UnlearnedInterpolator):
         Raises
         ------
         ValueError
-            If images are negative or not finite, or walls seal a target off.
+            If values are negative or not finite, or if walls make a target unreachable.
         """
         ends = torch.stack([x.detach().flatten(0, 1).double() for x in (x0, x1)], 1)
         if not bool(((ends >= 0) & ends.isfinite()).all()):
-            raise ValueError("images hold values that are negative or not finite")
+            raise ValueError("images contain values that are negative or not finite")
         ends = torch.where(ends > self.threshold, ends, 0.0)
         if self.obstacles_ is not None:
             ends = ends * ~self.obstacles_.to(ends.device)
@@ -116,7 +122,7 @@ class ProximalSplitting(UnlearnedInterpolator):
         time = t.to(ends)
         weights = torch.stack([1 - time, time], 1)
         frames = torch.einsum("kf,nfhw->nkhw", weights, ends)
-        moving = (mass > 0).all(1)  # where one end is empty, the other only grows or fades
+        moving = (mass > 0).all(1)  # if one end is empty, the other only grows or fades
         if moving.any():
             frames[moving] = self._moved(ends[moving], mass[moving], weights)
         return frames.unflatten(0, x0.shape[:2]).transpose(1, 2).clamp(0, 1).to(x0)
@@ -140,7 +146,7 @@ class ProximalSplitting(UnlearnedInterpolator):
         before = place.floor().long().clamp(max=self.intervals - 1)
         part = (place - before).view(1, -1, 1, 1)
         frames = torch.lerp(path.frames[:, before], path.frames[:, before + 1], part)
-        if self.obstacles_ is not None:  # what is left there before the solver has converged
+        if self.obstacles_ is not None:  # mass remains there until the solver has converged
             frames = frames * ~self.obstacles_.to(frames.device)
         if not self.balanced:
             return frames

@@ -1,4 +1,4 @@
-"""Displacement interpolation along an entropic plan."""
+"""Displacement interpolation with an entropic plan."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from otbench_methods.interpolators.base import (
 
 @dataclass
 class Sinkhorn(UnlearnedInterpolator):
-    """McCann's interpolation with the entropic plan in place of the exact one."""
+    """McCann's interpolation with the entropic plan instead of the exact one."""
 
     epsilon: float = parameter(
         1.0,
-        "entropic regularisation, in squared pixels, positive",
-        "blurs by under a pixel",
+        "entropic regularisation, in squared pixels, > 0",
+        "blurs by less than a pixel",
         above=0,
     )
     threshold: float = mass_threshold()
     most_images: int = most_images()
 
     card: ClassVar[MethodCard] = MethodCard(
-        title="Displacement interpolation along Sinkhorn's plan",
+        title="Displacement interpolation with Sinkhorn's plan",
         source="Cuturi 2013; plans by OTT-JAX 0.6 (Cuturi et al. 2022)",
         equations=(
             "P = argmin sum_ij P_ij |a_i - b_j|^2 + epsilon P_ij (log P_ij - 1), with the "
@@ -41,23 +41,23 @@ class Sinkhorn(UnlearnedInterpolator):
             "rho_t = ((1 - t) M_0 + t M_1) sum_ij P_ij delta((1 - t) a_i + t b_j)",
         ),
         deviations=(
-            "colours, mass, points between pixels, clipping at 1 and empty images as in "
-            "displacement",
-            "entries of the plan below 1e-12 are left out; the mass missing in the first marginal "
-            "(at most 1e-5) is made up in proportion",
+            "channels, mass, points between pixels, clipping at 1 and empty images are treated as "
+            "in displacement",
+            "rows of the plan are rescaled to the first marginal, which changes at most 1e-5 of "
+            "the mass; entries below 1e-12 are then dropped",
         ),
         relative_cost=0.3,
         reference=True,
     )
 
     def skip(self, data: ImageDataset) -> str | None:
-        """Refuse data sets of more than ``most_images`` test images."""
+        """Return a reason if the data set has more than ``most_images`` test images."""
         return too_many(data, self.most_images, "sinkhorn")
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Move the mass of (n, c, h, w) to (n, c, h, w), seen at times (k,): (n, k, c, h, w).
+        """Move the mass of x0 to x1, (n, c, h, w), and return times (k,) as (n, k, c, h, w).
 
-        The plans are found on the CPU; the frames come back to the device of ``x0``.
+        The plans are computed on the CPU; the frames are returned on the device of ``x0``.
         """
         from otbench.ot.discrete.entropic import entropic_plan
 

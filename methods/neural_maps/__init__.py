@@ -1,1 +1,1 @@
-"""Maps given by networks."""
+"""Maps represented by neural networks."""

@@ -1,4 +1,4 @@
-"""Wasserstein-2 maps by expectile-regularised neural optimal transport."""
+"""Wasserstein-2 maps from expectile-regularised neural optimal transport."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ENOT(PotentialMap):
-    """Two potentials that an expectile loss makes conjugate, without solving for conjugates."""
+    """Two potentials made conjugate by an expectile loss, without solving for conjugates."""
 
     tau: float = parameter(
         1.0,
@@ -30,7 +30,7 @@ class ENOT(PotentialMap):
     weight: float = parameter(
         0.5,
         "lambda, weight of the expectile loss, >= 0",
-        "the authors' 64-D script; 2 is no better",
+        "the authors' 64-D script; 2 was not better",
         low=0,
     )
 
@@ -42,18 +42,18 @@ class ENOT(PotentialMap):
             "T = grad f(x), cost -<x, y>: L = E[g(T) - <x, T>] (trains f) "
             "+ E[g(y)] - E[g(T) - <x, T>] (trains g)",
             "+ lambda E[l(<x, y> + h(x) - g(y)) + l(<x, y> - g(y) + h(x))], h(x) = g(T) - <x, T>, "
-            "l(u) = u^2 times tau where u >= 0 and 1 - tau elsewhere; the first trains g(y), the "
-            "second h",
-            "the same with the roles of f and g exchanged, x and y paired at random",
+            "l(u) = u^2 times tau where u >= 0 and 1 - tau elsewhere; the first term trains g(y), "
+            "the second h",
+            "the same loss with f and g exchanged; x and y are paired at random",
             "push = grad f; pull = grad g",
         ),
         deviations=(
-            "both directions in every update, where the authors' alternate",
-            "smaller networks, batches of 128 in place of 1024, Muon in place of Adam, averaged "
-            "weights: calibrated for minutes on one core; preset paper has the authors' sizes",
-            "the last layer of either MLP starts at zero",
-            "dual value: the conjugate of f, solved for from grad g(y), stands for g, which may "
-            "violate the constraint",
+            "both directions are trained in every update; the authors' code alternates",
+            "smaller networks, batches of 128 instead of 1024, Muon instead of Adam, and averaged "
+            "weights, calibrated for minutes on one core; preset paper has the authors' sizes",
+            "the last layer of each MLP is initialised with zeros",
+            "the dual value uses the conjugate of f, solved for from grad g(y), instead of g, "
+            "because g may violate the constraint",
         ),
         paper=PaperSettings(
             {
@@ -81,5 +81,5 @@ class ENOT(PotentialMap):
         return pair_view(loss)
 
     def pull(self, y: Tensor) -> Tensor:
-        """Carry target points back by grad g, (n, d) to (n, d)."""
+        """Pull target points back by grad g, (n, d) to (n, d)."""
         return self.map_.predict(y)

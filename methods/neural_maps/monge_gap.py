@@ -1,4 +1,4 @@
-"""A map without potentials, held to optimality by the Monge gap; trained by OTT-JAX."""
+"""A map without potentials, regularised by the Monge gap and trained by OTT-JAX."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class MapParameters(NamedTuple):
-    """The parameters of the one network."""
+    """The parameters of the only network."""
 
     map: Any
 
@@ -37,15 +37,19 @@ class MongeGap(OTTNeuralMap):
         1.0, "weight of the Monge gap, >= 0", "Uscidda & Cuturi 2023", low=0
     )
     fitting_epsilon: float = parameter(
-        0.1, "entropy's weight in the divergence from the target, squared length, > 0", above=0
+        0.1,
+        "entropic regularisation of the divergence from the target, in squared length, > 0",
+        above=0,
     )
     gap_epsilon: float = parameter(
-        0.1, "entropy's weight in the Monge gap, squared length, > 0", above=0
+        0.1, "entropic regularisation of the Monge gap, in squared length, > 0", above=0
     )
-    sinkhorn_iterations: int = parameter(200, "of each of the plans, at most, >= 1", low=1)
+    sinkhorn_iterations: int = parameter(
+        200, "largest number of Sinkhorn iterations for each plan, >= 1", low=1
+    )
 
     card: ClassVar[MethodCard] = MethodCard(
-        title="Map by the Monge gap, OTT-JAX's MongeGapEstimator",
+        title="Map regularised by the Monge gap, OTT-JAX's MongeGapEstimator",
         source="Uscidda & Cuturi 2023, The Monge gap: a regularizer to learn all transport maps, "
         "arXiv 2302.04953; OTT-JAX 0.6 (Cuturi et al. 2022)",
         equations=(
@@ -53,7 +57,10 @@ class MongeGap(OTTNeuralMap):
             "M(T) = mean_i |x_i - T(x_i)|^2 - W_eps(X, T(X)) (eq. 8), S the Sinkhorn divergence, "
             "both on a batch",
         ),
-        deviations=("the epsilons are absolute, of laws with about unit variance a coordinate",),
+        deviations=(
+            "the epsilons are absolute; they suit distributions with about unit variance "
+            "per coordinate",
+        ),
         relative_cost=3.0,
     )
 
@@ -64,7 +71,7 @@ class MongeGap(OTTNeuralMap):
     def _view(self, networks: tuple[Network, ...]) -> View[Any]:
         from otbench.ot.w2.brenier_map import View
 
-        # The network is no potential: of the view only the prediction is asked for, the map.
+        # The network is not a potential; only the view's prediction, which is the map, is used.
         return View(MapParameters, networks, _carry)
 
     def _train(
@@ -116,7 +123,7 @@ class MongeGap(OTTNeuralMap):
         return MapParameters(flat(estimator.state_neural_net.params))
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points by the network, (n, d) to (n, d), on their device."""
+        """Push source points forward by the network, (n, d) to (n, d), on their device."""
         return self.map_.predict(x)
 
 

@@ -1,4 +1,4 @@
-"""Neural optimal transport: a map with noise, strong or weak, against a free potential."""
+"""Neural optimal transport: a map, possibly noisy, against an unconstrained potential."""
 
 from __future__ import annotations
 
@@ -26,35 +26,41 @@ if TYPE_CHECKING:
     from otbench.ot.neural.train import Settings
 
 REPORT_EVERY = 50
-"""Steps in one compiled run, after which progress is reported and the time limit checked."""
+"""Steps in one compiled run. Progress is reported and the time limit checked after each run."""
 
 SWEEP = "results/sweeps/not-unet.md"
 
 
 @dataclass
 class NOT(JaxMap, NeuralOT):
-    """Neural optimal transport between points, by perceptrons."""
+    """Neural optimal transport between points, with perceptrons."""
 
     noise_size: int = parameter(
-        0, "coordinates of z; 0: as many as the points have. l2 and l1 have no noise", PAPER, low=0
+        0,
+        "dimension of z; 0: the dimension of the points; unused by l2 and l1, which have no noise",
+        PAPER,
+        low=0,
     )
     hidden: tuple[int, ...] = parameter(
-        (100, 100, 100), "units of each hidden layer of T and of f", PAPER, low=1, nonempty=True
+        (100, 100, 100), "units in each hidden layer of T and of f", PAPER, low=1, nonempty=True
     )
-    residual: bool = parameter(True, "T = x + network, started near x; false: network alone")
+    residual: bool = parameter(
+        True, "T(x) = x + network, initialised near the identity; false: the network alone"
+    )
     bound: float = parameter(
         0.0, "b > 0: T = b tanh(T / b), in units of the target's spread; 0: none", low=0
     )
     normalise: bool = parameter(
         True,
-        "train in units in which the target has mean 0 and mean variance 1: one shift and one "
-        "scale for both laws, with which the problem stays the same",
+        "train in units in which the target has mean 0 and mean variance 1; both distributions "
+        "are shifted and scaled alike, which does not change the problem",
     )
-    lr: float = parameter(3e-4, "Adam's for T, > 0", SWEEP, above=0)
-    potential_lr: float = parameter(3e-4, "Adam's for f, > 0", SWEEP, above=0)
+    lr: float = parameter(3e-4, "Adam's learning rate for T, > 0", SWEEP, above=0)
+    potential_lr: float = parameter(3e-4, "Adam's learning rate for f, > 0", SWEEP, above=0)
     ema_decay: float = parameter(
         0.99,
-        "decay, per step, of the running average of T's weights, which is the map; 0: last",
+        "decay per step of the running average of T's weights, which serves as the map; 0: the "
+        "last weights",
         SWEEP,
         low=0,
         below=1,
@@ -70,16 +76,18 @@ class NOT(JaxMap, NeuralOT):
             "estimated by |x - mean|^2 / 2 + (1 - gamma - 1 / K) s^2 / 2 from K draws",
             "L_T = mean of C(x, T(x, z_1..K)) - mean of f(T(x, z_k)), minimised over T",
             "L_f = mean of f(T(x, z)) - mean of f(y), minimised over f, which has no constraint",
-            "a step, of the budget and of all counts, is K_T = inner_steps updates of T with fresh "
-            "x and z, then one of f",
+            "a step, in the budget and in all counts, consists of K_T = inner_steps updates of T "
+            "with fresh x and z, followed by one update of f",
         ),
         deviations=(
-            "sums over coordinates, where the images notebooks take means: f is d / 2 times theirs",
-            "defaults add a residual T, averaged weights, two milestones and noise of scale 1; the "
-            "preset paper leaves them out",
-            "no weight decay (the authors': 1e-10)",
-            "a run whose |L_f| passes 1e4 ends as diverged; one whose pushed points have less than "
-            "half the target's spread is marked collapsed in its losses and in what is saved",
+            "costs are sums over coordinates; the notebooks for images use means, so f is d / 2 "
+            "times theirs",
+            "the defaults add a residual T, averaged weights, two milestones and noise of scale "
+            "1; preset paper omits them",
+            "no weight decay (the authors use 1e-10)",
+            "a run ends as diverged if |L_f| exceeds 1e4; it is marked as collapsed, in its "
+            "losses and in the saved state, if the pushed points have less than half the target's "
+            "spread",
         ),
         paper=PaperSettings(
             {
@@ -135,7 +143,7 @@ class NOT(JaxMap, NeuralOT):
         return Settings(potential, self.lr, self.inner_steps, self.r1, self.annealing)
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Train within the budget; where its seconds run out, what is there by then is the map.
+        """Train within the budget; if its seconds run out, the current weights are the map.
 
         Raises
         ------
@@ -175,7 +183,7 @@ class NOT(JaxMap, NeuralOT):
             raise Diverged(str(error)) from error
 
     def _units(self, data: MeasurePair, ctx: FitContext) -> tuple[np.ndarray, float]:
-        """Return the shift (d,) and the scale that make the target's moments 0 and 1."""
+        """Return the shift (d,) and the scale that give the target mean 0 and mean variance 1."""
         if not self.normalise:
             return np.zeros(data.dimension, np.float32), 1.0
         _, y = draw_both(data, START_SAMPLE, ctx)
@@ -183,19 +191,19 @@ class NOT(JaxMap, NeuralOT):
         return y.mean(dim=0).numpy(), scale or 1.0
 
     def noise_dimension(self) -> int:
-        """Return how many numbers z has; 0 without noise."""
+        """Return the dimension of z; 0 without noise."""
         return self.map_.problem.noise
 
     def carried(self, x: Tensor, z: Tensor) -> Tensor:
-        """Carry points (m, d) by noise (m, noise) of unit variance, to points (m, d)."""
+        """Map points (m, d) and noise (m, noise) of unit variance to points (m, d)."""
         return self.map_.push(x, z)
 
     def potential_losses(self) -> Tensor:
-        """Return L_f of every step, (steps,), in the units that training took place in."""
+        """Return L_f of every step, (steps,), in the units of training."""
         return torch.from_numpy(np.asarray(self.map_.losses, np.float32))
 
     def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
-        """Return the map from its saved arrays; see `JaxMap.read`."""
+        """Rebuild the map from its saved arrays; see `JaxMap.read`."""
         from otbench.ot.neural.noisy_map import NoisyMap
 
         return NoisyMap.of_arrays(arrays, self._problem(dimension))

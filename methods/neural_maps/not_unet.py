@@ -1,4 +1,4 @@
-"""Neural optimal transport between collections of images: a U-Net against a residual potential."""
+"""Neural optimal transport between image collections: a U-Net against a residual potential."""
 
 from __future__ import annotations
 
@@ -31,92 +31,111 @@ from otbench_methods.neural_maps.neural_ot import NeuralOT
 from otbench_methods.neural_maps.not_unet_networks import Networks
 
 CHECK_EVERY = 10
-"""Steps after which the method offers itself to whoever follows its error."""
+"""Number of steps between checkpoints."""
 
 PAPER = "Korotin et al. 2022, images notebooks of the release"
 SWEEP = "results/sweeps/not-unet.md"
 
 Draw = Callable[[int, torch.Generator], Tensor]
-"""From a number n to flat images (n, d) in [0, 1]."""
+"""Draws n flat images, (n, d), in [0, 1]."""
 
 
 @dataclass
 class NOTUNet(NeuralOT):
-    """Neural optimal transport between images, strong and weak costs."""
+    """Neural optimal transport between images, with strong and weak costs."""
 
     cost: str = parameter(
         "l2",
-        "l2, l1 or weak, as means over pixels and colours on [-1, 1]; kernel (distance kernel) or "
-        "perceptual (squared difference of features of AlexNet, asset lpips-alex)",
+        "transport cost: l2, l1 or weak (means over pixels and channels on [-1, 1]), kernel "
+        "(distance kernel) or perceptual (squared difference of AlexNet's features; asset "
+        "lpips-alex)",
         PAPER,
         choices=(*COSTS, "perceptual"),
     )
-    gamma: float = parameter(0.66, "as of `not`", PAPER, low=0)
+    gamma: float = parameter(
+        0.66,
+        "weight of the conditional variance in the costs weak and kernel, as in `not`",
+        PAPER,
+        low=0,
+    )
     noise_count: int = parameter(4, "draws of z for each x in an update of T, >= 1", PAPER, low=1)
     noise_channels: int = parameter(
-        8, "maps of noise beside the colours, >= 1; 1 in the paper", low=1
+        8, "noise channels added to the image channels, >= 1; 1 in the paper", low=1
     )
     noise_field: bool = parameter(
         False,
-        "noise differs from pixel to pixel (the paper); false: each map has one number, as in "
-        "kernel NOT, whose noise comes in without a place",
+        "draw noise for every pixel, as in the paper; false: one value per noise channel, as in "
+        "kernel NOT, whose noise has no spatial position",
         SWEEP,
     )
-    inner_steps: int = parameter(2, "updates of T before each of f, >= 1", SWEEP, low=1)
+    inner_steps: int = parameter(2, "updates of T before each update of f, >= 1", SWEEP, low=1)
     annealing: float = parameter(
         0.25,
-        "share of the training, [0, 1], in which gamma rises linearly from 0",
+        "fraction of the training in which gamma rises linearly from 0, in [0, 1]",
         PAPER,
         low=0,
         high=1,
     )
-    width: int = parameter(16, "channels of the U-Net at full size, >= 1; 48 in the paper", low=1)
-    scales: int = parameter(2, "milestones in the U-Net, >= 1; 4 in the paper", low=1)
+    width: int = parameter(
+        16, "channels of the U-Net at full resolution, >= 1; 48 in the paper", low=1
+    )
+    scales: int = parameter(
+        2, "times that the U-Net halves the resolution, >= 1; 4 in the paper", low=1
+    )
     potential_width: int = parameter(
-        32, "channels of the potential at full size; 64 in the paper", low=1
+        32, "channels of the potential at full resolution; 64 in the paper", low=1
     )
     potential_widest: int = parameter(
-        128, "channels of the potential at most; 512 in the paper", low=1
+        128, "largest number of channels of the potential; 512 in the paper", low=1
     )
     potential_blocks: int = parameter(
-        1, "residual blocks at each size of the potential, >= 1; 2 in the paper", low=1
+        1, "residual blocks of the potential at each resolution, >= 1; 2 in the paper", low=1
     )
     potential_patch: int = parameter(
         2,
-        "squares of so many pixels a side are one place to the potential, >= 1; 1 in the paper",
+        "side in pixels of the patches that the potential reads as one position, >= 1; 1 in the "
+        "paper",
         SWEEP,
         low=1,
     )
     potential_scaled: bool = parameter(
-        True, "divide the potential by the root of the number of inputs; false in the paper", SWEEP
+        True,
+        "divide the potential by the square root of the number of inputs; false in the paper",
+        SWEEP,
     )
     residual: bool = parameter(
-        True, "T = x + network, started near x; false (the paper): network alone", SWEEP
+        True,
+        "T(x) = x + network, initialised near the identity; false: the network alone, as in "
+        "the paper",
+        SWEEP,
     )
     squash: bool = parameter(
-        False, "bound T by 1.7159 tanh; false: only what is returned is cut to [0, 1]"
+        False, "bound T by 1.7159 tanh; false: only clip returned images to [0, 1]"
     )
-    batch: int = parameter(32, "images of each side in one update; 0: the budget's", low=0)
-    lr: float = parameter(1e-3, "Adam's for T, > 0", SWEEP, above=0)
-    potential_lr: float = parameter(3e-4, "Adam's for f, > 0", SWEEP, above=0)
+    batch: int = parameter(
+        32, "images of each side in one update; 0: the budget's batch size", low=0
+    )
+    lr: float = parameter(1e-3, "Adam's learning rate for T, > 0", SWEEP, above=0)
+    potential_lr: float = parameter(3e-4, "Adam's learning rate for f, > 0", SWEEP, above=0)
     beta1: float = parameter(
         0.5,
-        "Adam's first decay, of both, in [0, 1)",
-        "0 does as well in 800 steps at 16x16",
+        "Adam's beta_1 for T and f, in [0, 1)",
+        "0 works equally well in 800 steps at 16x16",
         low=0,
         below=1,
     )
-    clip: float = parameter(10.0, "largest norm of each gradient; 0: any", low=0)
+    clip: float = parameter(10.0, "largest norm of each gradient; 0: no clipping", low=0)
     milestones: tuple[float, ...] = parameter(
         (0.25, 0.4, 0.55, 0.7, 0.85),
-        "shares of the training, (0, 1), at which both rates are halved",
+        "fractions of the training at which both learning rates are halved, in (0, 1)",
         SWEEP,
         above=0,
         below=1,
     )
     ema_decay: float = parameter(
         0.995,
-        "decay, per step, of the running average of T's weights, which is the map; 0: last",
+        "decay per step of the running average of T's weights, which serves as the map; 0: the "
+        "last weights",
         SWEEP,
         low=0,
         below=1,
@@ -124,7 +143,7 @@ class NOTUNet(NeuralOT):
 
     runs_on: ClassVar[type] = ImagePair
     card: ClassVar[MethodCard] = MethodCard(
-        title="Neural optimal transport between images, by a U-Net",
+        title="Neural optimal transport between images, with a U-Net",
         source="Korotin, Selikhanovych & Burnaev 2022, Neural optimal transport, arXiv 2201.12220 "
         "(algorithm 1; release, notebooks of images); kernel cost: Korotin et al. 2023",
         equations=(
@@ -132,18 +151,19 @@ class NOTUNet(NeuralOT):
             "images on [-1, 1]; perceptual: |phi(x) - phi(T(x))|^2 / m between m features",
             "L_T = mean of C(x, T(x, z_1..K)) - mean of f(T(x, z_k)), minimised over T",
             "L_f = mean of f(T(x, z)) - mean of f(y), minimised over f, which has no constraint",
-            "a step of the budget is K_T = inner_steps updates of T with fresh x and z, then one "
-            "of f",
+            "a step of the budget consists of K_T = inner_steps updates of T with fresh x and z, "
+            "followed by one update of f",
         ),
         deviations=(
-            "group normalisation in the U-Net, where the release has batch normalisation",
-            "defaults are small: 65 thousand weights in T, 154 and 449 thousand in f at 16x16 and "
-            "32x32; the preset paper has the release's sizes: 9.7 million in T, 22.9 in f at 64x64",
-            "defaults add a residual T, a scaled f that reads squares of pixels, noise without a "
-            "place, averaged weights, five milestones and clipped gradients",
-            "f halves by means of 2x2, where the release has means of 3x3, which overlap",
-            "no weight decay (the authors': 1e-10)",
-            "a run whose |L_f| passes 1e3 ends as diverged",
+            "the U-Net has group normalisation; the release has batch normalisation",
+            "the default networks are small: T has 65 thousand weights, f has 154 thousand at "
+            "16x16 and 449 thousand at 32x32; preset paper has the release's sizes, 9.7 million "
+            "in T and 22.9 million in f at 64x64",
+            "the defaults add a residual T, a scaled f that reads patches, noise without a "
+            "spatial position, averaged weights, five milestones and clipped gradients",
+            "f downsamples by averaging 2x2 pixels; the release averages overlapping 3x3 pixels",
+            "no weight decay (the authors use 1e-10)",
+            "a run ends as diverged if |L_f| exceeds 1e3",
         ),
         paper=PaperSettings(
             {
@@ -180,7 +200,7 @@ class NOTUNet(NeuralOT):
         return self.squash
 
     def skip(self, data: ImagePair) -> str | None:
-        """Refuse images that the networks cannot halve, or AlexNet cannot read."""
+        """Return a reason if the sides cannot be halved or AlexNet cannot read the images."""
         channels, *sides = data.image_shape
         size = "x".join(str(n) for n in data.image_shape)
         step = math.lcm(1 << self.scales, self.potential_patch)
@@ -190,18 +210,18 @@ class NOTUNet(NeuralOT):
                 f"that are multiples of {step}, at least 4, got {size}"
             )
         if self.cost == "perceptual" and (channels not in (1, 3) or min(sides) < SMALLEST):
-            return f"AlexNet reads gray or RGB with sides from {SMALLEST}, got {size}"
+            return f"AlexNet needs gray or RGB images with sides of at least {SMALLEST}, got {size}"
         return None
 
     def noise_dimension(self) -> int:
-        """Return how many numbers z has; 0 without noise."""
+        """Return the dimension of z; 0 without noise."""
         if not self.noisy:
             return 0
         _, height, width = self.image_shape_
         return self.noise_channels * (height * width if self.noise_field else 1)
 
     def _moved(self, network: UNet, x: Tensor, z: Tensor) -> Tensor:
-        """Carry flat images (n, d) on [-1, 1] by noise (n, noise) of unit variance."""
+        """Map flat images (n, d) on [-1, 1] and unit noise (n, noise) to flat images."""
         parts = [x.unflatten(1, self.image_shape_)]
         if self.noisy:
             sides = self.image_shape_[1:]
@@ -211,7 +231,7 @@ class NOTUNet(NeuralOT):
         return network(rows).flatten(1)
 
     def carried(self, x: Tensor, z: Tensor) -> Tensor:
-        """Carry flat images (m, d) in [0, 1] by noise (m, noise), to flat images in [0, 1]."""
+        """Map flat images (m, d) in [0, 1] and noise (m, noise) to flat images in [0, 1]."""
         with torch.no_grad():
             moved = self._moved(self.network_.average, 2 * x - 1, z.to(x))
         return ((moved + 1) / 2).clamp(0, 1)
@@ -222,7 +242,7 @@ class NOTUNet(NeuralOT):
         return self.network_.potential(images.contiguous(memory_format=torch.channels_last))
 
     def cost_of(self, x: Tensor, y: Tensor, gamma: float) -> Tensor:
-        """Return the mean cost of carrying flat images x (n, d) to draws y (n, k, d)."""
+        """Return the mean cost of moving flat images x (n, d) to draws y (n, k, d)."""
         if self.cost == "perceptual":
             x, y = self._features(x), self._features(y.flatten(0, 1)).unflatten(0, y.shape[:2])
             return (x.unsqueeze(1) - y).square().mean()
@@ -259,7 +279,7 @@ class NOTUNet(NeuralOT):
         return loss, loss + 0.5 * self.r1 * slope.square().sum(1).mean()
 
     def fit(self, data: ImagePair, ctx: FitContext) -> None:
-        """Alternate ``inner_steps`` updates of the map with one of the potential.
+        """Alternate ``inner_steps`` updates of the map with one update of the potential.
 
         Raises
         ------
@@ -333,7 +353,7 @@ class NOTUNet(NeuralOT):
         return self.losses_
 
     def build(self) -> None:
-        """Make the networks, not yet started."""
+        """Build the networks without initialising them."""
         noise = self.noise_channels if self.noisy else 0
         make_map = partial(
             UNet,
@@ -355,7 +375,7 @@ class NOTUNet(NeuralOT):
         self.network_ = Networks(make_map, potential)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take back what ``state`` returned, channels last as in training."""
+        """Restore what ``state`` returned, in the channels-last layout of training."""
         super().restore(state)
         self.network_.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 

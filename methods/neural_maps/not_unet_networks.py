@@ -9,12 +9,12 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Networks(nn.Module):
-    """The map as it is trained, its running average, which is the map, and the potential.
+    """The trained map, its running average, which serves as the map, and the potential.
 
     Parameters
     ----------
     make_map : callable
-        Makes a map; called twice.
+        Returns a new map; called twice.
     potential : nn.Module
     """
 
@@ -24,6 +24,6 @@ class Networks(nn.Module):
         self.potential = potential
 
     def update_ema(self, decay: float) -> None:
-        """Move the average towards the map."""
+        """Update the running average with the current weights of the map."""
         own, target = list(self.average.parameters()), list(self.map.parameters())
         get_ema_multi_avg_fn(decay)(own, target, 0)

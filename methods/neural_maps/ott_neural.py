@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ACTIVATIONS = ("own", "elu", "softplus")
 
 TOLERANCE, ITERATIONS = 1e-3, 100
-"""Of the solver of inverse and dual value, as by default of the suite's own potentials."""
+"""Settings of the solver of the inverse map and the dual value, the defaults of the suite's own
+potentials."""
 
 
 class OutOfTime(Exception):
@@ -37,12 +38,12 @@ class OutOfTime(Exception):
 
 
 def missing_extra() -> str | None:
-    """Return why OTT-JAX's neural part cannot be imported, or None where it can."""
+    """Return why OTT-JAX's neural part cannot be imported, or None if it can."""
     return missing_from("neural")
 
 
 def import_neural(module: str) -> Any:
-    """Import a module of `ott.neural`, late.
+    """Import a module of `ott.neural` when it is needed.
 
     Raises
     ------
@@ -51,13 +52,13 @@ def import_neural(module: str) -> Any:
     """
     if reason := missing_extra():
         raise UsageError(reason)
-    with warnings.catch_warnings():  # OTT imports JAXopt, which says that it is retired
+    with warnings.catch_warnings():  # OTT imports JAXopt, which warns that it is deprecated
         warnings.simplefilter("ignore", DeprecationWarning)
         return importlib.import_module(f"ott.neural.{module}")
 
 
 def flat(parameters: Any) -> Parameters:
-    """Return flax's nested parameters as one dictionary, names joined by a slash."""
+    """Flatten flax's nested parameters to one dictionary whose names are joined by slashes."""
     from flax.traverse_util import flatten_dict
 
     values: Parameters = flatten_dict(parameters, sep="/")
@@ -67,7 +68,7 @@ def flat(parameters: Any) -> Parameters:
 def as_network(module: Any, dimension: int) -> Network:
     """Wrap a flax module as pure functions over a flat dictionary of parameters.
 
-    Points go through it one by one: OTT's ICNN drops the axis of a batch of one.
+    The module is mapped over single points, because OTT's ICNN drops the axis of a batch of one.
     """
     import jax
     import jax.numpy as jnp
@@ -93,7 +94,7 @@ def watched(
 ) -> Callable[..., Any]:
     """Record the losses of OTT's step function, which OTT's training loop does not report.
 
-    Progress counts the budget's steps, of which each of these may stand for several.
+    Progress counts the budget's steps; one of OTT's steps may count as several.
     """
     done = itertools.count(1)
 
@@ -106,7 +107,7 @@ def watched(
 
 
 def batches(sampler: Callable[[Any], Any], key: Any, ctx: FitContext) -> Iterator[Any]:
-    """Yield batches of a side; raise OutOfTime, after the first, where the time is up."""
+    """Yield batches of a side, at least one; raise OutOfTime when the time is up."""
     import jax
 
     draw = jax.jit(sampler)
@@ -118,59 +119,63 @@ def batches(sampler: Callable[[Any], Any], key: Any, ctx: FitContext) -> Iterato
 
 @contextmanager
 def steered() -> Iterator[None]:
-    """End OTT's training loop when the batches end, and hide its progress bar."""
+    """End OTT's training loop when the time is up, and hide its progress bar."""
     with patch.dict(sys.modules, {"tqdm": None, "tqdm.auto": None}), suppress(OutOfTime):
         yield
 
 
 @dataclass
 class OTTNeuralMap(JaxMap):
-    """A map trained by an estimator of `ott.neural`, whose loop is steered from outside."""
+    """A map trained by an estimator of `ott.neural` within the suite's budget."""
 
     hidden: tuple[int, ...] = parameter(
         (64, 64, 64),
         "units of each hidden layer",
-        "as the suite's own potentials",
+        "as in the suite's own potentials",
         low=1,
         nonempty=True,
     )
     activation: str = parameter(
         "elu",
-        "elu, softplus or own (ReLU in OTT's ICNN, leaky ReLU in its PotentialMLP)",
-        "OTT-JAX's own make the gradient of a potential jump",
+        "activation: elu, softplus or own (ReLU in OTT's ICNN, leaky ReLU in its PotentialMLP)",
+        "with OTT-JAX's own activations the gradient of a potential is discontinuous",
         choices=ACTIVATIONS,
     )
     batch: int = parameter(
         256,
-        "points of each side in one update; 0: the budget's",
-        "as the suite's own potentials",
+        "points of each side in one update; 0: the budget's batch size",
+        "as in the suite's own potentials",
         low=0,
     )
     updates: int = parameter(
         500,
-        "updates at most; 0: the budget's",
-        "one takes many times as long as one of w2-amortized; presets stay in minutes",
+        "largest number of updates; 0: the budget's steps",
+        "an update takes many times as long as one of w2-amortized; the limit keeps presets "
+        "within minutes",
         low=0,
     )
     lr: float = parameter(
-        3e-3, "highest learning rate, > 0", "good at n = 4 in 400 updates", above=0
+        3e-3, "highest learning rate, > 0", "good results at n = 4 in 400 updates", above=0
     )
     final_lr: float = parameter(
-        0.01, "rate at the end of the cosine, a share of the highest", low=0, high=1
+        0.01,
+        "learning rate at the end of the cosine schedule, as a fraction of the highest",
+        low=0,
+        high=1,
     )
     betas: tuple[float, float] = parameter((0.9, 0.99), "Adam's betas", low=0, below=1)
 
     def skip(self, data: MeasurePair) -> str | None:
-        """Ask for the optional dependencies."""
+        """Return a reason if the optional dependencies are missing."""
         return missing_extra() or super().skip(data)
 
     @abstractmethod
     def _modules(self, dimension: int) -> tuple[Any, ...]:
-        """Return the flax modules, that of the map first."""
+        """Return the flax modules, the map's first."""
 
     @abstractmethod
     def _view(self, networks: tuple[Network, ...]) -> View[Any]:
-        """Return how the trained networks are read as a map."""
+        """Return the view of the trained networks as a map."""
 
     @abstractmethod
     def _train(
@@ -181,7 +186,7 @@ class OTTNeuralMap(JaxMap):
         sides: tuple[Iterator[Any], Iterator[Any]],
         ctx: FitContext,
     ) -> Any:
-        """Run the estimator on the batches of both sides; return what the view's ``kind`` holds."""
+        """Run the estimator on batches of both sides; return parameters of the view's kind."""
 
     def _steps(self, ctx: FitContext) -> int:
         return min(self.updates or ctx.budget.steps, ctx.budget.steps)
@@ -193,18 +198,18 @@ class OTTNeuralMap(JaxMap):
         return optax.adam(schedule, *self.betas)
 
     def _activation(self) -> dict[str, Any]:
-        """Return the modules' argument, empty where OTT's own default serves."""
+        """Return the modules' activation argument, or nothing for OTT's own default."""
         import jax
 
         return {} if self.activation == "own" else {"act_fn": getattr(jax.nn, self.activation)}
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Train within the budget; where its seconds run out, what is there by then is the map.
+        """Train within the budget; if its seconds run out, the current weights are the map.
 
         Raises
         ------
         Diverged
-            If a loss or a parameter is no longer finite.
+            If a loss or a parameter becomes non-finite.
         UsageError
             If the optional dependencies are missing.
         """
@@ -232,12 +237,12 @@ class OTTNeuralMap(JaxMap):
         return BrenierMap(view, parameters(view), LBFGS(TOLERANCE, ITERATIONS))
 
     def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
-        """Return the map from its saved arrays; see `JaxMap.read`."""
+        """Rebuild the map from its saved arrays; see `JaxMap.read`."""
         from otbench.ot.w2.brenier_map import checked
 
         modules = self._modules(dimension)
         return self._read(modules, dimension, lambda view: checked(arrays, view))
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points to the target, (n, d) to (n, d), on their device."""
+        """Push source points forward, (n, d) to (n, d), on their device."""
         return self.map_.push(x)

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from otbench.ot.w2.network import Network
 
 NORMALISING_SAMPLE = 1024
-"""Points that the units of a convex potential are normalised over."""
+"""Number of points over which the units of a convex potential are normalised."""
 
 REPORT_EVERY = 100
-"""Updates in one compiled run, after which progress is reported and the time limit checked."""
+"""Updates in one compiled run. Progress is reported and the time limit checked after each run."""
 
 POTENTIALS = ("quadratic", "mlp", "icnn", "conv")
 STARTS = ("plain", "bures")
@@ -37,7 +37,7 @@ OPTIMISERS = ("muon", "adam")
 
 
 def fast_widths(dimension: int) -> tuple[int, int, int]:
-    """Return the hidden layers that did best in minutes on one core: wider from 5 on."""
+    """Return the hidden layers that performed best within minutes on one core."""
     width = 64 if dimension <= 4 else 128
     return width, width, width
 
@@ -46,75 +46,82 @@ def fast_widths(dimension: int) -> tuple[int, int, int]:
 class PotentialMap(JaxMap):
     """A map that is the gradient of a trained potential f on the source.
 
-    A method says what its loss is (`_loss`), how the trained networks are read as a map (`_view`),
-    and which of its parameters' defaults differ.
+    Subclasses define the loss (`_loss`) and the view of the trained networks as a map (`_view`),
+    and may change the defaults of parameters.
     """
 
     potential: str = parameter(
         "quadratic",
         "form of the potentials: quadratic (|x|^2 / 2 + MLP whose last layer starts at 0), mlp or "
         "icnn (Amos 2023, appendices B.4 and B.3), conv (Amos 2023, release; points are images)",
-        "the fast form: no identity to learn first",
+        "the fast form, which needs no pretraining to the identity",
         choices=POTENTIALS,
     )
     hidden: tuple[int, ...] = parameter(
         (),
-        "units of each hidden layer of a potential; none: for quadratic 64, 64, 64 up to 4 "
-        "dimensions and 128s above, for mlp and icnn the paper's 2b, 2b, b with "
-        "b = max(n, 32), for conv 128, 128, 256, 512, 1024 channels",
-        "best of a few at equal time on one core, n = 4, 16, 64",
+        "units of each hidden layer of a potential; empty: three layers of 64 up to 4 dimensions "
+        "and of 128 above (quadratic), the paper's 2b, 2b, b with b = max(n, 32) (mlp and icnn), "
+        "or 128, 128, 256, 512, 1024 channels (conv)",
+        "best of a few settings at equal time on one core, n = 4, 16, 64",
         low=1,
     )
     start: str = parameter(
         "plain",
-        "plain, or bures: the icnn starts at the closed-form map between the Gaussian fits",
-        "the paper's networks; bures after OTT-JAX",
+        "initial map: plain, or bures (an icnn starts at the closed-form map between Gaussian "
+        "fits)",
+        "plain as in the paper; bures as in OTT-JAX",
         choices=STARTS,
     )
     batch: int = parameter(
         128,
-        "points of each side in one update; 0: the budget's",
-        "at equal time better than 256 at n = 16 and 64, and than 1024",
+        "points of each side in one update; 0: the budget's batch size",
+        "at equal time better than 1024, and than 256 at n = 16 and 64",
         low=0,
     )
     optimiser: str = parameter(
         "muon",
-        "muon (matrices by orthogonalised momentum, vectors by Adam) or adam (AdamW)",
-        "at n = 16 muon is in 40 s where adam is in 180 s",
+        "optimiser: muon (orthogonalised momentum for matrices, Adam for vectors) or adam (AdamW)",
+        "at n = 16 muon reaches in 40 s what adam reaches in 180 s",
         choices=OPTIMISERS,
     )
     lr: float = parameter(
         0.0,
-        "highest learning rate; 0: 0.01 of muon, and of adam 0.005, times 16 / n above 16 "
-        "dimensions; for conv 1e-4",
-        "muon: 0.005 to 0.02 tried at n = 16 and 64; adam: 0.005 best or near it at n = 4 and 16, "
-        "at n = 64 0.0015 is stable, 0.003 is not; conv as in the release",
+        "highest learning rate; 0: 0.01 for muon, 0.005 for adam (times 16 / n above 16 "
+        "dimensions), 1e-4 for conv",
+        "muon: 0.005 to 0.02 tried at n = 16 and 64; adam: 0.005 is best or close to it at n = 4 "
+        "and 16, and at n = 64 0.0015 is stable but 0.003 is not; conv as in the release",
         low=0,
     )
     final_lr: float = parameter(
-        0.01, "rate at the end of the cosine, a share of the highest", low=0, high=1
+        0.01,
+        "learning rate at the end of the cosine schedule, as a fraction of the highest",
+        low=0,
+        high=1,
     )
     warm_up: float = parameter(
-        0.01, "share of the updates in which the rate rises from 0, [0, 1)", low=0, below=1
+        0.01,
+        "fraction of the updates in which the learning rate rises from 0, in [0, 1)",
+        low=0,
+        below=1,
     )
     betas: tuple[float, float] = parameter(
-        (0.9, 0.99), "Adam's betas", "better than 0.5, 0.5 at n = 16 in 20 s", low=0, below=1
+        (0.9, 0.99), "Adam's betas", "better than (0.5, 0.5) at n = 16 in 20 s", low=0, below=1
     )
     weight_decay: float = parameter(
-        0.0, "AdamW's; 0 is Adam", "the paper's 1e-4 not needed here", low=0
+        0.0, "weight decay of AdamW; 0 gives Adam", "paper: 1e-4, which is not needed here", low=0
     )
     ema_decay: float = parameter(
         0.99,
-        "decay of the running average of the weights, which is the map; 0: the last weights",
-        "at or below the last weights' error in almost all runs",
+        "decay of the running average of the weights, which serves as the map; 0: the last weights",
+        "its error is at most that of the last weights in almost all runs",
         low=0,
         below=1,
     )
     pretraining: int = parameter(
         0,
-        "updates, at most, that first teach the networks the identity on a cube; they are not "
-        "counted in the budget's steps",
-        "needed by mlp, icnn and conv in the paper's setting only",
+        "largest number of updates that first train the networks to the identity on a cube; they "
+        "do not count as steps of the budget",
+        "needed only by mlp, icnn and conv in the paper's setting",
         low=0,
     )
     pretraining_lr: float = parameter(
@@ -128,35 +135,39 @@ class PotentialMap(JaxMap):
     )
     tolerance: float = parameter(
         1e-3,
-        "residual, largest entry, at which the solver of the inverse and of the dual value stops",
+        "residual (largest entry) at which the solver of the inverse map and of the dual value "
+        "stops",
         "Amos 2023, solver lbfgs_high_precision of the release",
         above=0,
     )
     iterations: int = parameter(
-        100, "steps of that solver, at most", "Amos 2023, solver lbfgs_high_precision", low=1
+        100,
+        "largest number of iterations of that solver",
+        "Amos 2023, solver lbfgs_high_precision",
+        low=1,
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if self.start == "bures" and self.potential != "icnn":
             yield f"start=bures is for potential=icnn, got {self.potential}"
 
     def skip(self, data: MeasurePair) -> str | None:
-        """Return why the potential does not suit the pair: conv is for images."""
+        """Return a reason if the potential does not suit the pair; conv needs images."""
         if self.potential == "conv" and data.image_shape is None:
             return (
-                f"potential=conv is for pairs of flattened images, {data.name} has none; take "
+                f"potential=conv needs pairs of flattened images, but {data.name} has none; use "
                 f"quadratic, mlp or icnn"
             )
         return None
 
     @abstractmethod
     def _view(self, loss: Any) -> View[Any]:
-        """Return how the trained networks are read as a map."""
+        """Return the view of the trained networks as a map."""
 
     @abstractmethod
     def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
-        """Return the loss, given what makes a potential."""
+        """Return the loss; ``potential`` returns a new potential."""
 
     def _potential(self, dimension: int) -> Network:
         from otbench.ot.w2 import icnn, mlp
@@ -184,16 +195,16 @@ class PotentialMap(JaxMap):
         return loss, self._view(loss)
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Train within the budget; where its seconds run out, what is there by then is the map.
+        """Train within the budget; if its seconds run out, the current weights are the map.
 
-        Batches come from the pair's compiled samplers, else from `POOL` points of each side drawn
-        once. Progress counts the budget's steps twice where the networks first learn the identity,
-        the first time with its error, ``identity``.
+        Batches come from the pair's compiled samplers or, without these, from `POOL` points of each
+        side drawn once. If the networks first learn the identity, progress counts the budget's
+        steps twice, the first time with the error ``identity``.
 
         Raises
         ------
         Diverged
-            If a parameter or a part of the loss is no longer finite.
+            If a parameter or a part of the loss becomes non-finite.
         UsageError
             If the potential does not suit the pair.
         """
@@ -224,7 +235,7 @@ class PotentialMap(JaxMap):
     def _training(
         self, loss: Any, view: Any, samplers: Any, keys: list[Any], batch: int, ctx: FitContext
     ) -> Iterator[Any]:
-        """Yield the parameters as they get better."""
+        """Yield the parameters after every compiled run."""
         from otbench.ot.training import Schedule
         from otbench.ot.w2.pretraining import pretrain
         from otbench.ot.w2.train import train
@@ -267,7 +278,7 @@ class PotentialMap(JaxMap):
         return 1e-2 if self.optimiser == "muon" else 5e-3 * min(1.0, 16 / self.map_.dimension)
 
     def _started(self, parameters: Any, data: MeasurePair, ctx: FitContext) -> Any:
-        """Return the parameters with every convex potential at its Gaussian start, if so asked."""
+        """Return the parameters; with start=bures, convex potentials are at the Gaussian map."""
         if self.start == "plain":
             return parameters
         from otbench.ot.w2.icnn import GaussianStart, started_at
@@ -277,7 +288,7 @@ class PotentialMap(JaxMap):
         return type(parameters)(*made)
 
     def _first_points(self, data: MeasurePair, source: Callable[[Any], Any], key: Any) -> Any:
-        """Return the sample over which a convex potential normalises its units."""
+        """Return the points over which a convex potential normalises its units."""
         import jax
 
         if not self.pretraining:
@@ -286,7 +297,7 @@ class PotentialMap(JaxMap):
         return jax.random.uniform(key, shape, minval=-self.bound, maxval=self.bound)
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points to the target by grad f, (n, d) to (n, d), on their device."""
+        """Push source points forward by grad f, (n, d) to (n, d), on their device."""
         return self.map_.push(x)
 
     def potential_value(self, x: Tensor) -> Tensor:
@@ -294,11 +305,11 @@ class PotentialMap(JaxMap):
         return self.map_.evaluate(x)
 
     def dual_value(self, x: Tensor, y: Tensor) -> float:
-        """Estimate half the squared distance by f and its conjugate, solved for at every y."""
+        """Estimate half the squared distance from f and its conjugate, solved for at every y."""
         return self.map_.half_squared_w2(x, y)
 
     def read(self, arrays: dict[str, np.ndarray], dimension: int) -> Any:
-        """Return the map from its saved arrays; see `JaxMap.read`."""
+        """Rebuild the map from its saved arrays; see `JaxMap.read`."""
         from otbench.ot.w2.brenier_map import BrenierMap, checked
 
         _, view = self._build(dimension)

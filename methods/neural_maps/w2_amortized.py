@@ -1,4 +1,4 @@
-"""Wasserstein-2 maps by the dual with amortized convex conjugates."""
+"""Wasserstein-2 maps from the dual problem with amortized convex conjugates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAPER = PaperSettings(
     steps=250_001,
     batch_size=1024,
 )
-"""Of the high-dimensional benchmark."""
+"""Settings of the high-dimensional benchmark."""
 
 PAPER_IMAGES = PaperSettings(
     PAPER.parameters
@@ -49,47 +49,47 @@ PAPER_IMAGES = PaperSettings(
     steps=50_001,
     batch_size=64,
 )
-"""Of the image benchmark."""
+"""Settings of the image benchmark."""
 
 
 @dataclass
 class W2Amortized(PotentialMap):
-    """A potential trained by the dual; an amortizer predicts where its conjugate is attained."""
+    """A potential trained on the dual, and an amortizer of the conjugate's maximiser."""
 
     potential: str = parameter(
         "mlp",
         "form of the potential: mlp or icnn (Amos 2023, appendices B.4 and B.3), quadratic "
         "(|x|^2 / 2 + MLP whose last layer starts at 0), conv (Amos 2023, release; for images)",
-        "Amos 2023, best rows; quadratic, unbounded below, diverged at n = 64",
+        "Amos 2023, best rows; quadratic is unbounded below and diverged at n = 64",
         choices=POTENTIALS,
     )
     amortization: str = parameter(
         "regression",
-        "what the amortizer learns: regression (the solver's points), objective (the conjugate's "
-        "own objective), cycle (W2GN, the first-order condition), none (there is no amortizer, the "
-        "solver starts at y)",
+        "loss of the amortizer: regression (the solver's points), objective (the conjugate's "
+        "objective), cycle (the first-order condition, W2GN) or none (no amortizer; the solver "
+        "starts at y)",
         "Amos 2023, best rows",
         choices=AMORTIZATIONS,
     )
     conjugate: str = parameter(
         "lbfgs",
-        "solver that refines the prediction in training: lbfgs and adam (residual 0.1), "
-        "lbfgs-high-precision (0.001), none",
+        "solver that refines the prediction in training: lbfgs or adam (to a residual of 0.1), "
+        "lbfgs-high-precision (0.001) or none",
         "Amos 2023, best rows",
         choices=CONJUGATES,
     )
     conjugate_iterations: int = parameter(
         0,
-        "steps of the solver in training, at most; 0: 10 of L-BFGS, 100 of Adam, whose cosine they "
-        "are the length of",
-        "100 in the release; 10 bound the cost of an update",
+        "largest number of iterations of the solver in training; 0: 10 for L-BFGS, 100 for Adam, "
+        "for which this is also the length of the cosine schedule",
+        "100 in the release; 10 limit the cost of an update",
         low=0,
     )
     amortizer_hidden: tuple[int, ...] = parameter(
         (),
-        "units of each hidden layer of the amortizer; none: as the potential's by default. With "
-        "potential=conv it is a second such network, whose gradient predicts, and starts as the "
-        "potential's copy",
+        "units of each hidden layer of the amortizer; empty: as in the potential by default. With "
+        "potential=conv the amortizer is the gradient of a second such network, which starts as a "
+        "copy of the potential",
         low=1,
     )
     cycle_weight: float = parameter(
@@ -100,7 +100,7 @@ class W2Amortized(PotentialMap):
     )
 
     card: ClassVar[MethodCard] = MethodCard(
-        title="Wasserstein-2 map by the dual with amortized conjugates",
+        title="Wasserstein-2 map from the dual problem with amortized conjugates",
         source="Amos 2023, On amortizing convex conjugates for optimal transport, arXiv 2210.12153 "
         "(release: facebookresearch/w2ot)",
         equations=(
@@ -113,34 +113,35 @@ class W2Amortized(PotentialMap):
             "push = grad f; pull = grad f*, solved from h, or h itself where conjugate=none",
         ),
         deviations=(
-            "the defaults are a fast setting of ours: h(y) = y and a random MLP at the start in "
-            "place of identities learned in 10,000 updates, batches of 128, Muon in place of "
-            "AdamW, averaged weights; preset paper has the authors' own",
-            "L-BFGS: finished points leave the batch, and the full step is tried before the "
-            "parallel line search; where that fails it is tried again with shorter steps",
-            "identity pretraining of both networks happens at once, on one batch",
-            "dual value: the conjugate is solved for at residual 0.001 whatever trained f",
+            "the defaults are a fast setting of this suite: training starts at h(y) = y and a "
+            "random MLP instead of identities learned in 10,000 updates, with batches of 128, "
+            "Muon instead of AdamW, and averaged weights; preset paper has the authors' settings",
+            "L-BFGS: converged points leave the batch, and the full step is tried before the "
+            "parallel line search, which is repeated with shorter steps if it fails",
+            "both networks are pretrained to the identity together, on the same batch",
+            "dual value: the conjugate is solved for to a residual of 0.001, whichever solver "
+            "trained f",
         ),
         paper=PAPER,
         relative_cost=1.5,
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         yield from super().conflicts()
         if self.conjugate == "none" and self.amortization in ("regression", "none"):
             yield (
-                f"amortization={self.amortization} needs a conjugate solver; without one take "
+                f"amortization={self.amortization} needs a conjugate solver; without one, use "
                 f"objective or cycle"
             )
         if self.potential == "conv" and self.amortizer_hidden:
             yield (
-                "with potential=conv the amortizer has the potential's layers; leave "
-                "amortizer_hidden out and give hidden"
+                "with potential=conv the amortizer has the potential's layers; set hidden instead "
+                "of amortizer_hidden"
             )
 
     def paper_settings(self, data: MeasurePair) -> PaperSettings:
-        """Return the settings of the image benchmark for images, else the high-dimensional ones."""
+        """Return the settings of the image benchmark or of the high-dimensional benchmark."""
         return PAPER if data.image_shape is None else PAPER_IMAGES
 
     def _loss(self, dimension: int, potential: Callable[[], Network]) -> Any:
@@ -175,5 +176,5 @@ class W2Amortized(PotentialMap):
         return dual_view(loss)
 
     def pull(self, y: Tensor) -> Tensor:
-        """Carry target points back by the conjugate's gradient, (n, d) to (n, d)."""
+        """Pull target points back by the conjugate's gradient, (n, d) to (n, d)."""
         return self.map_.predict(y) if self.conjugate == "none" else self.map_.solve(y)

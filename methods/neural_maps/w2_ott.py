@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from otbench.ot.w2.network import Network
 
 INITIAL_SPREAD = 0.01
-"""Standard deviation of the first kernels of an ICNN."""
+"""Standard deviation of an ICNN's kernels at initialisation."""
 
 
 @dataclass
@@ -33,40 +33,44 @@ class W2OTT(OTTNeuralMap):
 
     potential: str = parameter(
         "mlp",
-        "network of both potentials: mlp (PotentialMLP, |x|^2 / 2 and a perceptron) or icnn (ICNN "
-        "with quadratic terms)",
+        "network of both potentials: mlp (PotentialMLP, |x|^2 / 2 plus a perceptron) or icnn "
+        "(ICNN with quadratic terms)",
         choices=("mlp", "icnn"),
     )
     start: str = parameter(
         "plain",
-        "plain, the identity, or bures: an icnn starts at the map between Gaussian fits",
+        "initial map: plain (the identity) or bures (an icnn starts at the map between Gaussian "
+        "fits)",
         choices=("plain", "bures"),
     )
     amortization: str = parameter(
         "regression",
-        "what g learns: regression (the solver's points) or objective",
+        "loss of g: regression (the solver's points) or objective",
         "OTT-JAX",
         choices=("regression", "objective"),
     )
     conjugate: str = parameter(
         "lbfgs",
-        "what refines g's prediction in training: lbfgs or none",
+        "solver that refines g's prediction in training: lbfgs or none",
         "OTT-JAX",
         choices=("lbfgs", "none"),
     )
     conjugate_tolerance: float = parameter(
         0.1,
         "Euclidean norm of the residual at which that solver stops, > 0",
-        "Amos 2023; at OTT-JAX's 1e-5 a step takes seconds",
+        "Amos 2023; with OTT-JAX's 1e-5 an update takes seconds",
         above=0,
     )
     conjugate_iterations: int = parameter(
-        20, "its steps at most, >= 1; a batch takes as many as its slowest point", "OTT-JAX", low=1
+        20,
+        "largest number of iterations of that solver, >= 1; a batch takes as many as its "
+        "slowest point",
+        "OTT-JAX",
+        low=1,
     )
     back_and_forth: bool = parameter(
         False,
-        "exchange the roles of f and g every other update; OTT-JAX does so for mlp unless told "
-        "not to",
+        "exchange the roles of f and g every other update; OTT-JAX does so by default for mlp",
     )
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -80,25 +84,26 @@ class W2OTT(OTTNeuralMap):
             "push = grad f; pull = argmin_x f(x) - <x, y>",
         ),
         deviations=(
-            "without a solver f and g are updated in turn (parallel_updates=False): in parallel, "
-            "release 0.6 lets the gradients of g's objective cancel",
-            "kernels of the icnn start at N(0, 0.01^2): from the release's default, LeCun's, the "
-            "map starts hundreds of deviations away from the identity it should be",
-            "the solver's tolerance is 0.1, and OTT's line search takes 30 steps whatever it is "
-            "told",
+            "without a solver, f and g are updated in turn (parallel_updates=False), because in "
+            "parallel updates of release 0.6 the gradients of g's objective cancel",
+            "kernels of the icnn are initialised from N(0, 0.01^2); with the release's default "
+            "(LeCun's), the initial map is hundreds of standard deviations away from the intended "
+            "identity",
+            "the solver's tolerance is 0.1, and OTT's line search always takes 30 steps, whatever "
+            "its settings",
             "pull and the dual value are solved for by the suite's own L-BFGS to a residual of "
-            "0.001, as for all methods of the kind; without a solver pull is grad g",
+            "0.001, as for all such methods; without a solver pull is grad g",
         ),
         relative_cost=3.0,
     )
 
     def conflicts(self) -> Iterator[str]:
-        """Yield which parameters do not go together."""
+        """Yield a message for each conflict between parameters."""
         if self.start == "bures" and self.potential != "icnn":
             yield f"start=bures is for potential=icnn, got {self.potential}"
         if self.conjugate == "none" and self.amortization == "regression":
             yield (
-                "amortization=regression learns the solver's points; without a solver take "
+                "amortization=regression learns the solver's points; without a solver, use "
                 "amortization=objective"
             )
         if self.conjugate == "none" and self.back_and_forth:
@@ -189,9 +194,9 @@ class W2OTT(OTTNeuralMap):
             setattr(dual, name, state.replace(params=started))
 
     def pull(self, y: Tensor) -> Tensor:
-        """Carry target points back by the conjugate's gradient, (n, d) to (n, d)."""
+        """Pull target points back by the conjugate's gradient, (n, d) to (n, d)."""
         return self.map_.predict(y) if self.conjugate == "none" else self.map_.solve(y)
 
     def dual_value(self, x: Tensor, y: Tensor) -> float:
-        """Estimate half the squared distance by f and its conjugate, solved for at every y."""
+        """Estimate half the squared distance from f and its conjugate, solved for at every y."""
         return self.map_.half_squared_w2(x, y)

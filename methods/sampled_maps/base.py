@@ -1,4 +1,4 @@
-"""Base of the maps computed from samples, and the samples themselves."""
+"""Base of the maps computed from samples, and the drawing of the samples."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from otbench.errors import DataError
 from otbench.interface import FitContext, MeasurePair, TransportMap, parameter
 
 AT_ONCE = 1024
-"""New points whose distances to the sample are held in memory at a time."""
+"""Number of new points whose distances to the sample are in memory at the same time."""
 
 
 def draw_both(data: MeasurePair, n: int, ctx: FitContext) -> tuple[Tensor, Tensor]:
-    """Draw n points of the source and n of the target, float32, shape (n, d) each, on the CPU.
+    """Draw n points from the source and n from the target, each (n, d), float32, on the CPU.
 
     Raises
     ------
     DataError
-        If a side draws another shape than (n, d), or values that are not finite.
+        If a side returns a shape other than (n, d), or values that are not finite.
     """
     sides = []
     for name, sampler in (("source", data.source), ("target", data.target)):
@@ -38,14 +38,14 @@ def draw_both(data: MeasurePair, n: int, ctx: FitContext) -> tuple[Tensor, Tenso
 
 @dataclass
 class SampledMap(TransportMap):
-    """A map whose whole state is a few tensors, learned from one sample of each side.
+    """A map whose state is a few tensors, computed from one sample of each side.
 
-    Subclasses set `state_`, a dictionary of float32 tensors.
+    Subclasses set ``state_``, a dictionary of float32 tensors.
     """
 
     sample: int = parameter(
         2**16,
-        "points of each side that it learns from, at least 2",
-        "moments to half a percent",
+        "points of each side to learn from, >= 2",
+        "estimates moments to half a percent",
         low=2,
     )

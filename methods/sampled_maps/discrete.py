@@ -15,12 +15,12 @@ from otbench_methods.sampled_maps.base import AT_ONCE, SampledMap, draw_both
 
 @dataclass
 class Discrete(SampledMap):
-    """An exact plan on samples; a new point goes where its nearest neighbour goes."""
+    """An exact plan between samples, extended to new points by nearest neighbours."""
 
     sample: int = parameter(
         2048,
-        "points of each side, at least 2",
-        "the plan takes seconds; cubic in the worst case",
+        "points of each side, >= 2",
+        "the plan takes seconds; the time is cubic in the worst case",
         low=2,
     )
 
@@ -29,18 +29,19 @@ class Discrete(SampledMap):
         source="Plan by POT's network simplex (Flamary et al. 2021)",
         equations=(
             "P = argmin sum_ij P_ij |x_i - y_j|^2 with equal weights",
-            "T(x_i) = sum_j P_ij y_j / sum_j P_ij; T(x) = T of the x_i nearest to x; pull likewise",
+            "T(x_i) = sum_j P_ij y_j / sum_j P_ij; T(x) = T(x_i) for the x_i nearest to x; pull "
+            "is defined in the same way",
         ),
         deviations=(
-            "a plan is no map beyond its sample: the nearest neighbour's image is our extension, "
-            "constant around every sampled point",
+            "a plan defines no map beyond its sample; the extension by nearest neighbours, which "
+            "is constant around every sampled point, is specific to this suite",
         ),
         relative_cost=0.1,
         reference=True,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Solve for the plan, on the CPU, and project it both ways."""
+        """Solve for the plan on the CPU and compute its projections in both directions."""
         x, y = draw_both(data, self.sample, ctx)
         pot = import_pot()
         cost = torch.cdist(x.double(), y.double()).square()
@@ -61,9 +62,9 @@ class Discrete(SampledMap):
         return torch.cat(parts)
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points as their nearest neighbours in the sample go, (n, d) to (n, d)."""
+        """Map source points to the images of their nearest neighbours, (n, d) to (n, d)."""
         return self._extended("source", x)
 
     def pull(self, y: Tensor) -> Tensor:
-        """Carry target points back as their nearest neighbours in the sample go."""
+        """Map target points back to the images of their nearest neighbours, (n, d) to (n, d)."""
         return self._extended("target", y)

@@ -1,4 +1,4 @@
-"""Maps in closed form: the optimal one between Gaussian fits, no motion, and a single point."""
+"""Maps in closed form: the optimal map between Gaussian fits, the identity, and a constant."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from otbench.ot.gaussian import bures_map, bures_wasserstein
 from otbench_methods.sampled_maps.base import SampledMap, draw_both
 
 LEAST_EIGENVALUE = 1e-6
-"""Of the map, as a share of its largest, where it is inverted."""
+"""Least eigenvalue of the map when it is inverted, as a fraction of the largest."""
 
 
 @dataclass
 class Linear(SampledMap):
-    """The optimal map between the Gaussian fits of the two laws."""
+    """The optimal map between Gaussian fits of the two distributions."""
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Closed-form map between Gaussian fits",
@@ -28,8 +28,8 @@ class Linear(SampledMap):
             "dual value: f(x) = <x, A x> / 2 + <b, x> with b = m1 - A m0, and its conjugate",
         ),
         deviations=(
-            "moments of a sample; eigenvalues of S0, and of A where it is inverted, are floored at "
-            "1e-6 of the largest",
+            "moments are estimated from a sample; eigenvalues of S0, and those of A when it is "
+            "inverted, are at least 1e-6 of the largest",
         ),
         relative_cost=0.01,
         reference=True,
@@ -54,11 +54,11 @@ class Linear(SampledMap):
         ctx.progress(ctx.budget.steps - 1, half_squared_w2=bures_wasserstein(*moments) / 2)
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points, (n, d) to (n, d)."""
+        """Push source points forward, (n, d) to (n, d)."""
         return x @ self.state_["matrix"].to(x) + self.state_["offset"].to(x)
 
     def pull(self, y: Tensor) -> Tensor:
-        """Carry target points back, (n, d) to (n, d)."""
+        """Pull target points back, (n, d) to (n, d)."""
         return (y - self.state_["offset"].to(y)) @ self.state_["inverse"].to(y)
 
     def potential_value(self, x: Tensor) -> Tensor:
@@ -67,9 +67,9 @@ class Linear(SampledMap):
         return (x * (0.5 * x @ self.state_["matrix"].to(x) + linear)).sum(dim=1)
 
     def dual_value(self, x: Tensor, y: Tensor) -> float:
-        """Estimate half the squared distance by the quadratic potential and its conjugate.
+        """Estimate half the squared distance from the quadratic potential and its conjugate.
 
-        The value of E|X|^2 / 2 + E|Y|^2 / 2 - E f(X) - E f*(Y), in float64.
+        This is E|X|^2 / 2 + E|Y|^2 / 2 - E f(X) - E f*(Y), computed in float64.
         """
         x, y = x.double(), y.double()
         f = self.potential_value(x)
@@ -81,7 +81,7 @@ class Linear(SampledMap):
 
 @dataclass
 class Identity(TransportMap):
-    """The map that moves nothing."""
+    """The identity map."""
 
     card: ClassVar[MethodCard] = MethodCard(
         title="No motion",
@@ -92,26 +92,26 @@ class Identity(TransportMap):
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Do nothing: there is nothing to learn."""
+        """Do nothing; this method has nothing to learn."""
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the points as they are."""
+        """Return the points unchanged."""
         return x
 
     def pull(self, y: Tensor) -> Tensor:
-        """Return the points as they are."""
+        """Return the points unchanged."""
         return y
 
 
 @dataclass
 class Constant(SampledMap):
-    """The map to the target's mean, whose unexplained variance is 100 percent."""
+    """The constant map to the target's mean, whose unexplained variance is 100 percent."""
 
     card: ClassVar[MethodCard] = MethodCard(
         title="Everything to the target's mean",
         source="Row [C] of Korotin et al. 2021",
         equations=("T(x) = E Y; pull: E X",),
-        deviations=("means of a sample",),
+        deviations=("means are estimated from a sample",),
         relative_cost=0.01,
         reference=True,
     )
@@ -123,9 +123,9 @@ class Constant(SampledMap):
         ctx.progress(ctx.budget.steps - 1, variance=float(y.var(dim=0, correction=0).sum()))
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Send every point to the target's mean, (n, d) to (n, d)."""
+        """Map every point to the target's mean, (n, d) to (n, d)."""
         return self.state_["target"].to(x).expand_as(x).clone()
 
     def pull(self, y: Tensor) -> Tensor:
-        """Send every point to the source's mean, (n, d) to (n, d)."""
+        """Map every point to the source's mean, (n, d) to (n, d)."""
         return self.state_["source"].to(y).expand_as(y).clone()

@@ -1,4 +1,4 @@
-"""Progressive entropic maps: several entropic steps from source to target in place of one."""
+"""Progressive entropic maps: several entropic steps from source to target instead of one."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from otbench.interface import FitContext, MeasurePair, MethodCard, parameter
 from otbench_methods.sampled_maps.entropic import EntropicPlans, projected
 
 Fit = Callable[[Tensor, Tensor], tuple[Tensor, float]]
-"""From points (m, d) and the sample of the other side (m, d) to each step's potential on that
-sample (k, m), and the first step's regularised cost."""
+"""Maps points (m, d) and a sample of the other side (m, d) to the potential of each step on that
+sample, (k, m), and to the regularised cost of the first step."""
 
 
 @dataclass
 class ProgOT(EntropicPlans):
-    """Entropic maps one after the other, each carried out in part, with ever less entropy."""
+    """A sequence of partial entropic steps with decreasing regularisation."""
 
     epsilon: float = parameter(
         0.01,
-        "entropy's weight at the target, a share of the mean cost, > 0",
-        "best of a few here",
+        "entropic regularisation at the target, as a fraction of the mean cost, > 0",
+        "best of a few values tried here",
         above=0,
     )
     first_epsilon: float = parameter(
         0.05,
-        "entropy's weight at the source, a share of the mean cost, > 0",
+        "entropic regularisation at the source, as a fraction of the mean cost, > 0",
         "OTT-JAX's default",
         above=0,
     )
-    steps: int = parameter(4, "entropic maps in a row, at least 1", "Kassraie et al. 2024", low=1)
+    steps: int = parameter(4, "number of entropic steps, >= 1", "Kassraie et al. 2024", low=1)
     schedule: str = parameter(
         "lin",
-        "pace: lin (even), exp (slowing down) or quad (speeding up)",
+        "schedule of the step sizes: lin (constant speed), exp (decelerating) or quad "
+        "(accelerating)",
         "OTT-JAX",
         choices=("lin", "exp", "quad"),
     )
     release: bool = parameter(
         False,
-        "run OTT-JAX 0.6's ProgOT as it is, which from the third step on fits to points between "
-        "the first sample and the step's target, where the paper and its own map move on from the "
-        "current points",
-        "the paper's recursion is the better of the two",
+        "run OTT-JAX 0.6's ProgOT unchanged; from the third step on it fits to points between the "
+        "first sample and the target of the step, while the paper, and OTT-JAX's own map, "
+        "continue from the current points",
+        "the paper's recursion gives better results",
     )
 
     card: ClassVar[MethodCard] = MethodCard(
@@ -55,22 +56,22 @@ class ProgOT(EntropicPlans):
         "entropic optimal transport solvers, arXiv 2406.05061; schedules and Sinkhorn by OTT-JAX "
         "0.6",
         equations=(
-            "x_0 = x, x_k+1 = (1 - a_k) x_k + a_k T_k(x_k), T = T_K at the last; T_k the entropic "
-            "map of weight eps_k from the moved sample to the target's",
-            "eps_k falls from the first to the last as the share of the way done",
+            "x_0 = x, x_k+1 = (1 - a_k) x_k + a_k T_k(x_k), and T = T_K at the last step; T_k is "
+            "the entropic map with regularisation eps_k from the moved sample to the target sample",
+            "eps_k decreases from the first to the last in proportion to the distance covered",
         ),
         deviations=(
-            "pull is a second fit with the sides exchanged; there is no dual value",
-            "the last epsilon is a parameter, where the paper searches for it by a map from the "
-            "target to itself",
-            "where the pace does not end at 1 (exp), the last entropic map is carried out whole, "
-            "as in OTT-JAX",
+            "pull is a second fit with source and target exchanged; there is no dual value",
+            "the last epsilon is a parameter; the paper determines it by mapping the target to "
+            "itself",
+            "if the schedule does not end at 1 (exp), the last entropic step is nevertheless "
+            "taken in full, as in OTT-JAX",
         ),
         relative_cost=0.3,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Solve for the steps from source to target, and for those back."""
+        """Solve for the steps from source to target and from target to source."""
         x, y, mean_cost = self._drawn(data, ctx)
         pace, epsilons = self._schedules(mean_cost)
         run = (self._released if self.release else self._recursion)(pace, epsilons)
@@ -83,7 +84,7 @@ class ProgOT(EntropicPlans):
         self.state_ |= {"pace": pace, "epsilons": epsilons}
 
     def _schedules(self, mean_cost: float) -> tuple[Tensor, Tensor]:
-        """Return each step's share of the rest of the way, and its epsilon."""
+        """Return each step's fraction of the remaining distance, and its epsilon."""
         from otbench.ot.discrete.entropic import import_ott
 
         import_ott()
@@ -91,12 +92,12 @@ class ProgOT(EntropicPlans):
 
         pace = torch.from_numpy(np.array(get_alpha_schedule(self.schedule, num_steps=self.steps)))
         ahead = torch.cat([torch.ones(1), (1 - pace[:-1]).cumprod(dim=0)])
-        # The last step's share of the way is below 1, so that `epsilon` is approached.
+        # The fraction covered before the last step is below 1, so `epsilon` is only approached.
         shares = ahead * self.first_epsilon + (1 - ahead) * self.epsilon
         return pace.float(), (shares * mean_cost).float()
 
     def _recursion(self, pace: Tensor, epsilons: Tensor) -> Fit:
-        """Return the paper's recursion, one Sinkhorn a step."""
+        """Return the paper's recursion, with one Sinkhorn problem per step."""
         solve = self._sinkhorn()
 
         def run(points: Tensor, sample: Tensor) -> tuple[Tensor, float]:
@@ -134,7 +135,7 @@ class ProgOT(EntropicPlans):
         return run
 
     def _carried(self, points: Tensor, side: str) -> Tensor:
-        """Carry points (n, d) towards a side by all steps."""
+        """Map points (n, d) to a side by all steps."""
         sample, potentials, pace, epsilons = (
             self.state_[name].to(points)
             for name in (side, f"{side}_potentials", "pace", "epsilons")
@@ -146,9 +147,9 @@ class ProgOT(EntropicPlans):
         return moved
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points to means of the sampled target, (n, d) to (n, d)."""
+        """Map source points to weighted means of the target sample, (n, d) to (n, d)."""
         return self._carried(x, "target")
 
     def pull(self, y: Tensor) -> Tensor:
-        """Carry target points to means of the sampled source, (n, d) to (n, d)."""
+        """Map target points to weighted means of the source sample, (n, d) to (n, d)."""
         return self._carried(y, "source")

@@ -13,17 +13,19 @@ from otbench.ot.discrete.weak import plan_answer, weak_plan
 from otbench_methods.sampled_maps.base import AT_ONCE, SampledMap, draw_both
 
 UNGUIDED_SEED = 20_220_113
-"""Of the draws where no generator is given."""
+"""Seed of the draws if no generator is given."""
 
 
 @dataclass
 class WeakDiscrete(SampledMap, StochasticMap):
-    """A weak plan on samples; a new point goes where its nearest neighbour goes."""
+    """A weak plan between samples, extended to new points by nearest neighbours."""
 
-    sample: int = parameter(256, "points of each side, at least 2", "3 s; 512 take 12 s", low=2)
+    sample: int = parameter(
+        256, "points of each side, >= 2", "fitting takes 3 s; 512 points take 12 s", low=2
+    )
     gamma: float = parameter(
         1.0,
-        "of the cost C_{2,gamma}, >= 0; 0 is the exact linear plan",
+        "gamma of the cost C_{2,gamma}, >= 0; 0 gives the exact linear plan",
         "Korotin et al. 2022",
         low=0,
     )
@@ -33,20 +35,21 @@ class WeakDiscrete(SampledMap, StochasticMap):
         source="Conditional gradients of POT (Flamary et al. 2021; Gozlan et al. 2017); the "
         "discrete reference of Korotin et al. 2022",
         equations=(
-            "P = argmin sum_i |x_i - m_i|^2 / 2 + (1 - gamma) Var_i / 2, m_i and Var_i of row i; "
-            "solved as the 1-weak problem from x / gamma",
-            "push draws y_j by the row of the x_i nearest to x; the barycentric map is m_i",
+            "P = argmin sum_i |x_i - m_i|^2 / 2 + (1 - gamma) Var_i / 2, with m_i and Var_i the "
+            "mean and variance of row i; solved as the 1-weak problem from x / gamma",
+            "push draws y_j from the row of the x_i nearest to x; the barycentric map is m_i",
         ),
         deviations=(
-            "a plan is no map beyond its sample: the nearest neighbour's row is our extension",
-            "200 iterations, POT's most, end within some percent of the optimum",
+            "a plan defines no map beyond its sample; the extension by nearest neighbours is "
+            "specific to this suite",
+            "POT's limit of 200 iterations ends within a few percent of the optimum",
         ),
         relative_cost=0.3,
         reference=True,
     )
 
     def fit(self, data: MeasurePair, ctx: FitContext) -> None:
-        """Solve for the plan, on the CPU, and project it."""
+        """Solve for the plan on the CPU and compute its barycentric projection."""
         x, y = draw_both(data, self.sample, ctx)
         points = x.double().numpy(), y.double().numpy()
         plan = weak_plan(*points, self.gamma)
@@ -70,22 +73,22 @@ class WeakDiscrete(SampledMap, StochasticMap):
         return torch.cat([torch.cdist(part, sample).argmin(dim=1) for part in x.split(AT_ONCE)])
 
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw where source points go, (n, d) to (n, d); by a fixed seed without a generator."""
+        """Draw images of source points, (n, d) to (n, d); the seed is fixed without a generator."""
         generator = generator or torch.Generator(x.device).manual_seed(UNGUIDED_SEED)
         levels = torch.rand(len(x), 1, generator=generator, device=generator.device).to(x)
         return self._at(self._nearest(x), levels)[:, 0]
 
     def conditional(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n times where each point goes, by the same n levels of its row, (m, n, d)."""
+        """Draw n images of each point, at the same n levels for all rows, (m, d) to (m, n, d)."""
         levels = torch.rand(1, n, generator=generator, device=generator.device).to(x)
         return self._at(self._nearest(x), levels.expand(len(x), n))
 
     def _at(self, rows: Tensor, levels: Tensor) -> Tensor:
-        """Return the target points at levels (n, k) in [0, 1) of the rows' cumulated weights."""
+        """Return the target points at levels (n, k) in [0, 1) of the rows' cumulative weights."""
         cumulated, target = (self.state_[name].to(levels) for name in ("cumulated", "target"))
         chosen = torch.searchsorted(cumulated[rows], levels.contiguous(), right=True)
         return target[chosen.clamp(max=len(target) - 1)]
 
     def barycentric(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Return the projection of the nearest neighbour's row, exactly."""
+        """Return the exact barycentric projection of the nearest neighbour's row."""
         return self.state_["images"].to(x)[self._nearest(x)]

@@ -56,4 +56,4 @@ def test_wrong_folders_are_named(otbench: Command, tmp_path: Path) -> None:
     assert "name both folders" in run("celeba-cartoonset")
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert "holds no image" in run(f"folder-pair[source={empty},target={empty}]")
+    assert "contains no image" in run(f"folder-pair[source={empty},target={empty}]")

@@ -28,7 +28,7 @@ def test_classes_from_sub_folders(tmp_path, draw):
             save(tmp_path / label / f"{i}.png", draw.integers(0, 256, (20, 20, 3)))
     (tmp_path / "cats" / "notes.txt").write_text("no image")
     (tmp_path / "cats" / ".hidden.png").write_text("no image")
-    with pytest.warns(DataWarning, match=r"left out 1 files that are no pictures \(\.txt 1\)$"):
+    with pytest.warns(DataWarning, match=r"left out 1 files that are not pictures \(\.txt 1\)$"):
         data = Folder(str(tmp_path)).load()
     assert data.classes == 2
     assert data.image_shape == (3, 32, 32)
@@ -122,7 +122,7 @@ def test_a_broken_file_is_named(tmp_path, draw, damage):
     broken = tmp_path / "2.png"
     content = broken.read_bytes()
     broken.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "text": b"hi"}[damage])
-    with pytest.raises(DataError, match=r"2\.png is broken"):
+    with pytest.raises(DataError, match=r"2\.png is corrupt"):
         Folder(str(tmp_path)).load()
 
 
@@ -141,10 +141,10 @@ def test_one_image_is_too_few(tmp_path, draw):
 
 
 def test_no_folder_no_image_no_path(tmp_path):
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         Folder(str(tmp_path / "nowhere")).load()
     (tmp_path / "notes.txt").write_text("no image")
-    with pytest.raises(DataError, match="holds no image"):
+    with pytest.raises(DataError, match="contains no image"):
         Folder(str(tmp_path)).load()
     with pytest.raises(UsageError, match="folder:PATH"):
         Folder().load()
@@ -160,7 +160,7 @@ def test_doubtful_layouts_are_refused(tmp_path, draw):
         Folder(str(tmp_path / "a")).load()
     save(tmp_path / "b" / "cats" / "0.png", image)
     save(tmp_path / "b" / "loose.png", image)
-    with pytest.raises(DataError, match=r"loose\.png lies beside"):
+    with pytest.raises(DataError, match=r"loose\.png is next to"):
         Folder(str(tmp_path / "b")).load()
 
 
@@ -206,7 +206,7 @@ def test_a_pair_needs_two_folders_of_one_kind(tmp_path, draw):
     for given in ({}, {"source": colour}, {"target": colour}):
         with pytest.raises(UsageError, match=r"folder-pair\[source=PATH,target=PATH\]"):
             FolderPair(**given).load()
-    with pytest.raises(DataError, match="nowhere is no folder"):
+    with pytest.raises(DataError, match="nowhere is not a folder"):
         FolderPair(colour, str(tmp_path / "nowhere")).load()
     gray = classes(tmp_path / "b", ("",), draw, (8, 8))
     with pytest.raises(DataError, match=r"images of one shape.*3x32x32 and 1x32x32"):

@@ -133,5 +133,5 @@ def test_unreadable_pairs_are_named(folder, text):
 
 
 def test_pairs_of_a_class_that_runs_out(folder):
-    with pytest.raises(UsageError, match="class 4 has 3 test images"):
+    with pytest.raises(UsageError, match="more images of class 4 than the 3"):
         MNIST(pairs="4-4+4-4").load()

@@ -271,12 +271,14 @@ def test_sizes_and_limits_that_cannot_be_are_refused(cls, parameters, message):
 def test_a_folder_is_named_and_there_and_full(tmp_path, cls):
     with pytest.raises(UsageError, match=rf"{cls.name}\[path=PATH\]"):
         cls().load()
-    with pytest.raises(DataError, match=rf"{cls.name}: .*nowhere is no folder; it should hold C"):
+    with pytest.raises(
+        DataError, match=rf"{cls.name}: .*nowhere is not a folder; it should contain C"
+    ):
         cls(str(tmp_path / "nowhere")).load()
     (tmp_path / "photo.gif").write_bytes(b"")
     (tmp_path / "._cs1.png").write_bytes(b"")
     (tmp_path / "._1.jpg").write_bytes(b"")
-    with pytest.raises(DataError, match=rf"{cls.name}: {tmp_path} holds none of C.*(JPEG|cs\*)"):
+    with pytest.raises(DataError, match=rf"{cls.name}: {tmp_path} contains none of C.*(JPEG|cs\*)"):
         cls(str(tmp_path)).load()
 
 
@@ -296,7 +298,7 @@ def test_an_unreadable_image_is_named(some_photos, some_cartoons):
     ):
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[: len(content) // 2])
-        with pytest.raises(DataError, match=rf"{name} is broken"):
+        with pytest.raises(DataError, match=rf"{name} is corrupt"):
             cls(str(folder)).load()
 
 

@@ -234,7 +234,7 @@ def test_rolls_and_curves_are_scikit_learn_s() -> None:
         ("w2-hd[dim=512]", "dim must be one of 2, 4, 8"),
         ("plane:moon", "got 'moon'; did you mean moons"),
         ("plane[images,first=a.png]", "give both files, first and second, or neither"),
-        ("plane[moons,first=a.png,second=b.png]", "for images, not for moons"),
+        ("plane[moons,first=a.png,second=b.png]", "only for name=images, got name=moons"),
         ("plane[images,side=3]", "side must be from 4 to 512, got 3"),
     ],
 )
@@ -244,7 +244,7 @@ def test_bad_parameters_are_refused(text: str, message: str) -> None:
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"lacks 8_v1.pt and 8_v2.pt; put the release's"):
+    with pytest.raises(DataError, match=r"lacks 8_v1.pt and 8_v2.pt; put the released"):
         W2HD(8, str(tmp_path)).load()
     checkpoint(tmp_path / "8_v1.pt", 8, 0)
     with pytest.raises(DataError, match=r"lacks 8_v2.pt;"):

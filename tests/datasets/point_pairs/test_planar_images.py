@@ -98,9 +98,9 @@ def test_own_files_take_the_places_of_the_two_images(files: tuple[str, str]) -> 
 def test_files_that_cannot_serve_are_named(files: tuple[str, str], tmp_path: Path) -> None:
     black = tmp_path / "black.png"
     PIL.Image.new("L", (9, 9)).save(black)
-    with pytest.raises(DataError, match=r"black\.png is black all over"):
+    with pytest.raises(DataError, match=r"black\.png is entirely black"):
         Plane("images", files[0], str(black)).load()
-    with pytest.raises(DataError, match=r"absent\.png is broken or no image"):
+    with pytest.raises(DataError, match=r"absent\.png is corrupt or not an image"):
         Plane("images", files[0], str(tmp_path / "absent.png")).load()
     with pytest.raises(ValueError, match="brightness must be finite"):
         image_law(np.array([[1.0, -1.0]]))

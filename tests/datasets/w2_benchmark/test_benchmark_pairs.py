@@ -116,8 +116,8 @@ def damaged(tmp_path, change, dimension=3):
     [
         (lambda s: s["final_layer.weight"].neg_(), "negative weights"),
         (lambda s: s["quadratic_layers.0.bias"].fill_(float("nan")), "not finite"),
-        (lambda s: s.pop("convex_layers.0.weight"), "no DenseICNN"),
-        (lambda s: s.clear(), "no DenseICNN"),
+        (lambda s: s.pop("convex_layers.0.weight"), "is not a DenseICNN"),
+        (lambda s: s.clear(), "is not a DenseICNN"),
     ],
 )
 def test_damaged_checkpoints_are_refused(tmp_path, change, message):

@@ -99,7 +99,7 @@ def test_known_files_take_the_frozen_moments_and_come_from_the_asset(
 
 
 def test_files_without_known_digests_are_read_from_the_users_folder(own_home: Path) -> None:
-    with pytest.raises(DataError, match=r"8_v1.pt and 8_v2.pt are not known.*w2-hd.*folder=PATH"):
+    with pytest.raises(DataError, match=r"8_v1.pt and 8_v2.pt are unknown.*w2-hd.*folder=PATH"):
         W2HD(8).load()
     write(own_home / "manual" / "w2-hd", 8)
     assert W2HD(8).load().sha256 == W2HD(8, str(own_home / "manual" / "w2-hd")).load().sha256

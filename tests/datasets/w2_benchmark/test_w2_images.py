@@ -283,7 +283,7 @@ def test_stage_folder_and_files_that_are_not_there_are_named(tmp_path: Path) -> 
         W2Images("mid").load()
     write(tmp_path)
     (tmp_path / "Early_v1.pt").unlink()
-    with pytest.raises(DataError, match=r"lacks Early_v1.pt; put the release's Early_v1.pt .*Cele"):
+    with pytest.raises(DataError, match=r"lacks Early_v1.pt; put the released Early_v1.pt .*Cele"):
         W2Images("early", str(tmp_path)).load()
 
 
@@ -303,18 +303,18 @@ NEGATIVE, NAN = -0.5, float("nan")
 POTENTIALS = [
     (
         damaged(small_potential(), "pos_features.4.weight", NEGATIVE),
-        "pos_features.4.weight holds ne",
+        "pos_features.4.weight contains ne",
     ),
     (damaged(small_potential(), "convex_layers.0.weight", NEGATIVE), "the potential is not convex"),
     (damaged(small_potential(), "quadratic_layers.1.linear.weight", NAN), "not finite"),
     (
         damaged(small_potential(), "convex_layers.0.bias"),
-        r"no ConvICNN64: missing \['convex_layers",
+        r"not a ConvICNN64: missing \['convex_layers",
     ),
-    (damaged(small_potential(), "pos_features.1.weight"), "no ConvICNN64: missing"),
+    (damaged(small_potential(), "pos_features.1.weight"), "not a ConvICNN64: missing"),
     (small_potential() | {"extra": torch.ones(1)}, r"unknown \['extra'\]"),
     (small_potential(side=32), r"3 channels and 16x16 pixels it should have \(1, 7, 1, 1\)"),
-    (generator_state(0, SMALL_BLOCKS, 8), "no ConvICNN64"),
+    (generator_state(0, SMALL_BLOCKS, 8), "not a ConvICNN64"),
 ]
 GENERATORS = [
     (
@@ -323,10 +323,13 @@ GENERATORS = [
     ),
     (
         damaged(generator_state(0, SMALL_BLOCKS, 8), "fc.bias", NAN),
-        "fc.bias holds values that are not",
+        "fc.bias contains values that are not",
     ),
-    (damaged(generator_state(0, SMALL_BLOCKS, 8), "resnet.4.conv_0.weight"), "no ResNet generator"),
-    (small_potential(), "no ResNet generator"),
+    (
+        damaged(generator_state(0, SMALL_BLOCKS, 8), "resnet.4.conv_0.weight"),
+        "not a ResNet generator",
+    ),
+    (small_potential(), "not a ResNet generator"),
 ]
 
 

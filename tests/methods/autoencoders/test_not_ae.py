@@ -163,7 +163,7 @@ def test_the_squashing_sends_black_and_white_to_themselves(blobs):
         ({"inner_steps": 0}, "inner_steps must be at least 1"),
         ({"latent": 0}, "latent must be at least 1"),
         ({"clip": -1.0}, "clip must be at least 0"),
-        ({"potential": False, "freeze_potential": True}, "potential=false has none"),
+        ({"potential": False, "freeze_potential": True}, "potential=false removes it"),
         ({"warmup": 1.5}, "warmup must be from 0 to 1"),
     ],
 )

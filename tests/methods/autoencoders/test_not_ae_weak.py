@@ -220,7 +220,7 @@ def test_gamma_rises_over_the_first_quarter_of_the_potentials_steps():
     ("parameters", "message"),
     [
         ({"gamma": 0.5, "noise_count": 1}, "noise_count must be at least 2, got 1"),
-        ({"gamma": 1.5, "squash": False}, "gamma must be at most 1, or the map bounded"),
+        ({"gamma": 1.5, "squash": False}, "gamma must be at most 1, or squash=true"),
         ({"gamma": -0.1}, "gamma must be at least 0"),
         ({"gamma": 0.5, "cost": "l1"}, "needs cost=l2 or perceptual"),
         ({"decode_mode": "median"}, "decode_mode must be one of mean, sample, zero"),

@@ -159,7 +159,7 @@ def test_a_grid_that_does_not_fit_is_a_reason_to_skip(blobs):
     assert "64x64 cannot be averaged down to 24x24" in PathEnergyAE(grid=24).skip(large)
     walls = torch.zeros(64, 64, dtype=torch.bool)
     walled = dataclasses.replace(large, obstacles=walls)
-    assert "walls of one pixel vanish" in PathEnergyAE(grid=32).skip(walled)
+    assert "walls one pixel thick vanish" in PathEnergyAE(grid=32).skip(walled)
     assert PathEnergyAE().skip(walled) is None
     with pytest.raises(UsageError, match="grid must be at least 0"):
         PathEnergyAE(grid=-1)

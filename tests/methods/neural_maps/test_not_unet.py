@@ -225,7 +225,7 @@ def test_what_it_cannot_run_on() -> None:
     assert "multiples of 64" in str(NOTUNet(scales=6).skip(PAIR))
     assert not isinstance(TinyPair(), NOTUNet.runs_on)
     tiny = shifted_pair(0.1)
-    assert "AlexNet reads gray or RGB with sides from 16" in str(
+    assert "AlexNet needs gray or RGB images with sides of at least 16" in str(
         NOTUNet(cost="perceptual").skip(tiny)
     )
 

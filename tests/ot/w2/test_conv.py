@@ -212,14 +212,14 @@ def test_every_form_learns_on_images_forth_and_back(method, tmp_path):
 def test_points_that_are_no_images_are_skipped_with_the_reason(kind):
     method = kind(potential="conv")
     assert method.skip(PAIR) is None
-    assert "take quadratic, mlp or icnn" in method.skip(TinyPair())
+    assert "use quadratic, mlp or icnn" in method.skip(TinyPair())
     assert kind().skip(TinyPair()) is None
-    with pytest.raises(UsageError, match="conv is for pairs of flattened images, gaussians has"):
+    with pytest.raises(UsageError, match="conv needs pairs of flattened images, but gaussians has"):
         method.fit(TinyPair(), FitContext(Budget(2, 16)))
 
 
 def test_the_amortizer_has_the_potential_s_layers():
-    with pytest.raises(UsageError, match="leave amortizer_hidden out"):
+    with pytest.raises(UsageError, match="set hidden instead of amortizer_hidden"):
         W2Amortized(potential="conv", amortizer_hidden=(8,))
     with pytest.raises(UsageError, match="pretraining_lr must be above 0"):
         W2Amortized(potential="conv", pretraining_lr=0.0)
