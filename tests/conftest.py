@@ -13,6 +13,10 @@ os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
 
+# Leave out XLA's expensive optimisations, which take longer than a test runs; results agree up to
+# rounding. Child processes do not inherit it.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
