@@ -1,1 +1,1 @@
-"""Metrics, one file a family; each takes what one of the tasks produced."""
+"""Metrics, one file per family; each takes the result of one of the tasks."""

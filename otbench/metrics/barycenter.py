@@ -27,24 +27,25 @@ from otbench.metrics.mass import (
 )
 
 REGULARISATION = 0.01
-"""Regularisation of the debiased barycentre, on a unit square. Its costs are then up to 1 % above
-those of the exact barycentre. Below 0.006 POT's iteration breaks down for distant corners, and its
-variant on logarithms takes thirty times as long."""
+"""Regularisation of the debiased barycentre, on a unit square. Its costs are up to 1 % above those
+of the exact barycentre. Below 0.006 POT's iteration breaks down for distant corners, and its
+variant in the log domain takes thirty times as long."""
 
 ITERATIONS = 1000
 
 
 def scored_points(artefact: Barycenters, ctx: ScoreContext) -> Tensor:
-    """Return the rows of the weights that are scored: those in which every corner takes part.
+    """Return the rows of weights that are scored: those in which all corners have weight.
 
-    16 of the 36 of four corners. `ScoreContext.pairs` of them, evenly spread, if that is fewer.
+    With four corners these are 16 of 36. If `ScoreContext.pairs` is smaller, so many evenly spaced
+    rows are used.
 
     Raises
     ------
     ValueError
         If an image lies outside [0, 1].
     Undefined
-        If there is none.
+        If there is no such row.
     """
     check_images(corners=artefact.corners, images=artefact.images)
     rows = (artefact.weights > 1e-6).all(1).nonzero().flatten()
@@ -55,18 +56,18 @@ def scored_points(artefact: Barycenters, ctx: ScoreContext) -> Tensor:
 
 
 def debiased_barycenter(corners: Tensor, weights: Tensor) -> Tensor:
-    """Average images by POT's debiased convolutional barycentre, each colour by itself.
+    """Average images by POT's debiased convolutional barycentre, separately per channel.
 
     Parameters
     ----------
     corners : Tensor, shape (m, c, h, w)
-        No colour may be blank in one corner but not in another.
+        A channel must not be blank in one corner and non-blank in another.
     weights : Tensor, shape (m,)
 
     Returns
     -------
     Tensor, shape (c, h, w), float64
-        Each colour with the weighted mean of the corners' masses.
+        Each channel has the weighted mean of the corners' masses.
 
     References
     ----------
@@ -89,15 +90,16 @@ def debiased_barycenter(corners: Tensor, weights: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class BarycenterGap(Metric):
-    r"""Cost of an average over the cost of the best one; 1 is optimal.
+    r"""Cost of an average divided by the cost of the barycentre; 1 is optimal.
 
-    The cost of b is :math:`\sum_k w_k W_2^2(b, \mu_k)` over the corners, exact plans of normalised
-    masses (`otbench.metrics.mass.squared_w2`, colours by their mass in the corners). The best is
-    the scene's exact barycentre if it is known, else POT's debiased entropic barycentre. The latter
-    costs up to 1 % too much, so that the ratio may be slightly below 1. A cross-fade
-    of distant corners scores about 2: half of its cost is spread.
+    The cost of b is :math:`\sum_k w_k W_2^2(b, \mu_k)` over the corners, computed by exact plans
+    between normalised masses (`otbench.metrics.mass.squared_w2`; channels are weighted by their
+    mass in the corners). The reference is the scene's exact barycentre if it is known, else POT's
+    debiased entropic barycentre, whose cost is up to 1 % too high, so that the ratio may be
+    slightly below 1. A cross-fade of distant corners scores about 2, because half of its cost is
+    due to its spread.
 
-    Scored where all corners take part; see `scored_points`.
+    Only points at which all corners have weight are scored; see `scored_points`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
@@ -145,8 +147,8 @@ def _cost(image: Tensor, corners: Tensor, weights: Tensor) -> float:
 class BarycenterW2(Metric):
     """Wasserstein distance between an average as drawn and the exact barycentre.
 
-    The root of `otbench.metrics.mass.squared_w2`, masses normalised; scored where all corners take
-    part, see `scored_points`.
+    The value is the square root of `otbench.metrics.mass.squared_w2` with normalised masses. Only
+    points at which all corners have weight are scored; see `scored_points`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
@@ -160,7 +162,7 @@ class BarycenterW2(Metric):
         return f"barycenter_w2[threshold={THRESHOLD:g}]"
 
     def missing(self, data: ImageDataset) -> str | None:
-        """Need a scene that knows its barycentres."""
+        """Require a scene with known barycentres."""
         if data.scene is not None and data.scene.barycenters is not None:
             return None
         return f"the exact barycentres of {data.name} are not known"
@@ -179,17 +181,17 @@ class BarycenterW2(Metric):
 
 @dataclass(frozen=True)
 class Sharpness(Metric):
-    r"""How compact an average is, against the corners; 1 is as compact as they are.
+    r"""Compactness of an average relative to the corners; 1 is as compact as they are.
 
     The effective area of an image with normalised mass p is :math:`A = 1 / \sum p^2` pixels; blur
-    and cross-fading make it greater. Sizes average linearly under transport, so the expected area
-    is :math:`(\sum_k w_k \sqrt{A_k})^2`, which is exact if the corners are translated and scaled
-    copies of one shape. The value is the smaller of the ratio of A to the expected area and its
-    inverse: 1/4 for the even cross-fade of four separate discs, and also below 1 for an average
-    that shrinks to a point.
+    and cross-fading increase it. Sizes average linearly under transport, so the expected area is
+    :math:`(\sum_k w_k \sqrt{A_k})^2`, which is exact if the corners are translated and scaled
+    copies of one shape. The value is the ratio of A to the expected area or its inverse, whichever
+    is smaller. It is 1/4 for the even cross-fade of four separate discs, and it is also below 1 for
+    an average that shrinks to a point.
 
-    Scored where all corners take part, see `scored_points`; colours count by their mass in the
-    corners.
+    Only points at which all corners have weight are scored; see `scored_points`. Channels are
+    weighted by their mass in the corners.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
@@ -215,9 +217,9 @@ class Sharpness(Metric):
 class CentroidBilinearity(Metric):
     """Distance of an average's centre of mass from the weighted mean of the corners' centres.
 
-    Every Wasserstein barycentre has its centre there, so that on a square of corners it moves
-    bilinearly. Scored where all corners take part, see `scored_points`; colours count by their
-    mass in the corners.
+    Every Wasserstein barycentre has its centre there, so on a square of corners the centre moves
+    bilinearly. Only points at which all corners have weight are scored; see `scored_points`.
+    Channels are weighted by their mass in the corners.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("barycenter",)
@@ -241,7 +243,7 @@ class CentroidBilinearity(Metric):
 
 
 def _colours(corners: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which colours all corners have, (c,), and their masses at each point, (k, d)."""
+    """Return which channels all corners have, (c,), and their masses at each point, (k, d)."""
     kept = (masses(corners) > 0).all(0)
     if not kept.any():
         raise Undefined("the corners have no colour in common")

@@ -10,7 +10,7 @@ from otbench.interface.scoring import image_fault
 
 
 def check_images(**stacks: Tensor) -> None:
-    """Refuse images outside [0, 1]; the names of the arguments go into the message.
+    """Check that images lie in [0, 1]; the message names the offending argument.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def check_images(**stacks: Tensor) -> None:
 
 
 def check_paired(pairs: Any) -> None:
-    """Reject images that are outside [0, 1], unpaired, or of different shapes.
+    """Check that images are in [0, 1], paired, and of the same shape.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def check_paired(pairs: Any) -> None:
     Raises
     ------
     ValueError
-        If so.
+        If they are not.
     """
     check_images(real=pairs.real, generated=pairs.generated)
     if not pairs.paired:

@@ -1,4 +1,4 @@
-"""How well a linear classifier reads the class off frozen codes."""
+"""Accuracy of a linear classifier on frozen codes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class ProbeAccuracy(Metric):
     Parameters
     ----------
     classifier : {"logistic"}
-        One linear layer and softmax, trained to convergence: see
-        ``otbench.tasks.classification``. Not ACAI's, which trains along with the encoder.
+        One linear layer and softmax, trained to convergence; see ``otbench.tasks.classification``.
+        ACAI's classifier, in contrast, is trained together with the encoder.
     """
 
     classifier: Literal["logistic"] = "logistic"
@@ -40,9 +40,9 @@ class ProbeAccuracy(Metric):
 
 @dataclass(frozen=True)
 class CodeDimension(Metric):
-    """Dimension of a code, without which an accuracy means little.
+    """Dimension of a code, which is needed to interpret an accuracy.
 
-    Its n is the number of training codes that the probe learned from.
+    Its n is the number of training codes of the classifier.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("classification",)

@@ -1,4 +1,4 @@
-"""How well K-means on codes finds the classes."""
+"""Agreement of K-means clusters of codes with the classes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Labels = NDArray[np.int64]
 def whiten(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
     """Rotate codes to their principal axes and scale each by its singular value.
 
-    ACAI's ``cluster.py``: with U S V the singular value decomposition of the centred training
-    codes, z becomes (z V) / (S + 1e-5). All axes are kept, so that those with next to no variance
-    weigh as much as the others.
+    As in ACAI's ``cluster.py``, z becomes (z V) / (S + 1e-5), where U S V is the singular value
+    decomposition of the centred training codes. All axes are kept, so axes with almost no variance
+    have as much weight as the others.
     """
     train, test = train.double(), test.double()
     mean = train.mean(0)
@@ -37,7 +37,8 @@ def assign(
 ) -> Labels:
     """Fit K-means to training codes and return the cluster of each test code, shape (m,).
 
-    scikit-learn's Lloyd iterations from k-means++ starts, best inertia of ``n_init``, in float32.
+    Uses scikit-learn's Lloyd iterations in float32, with k-means++ initialisation and the best
+    inertia of ``n_init`` runs.
 
     Parameters
     ----------
@@ -51,12 +52,12 @@ def assign(
     from sklearn.exceptions import ConvergenceWarning
 
     if preprocessing == "whiten":
-        # K-means does not mind a common factor, and its tolerance likes unit variance.
+        # A common factor does not change K-means, but its tolerance assumes about unit variance.
         train, test = (x * len(train) ** 0.5 for x in whiten(train, test))
     points, others = (x.float().cpu().numpy() for x in (train, test))
     model = KMeans(clusters, init="k-means++", n_init=n_init, random_state=seed % 2**32)
     with warnings.catch_warnings():
-        # A collapsed encoder has fewer different codes than clusters; its score says so.
+        # A collapsed encoder has fewer distinct codes than clusters, which its score reflects.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(points)
     result: Labels = model.predict(others).astype(np.int64)
@@ -84,17 +85,18 @@ def match(assignments: Labels, labels: Labels, clusters: int) -> Labels:
 
 @dataclass(frozen=True)
 class KMeansMetric(Metric):
-    """Base of the K-means scores: preprocessing and number of starts.
+    """Base of the K-means scores: preprocessing and number of initialisations.
 
-    Fitted on training codes, scored on test codes. ACAI's protocol has whitening, random starts
-    and n_init 1000 (Berthelot et al. 2018, section 5.2 and ``cluster.py``).
+    K-means is fitted to training codes and scored on test codes. ACAI's protocol has whitening,
+    random initialisation and n_init 1000 (Berthelot et al. 2018, section 5.2 and ``cluster.py``).
 
     Parameters
     ----------
     preprocessing : {"whiten", "raw"}
         Full PCA whitening, see `whiten`, or codes as they are.
     n_init : int
-        Starts of K-means, by k-means++; the best inertia on the training codes wins.
+        Number of k-means++ initialisations; the run with the best inertia on the training codes is
+        used.
     """
 
     preprocessing: Literal["whiten", "raw"] = "whiten"
@@ -112,7 +114,7 @@ class KMeansMetric(Metric):
         return f"{name}[{self.preprocessing},n_init={self.n_init}]"
 
     def groups(self, codes: LatentCodes, ctx: ScoreContext) -> tuple[Labels, Labels]:
-        """Return clusters and labels of the test codes; K-means runs once a cell."""
+        """Return clusters and labels of the test codes; K-means runs once per cell."""
 
         def compute() -> Labels:
             return assign(
@@ -136,7 +138,7 @@ class KMeansAccuracy(KMeansMetric):
         return self.protocol("kmeans_acc")
 
     def compute(self, artefact: LatentCodes, ctx: ScoreContext) -> Value:
-        """Average over test images; the standard error is over them, clusters held fixed."""
+        """Average over test images; the standard error is over them, with fixed clusters."""
         clusters, labels = self.groups(artefact, ctx)
         return Value.of(torch.from_numpy(match(clusters, labels, artefact.classes) == labels))
 

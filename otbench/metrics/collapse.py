@@ -1,8 +1,8 @@
 """The rule that detects the collapse of a map in the evaluations during its training.
 
-A collapsed map returns few different images whatever its input. Claim 7 of the suite's list is
-judged by these signs (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220; in their setting
-the collapse came some thousand updates into a training that had looked sound).
+A collapsed map returns few different images, whatever its input. Claim 7 of the suite's list is
+judged by these signs (Korotin, Selikhanovych & Burnaev 2022, arXiv 2201.12220; in their setting the
+collapse occurred a few thousand updates into a seemingly successful training).
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def narrow(point: Point) -> str | None:
 def collapse_in(points: Sequence[Point]) -> Collapse | None:
     """Return the first collapse in the evaluations of a training, or None.
 
-    It is one when coverage is below half of its running maximum at two evaluations in a row, where
-    the maximum had come to at least `LEARNED`; or when, from the middle of the training on, the
-    ratio of pairwise distances is below 0.5 or fewer than half of the modes are reached. The last
-    evaluation is the trained map, and is judged like all others.
+    A map has collapsed if coverage is below half of its running maximum at two consecutive
+    evaluations after the maximum has reached `LEARNED`. It has also collapsed if, from the middle
+    of the training on, the ratio of pairwise distances is below 0.5 or fewer than half of the modes
+    are reached. The last evaluation is that of the trained map and is judged like all others.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether a map keeps colours: dark images stay dark, and red ones stay red."""
+"""Preservation of colour by a map: dark images stay dark, and red images stay red."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def mean_colour(images: Tensor, weights: Tensor) -> Tensor:
     ----------
     images : Tensor, shape (n, c, h, w)
     weights : Tensor, shape (n, h, w)
-        At least 0. An image whose weights are all 0 has no mean: NaN.
+        Non-negative. The mean of an image whose weights are all 0 is NaN.
     """
     heavy = weights.double().unsqueeze(1)
     return (images.double() * heavy).sum((2, 3)) / heavy.sum((2, 3))
@@ -34,7 +34,7 @@ def explained(x: np.ndarray, y: np.ndarray) -> float:
     r"""Return the R^2 of the least-squares regression of y on x, with intercept.
 
     :math:`1 - \sum\|y - \hat y\|^2 / \sum\|y - \bar y\|^2` over all coordinates together, on the
-    points that it was fitted to (not adjusted for their number).
+    points used for the fit (not adjusted for their number).
 
     Parameters
     ----------
@@ -43,11 +43,13 @@ def explained(x: np.ndarray, y: np.ndarray) -> float:
     Raises
     ------
     Undefined
-        If y is the same everywhere.
+        If y is constant.
     """
     total = float(((y - y.mean(0)) ** 2).sum())
     if not total > 1e-12 * max(1.0, float((y**2).sum())):
-        raise Undefined("all carried images have one mean colour: there is nothing to explain")
+        raise Undefined(
+            "all translated images have the same mean colour: there is nothing to explain"
+        )
     design = np.column_stack([np.ones(len(x)), x])
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
     return 1 - float(((y - fitted) ** 2).sum()) / total
@@ -57,10 +59,11 @@ def explained(x: np.ndarray, y: np.ndarray) -> float:
 class ColourR2(TranslationMetric):
     """R^2 of a linear regression of the mean colour of T(x) on that of x, all colours together.
 
-    1 if the colour of an image determines the colour it is carried to, 0 if it says nothing about
-    it. Pixels are weighted by the pair's `colour_masks`, which belong to the source image, for both
-    x and T(x); without masks, by each image's own brightness (the largest colour). An image whose
-    weights are all 0 is left out. The identity keeps all colours, so there is no direction.
+    The value is 1 if the colour of x determines that of T(x), and 0 if the two are unrelated.
+    Pixels are weighted by the pair's `colour_masks` of the source image, for both x and T(x);
+    without masks they are weighted by each image's own brightness (its largest channel). Images
+    whose weights are all 0 are excluded. The identity keeps all colours, so the metric has no
+    direction.
     """
 
     direction: ClassVar[Direction] = "neutral"
@@ -73,12 +76,12 @@ class ColourR2(TranslationMetric):
         return "colour_r2"
 
     def missing(self, data: Any) -> str | None:
-        """Need colours."""
+        """Require images in colour."""
         channels = data.image_shape[0]
         return None if channels == 3 else f"images of {channels} channel(s) have no colour"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Fit, in float64 on the CPU; n is the number of images that count."""
+        """Fit in float64 on the CPU; n is the number of images included."""
         x, y = artefact.source, artefact.generated
         masks = artefact.masks
         if masks is None:

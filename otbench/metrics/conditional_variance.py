@@ -1,4 +1,4 @@
-"""How random a stochastic map or a random decoder is."""
+"""Conditional variance of a stochastic map or a random decoder."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from otbench.ot.neural.costs import conditional_variance
 
 @dataclass(frozen=True)
 class ConditionalVariance(AgainstSolution):
-    r"""Mean variance of the law that each item is carried to, :math:`E\,\mathrm{Var}(T(x, \cdot))`.
+    r"""Mean conditional variance of a map or decoder, :math:`E\,\mathrm{Var}(T(x, \cdot))`.
 
-    Of a map, the variances of the coordinates are summed, and the optimal plan's value is
-    :math:`E\|Y\|^2 - E\|\bar T^*(X)\|^2`, the same for all optimal plans. Of a random decoder, the
-    draws are images for one code, and the variances of the pixels are averaged. The metric ignores
-    where the draws lie.
+    For a map, variances are summed over coordinates, and all optimal plans have the same value,
+    :math:`E\|Y\|^2 - E\|\bar T^*(X)\|^2`. For a random decoder, the draws are images of one code,
+    and variances are averaged over pixels. The metric does not depend on the location of the draws.
 
     Parameters
     ----------
     of : {"mean", "ratio", "correlation"}
-        The mean over items in squared units of the data; that over the solution's (best 1); the
-        correlation of the points' variances with the solution's. The last two are for maps.
+        The mean over items in squared units of the data; its ratio to the solution's (1 is
+        optimal); or the correlation of the points' variances with the solution's. The last two are
+        for maps only.
     """
 
-    gamma: float | None = parameter(None, "of the weak cost; none: the method's own", low=0)
+    gamma: float | None = parameter(None, "gamma of the weak cost; none: the method's own", low=0)
     of: Literal["mean", "ratio", "correlation"] = "mean"
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction", "weak-transport")
@@ -43,12 +43,12 @@ class ConditionalVariance(AgainstSolution):
 
     @property
     def id(self) -> str:
-        """Name with what, and gamma where one counts."""
+        """Name with the quantity, and with gamma if it matters."""
         name = "conditional_variance"
         return name if self.of == "mean" else f"{name}[{self.of},{self._suffix}]"
 
     def compute(self, artefact: ComparedImages | WeakTransport, ctx: ScoreContext) -> Value:
-        """Average, or compare with the solution."""
+        """Average over items, or compare with the solution."""
         if isinstance(artefact, ComparedImages):
             if self.of != "mean":
                 raise Undefined("a decoder has no optimal plan to compare with")

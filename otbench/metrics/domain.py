@@ -1,9 +1,9 @@
-"""A small classifier of the two sides of an image pair; its features serve several metrics.
+"""A small classifier of the two sides of an image pair, whose features several metrics use.
 
-Inception knows neither digits nor cartoons, so a network is trained for each pair, the same for all
-methods: on both training splits, to tell the source from the target and, where there are labels,
-their modes. The features are the layer before the heads, 64 numbers. It trains from a fixed seed,
-never inside the clock of a method, and lies in the cache folder afterwards.
+Inception was trained on neither digits nor cartoons, so a network is trained for each pair and
+shared by all methods. It is trained on both training splits to classify the side and, if there are
+labels, the mode. The features are the 64 outputs of the layer before the heads. Training has a
+fixed seed and does not count as time of a method; the result is stored in the cache folder.
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ VERSION = 2
 """Version of network and training, part of the file's name; raise it when either changes."""
 
 STEPS, BATCH, RATE, SEED = 400, 128, 4e-3, 0
-"""Updates, images in one (half of each side), peak rate, seed: 12 s at 32x32 on one thread."""
+"""Number of updates, batch size (half from each side), peak learning rate and seed. Training takes
+12 s at 32x32 on one thread."""
 
 HELD_OUT = 1000
 """Largest number of test images of either side for accuracies, a stratified sample."""
 
 GRID = 4
-"""Side of the last map of features."""
+"""Side of the last feature map."""
 
 
 class DomainNet(nn.Module):
@@ -49,11 +50,11 @@ class DomainNet(nn.Module):
     image_shape : tuple of int
         Channels, height, width; any size.
     classes : int
-        Modes to tell apart, 0 for none.
+        Number of modes to classify, 0 for none.
     """
 
     dimension = 64
-    """Features: the outputs of the layer before the heads, before their rectifier."""
+    """Number of features: outputs of the layer before the heads, before the ReLU."""
 
     def __init__(self, image_shape: tuple[int, int, int], classes: int) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class DomainNet(nn.Module):
         while max(sides[-1]) > GRID:
             sides.append(((sides[-1][0] + 1) // 2, (sides[-1][1] + 1) // 2))
         layers: list[nn.Module] = []
-        # The large maps are narrow: each layer then costs about the same, at any size.
+        # Large feature maps have few channels, so all layers cost about the same at any size.
         for level in reversed(range(len(sides) - 1)):
             wider = max(8, self.dimension >> max(0, level - 1))
             layers += [nn.Conv2d(channels, wider, 3, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
@@ -77,7 +78,7 @@ class DomainNet(nn.Module):
         return result
 
     def logits(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return from features (n, 64) the logits of the target (n,) and of the modes (n, m)."""
+        """Map features (n, 64) to logits of the target, (n,), and of the modes, (n, m)."""
         logits = self.heads(torch.relu(features))
         return logits[:, 0], logits[:, 1:]
 
@@ -91,9 +92,9 @@ class DomainClassifier:
     network : DomainNet
         Frozen.
     domain_accuracy : float
-        Share of test images, half of each side, whose side it predicts correctly.
+        Fraction of test images, half of them from each side, whose side is predicted correctly.
     mode_accuracy : float or None
-        Share of the target's test images whose mode it predicts correctly; None without labels.
+        Fraction of the target's test images whose mode is predicted correctly; None without labels.
     """
 
     network: DomainNet
@@ -117,7 +118,7 @@ def mode_count(pair: ImagePair) -> int | None:
 
 
 def train(pair: ImagePair, device: torch.device) -> DomainClassifier:
-    """Train on both training splits, from a fixed seed, and measure on both test splits.
+    """Train on both training splits, with a fixed seed, and evaluate on both test splits.
 
     The loss is the sum of the cross-entropies of side and mode. The result does not depend on
     torch's global random state or on the caller's gradient mode.
@@ -181,7 +182,7 @@ def file_of(pair: ImagePair) -> Path:
 
 
 def stored_or_trained(pair: ImagePair, device: torch.device) -> DomainClassifier:
-    """Read the classifier of a pair, or train it and keep it; see `read_or_made`."""
+    """Read the classifier of a pair, or train and store it; see `read_or_made`."""
     return read_or_made(
         file_of(pair),
         "the domain classifier",
@@ -203,13 +204,13 @@ def _read(path: Path, pair: ImagePair, device: torch.device) -> DomainClassifier
 
 
 def classifier(ctx: ScoreContext) -> DomainClassifier:
-    """Return the classifier of the cell's pair, read or trained once a cell."""
+    """Return the classifier of the cell's pair, read or trained once per cell."""
     pair: ImagePair = ctx.data
     return ctx.once("domain-classifier", lambda: stored_or_trained(pair, ctx.device), of=pair)
 
 
 def domain_features(images: Tensor, ctx: ScoreContext) -> Tensor:
-    """Return the features (n, 64) of images in [0, 1], computed once a cell for each stack.
+    """Return the features (n, 64) of images in [0, 1], computed once per cell and stack.
 
     Raises
     ------

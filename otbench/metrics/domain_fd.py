@@ -1,4 +1,4 @@
-"""Distance of carried images from the target, in the features of the pair's own classifier."""
+"""Distance of translated images from the target, in the features of the pair's classifier."""
 
 from __future__ import annotations
 
@@ -17,27 +17,28 @@ from otbench.metrics.frechet import frechet_distance
 from otbench.metrics.translation import TranslationMetric
 
 DRAWS, DRAW_SEED = 50, 7_160_010
-"""Number and seed, both of the bootstrap samples and of the splits."""
+"""Number and seed of the bootstrap samples, and of the splits."""
 
 
 @dataclass(frozen=True)
 class DomainFD(TranslationMetric):
-    """Fréchet distance of the domain classifier's features to test images of the target.
+    """Fréchet distance to test images of the target, in the domain classifier's features.
 
-    No FID: the features are those of a small network trained on the pair itself (see
-    `otbench.metrics.domain`), the same for all methods. All images of either side count. The
-    distance is biased upwards, by about c (1/n + 1/m) for n and m images: that is the floor, the
-    mean over random splits of the target's images (its test and validation splits) into two parts
-    in the proportion n to m, scaled from the size of the parts to n and m. A map is as good as the
-    target itself at the floor, and no better below it.
+    This is not the FID: the features are those of a small network trained on the pair (see
+    `otbench.metrics.domain`), which all methods share. All images of both sides are used. The
+    distance is biased upwards, by about c (1/n + 1/m) for n and m images. This bias is the floor.
+    It is estimated as the mean over random splits of the target's images (test and validation) into
+    two parts in the proportion n to m, scaled from the size of the parts to n and m. A map at the
+    floor is as good as the target itself; a value below the floor is not better.
 
-    Read it with recall and coverage: a distance of two Gaussians does not show what is missing.
+    Use it together with recall and coverage, because a distance between two Gaussians does not show
+    missing modes.
 
     Parameters
     ----------
     of : {"generated", "floor", "identity"}
-        The carried images; the target itself, which gives the contribution of sampling alone; or
-        the unchanged source, which gives the score of the identity.
+        The translated images; the target itself, which gives the contribution of sampling; or the
+        unchanged source, which gives the score of the identity.
     """
 
     of: Literal["generated", "floor", "identity"] = "generated"
@@ -53,14 +54,14 @@ class DomainFD(TranslationMetric):
 
     @property
     def id(self) -> str:
-        """Name, with the reference where it is one."""
+        """Name, with the kind of reference if it is one."""
         return "domain_fd" if self.of == "generated" else f"domain_fd[{self.of}]"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Compare the sets; n is the number of carried images.
+        """Compare the sets; n is the number of translated images.
 
-        The standard error is that of a bootstrap over the images of both sides, the floor's the
-        standard deviation over the splits: what one pair of samples is off by.
+        The standard error comes from a bootstrap over the images of both sides. That of the floor
+        is the standard deviation over the splits, which is the error of a single pair of samples.
         """
         real, n = domain_features(artefact.real, ctx), len(artefact.generated)
         if self.of == "floor":
@@ -87,13 +88,13 @@ def resampled(a: Tensor, b: Tensor) -> Value:
 
 
 def floor(features: Tensor, n: int, m: int) -> Value:
-    """Return the Fréchet distance to be expected between n and m items of one law.
+    """Return the expected Fréchet distance between n and m samples of one distribution.
 
     Parameters
     ----------
     features : Tensor, shape (k, d)
-        Items of the law; if k is less than n + m, the splits are smaller by the share k / (n + m)
-        and so is the distance taken to be.
+        Samples of the distribution. If k is less than n + m, the splits are smaller by the factor k
+        / (n + m), and their distance is multiplied by the same factor.
     n, m : int
     """
     generator = torch.Generator().manual_seed(DRAW_SEED)

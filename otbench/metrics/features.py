@@ -33,7 +33,7 @@ def canonical(name: str) -> str:
     Raises
     ------
     ValueError
-        If there is none of that name.
+        If there is no extractor of that name.
     """
     name = "inception-2048" if name == "inception" else name
     known = ["lenet", *(f"inception-{d}" for d in TAPS)]
@@ -43,12 +43,12 @@ def canonical(name: str) -> str:
 
 
 def assets(name: str) -> tuple[str, ...]:
-    """Return the names of the weights that an extractor reads; those of lenet are shipped."""
+    """Return the names of the weights that an extractor needs; those of lenet are included."""
     return () if name == "lenet" else (INCEPTION_ASSET,)
 
 
 def missing(name: str, data: ImageDataset | ImagePair) -> str | None:
-    """Say why an extractor cannot read the images, or None."""
+    """Return why an extractor cannot read the images, or None."""
     height, width = data.image_shape[1:]
     if name == "lenet" and (height, width) != (SIDE, SIDE):
         return f"lenet reads {SIDE}x{SIDE} images, got {height}x{width}"
@@ -56,14 +56,14 @@ def missing(name: str, data: ImageDataset | ImagePair) -> str | None:
 
 
 def load_inception(folder: Path, device: torch.device, dimension: int = 2048) -> InceptionV3:
-    """Build the Inception network with the weights of a folder; nothing is fetched.
+    """Build the Inception network with the weights in a folder, without downloading.
 
     Parameters
     ----------
     folder : Path
     device : torch.device
     dimension : {64, 192, 768, 2048}
-        Features; 2048 is the last pooling, the usual FID.
+        Number of features; 2048 is the last pooling, as in the usual FID.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def load_inception(folder: Path, device: torch.device, dimension: int = 2048) ->
         If a weight is missing, unknown, or of the wrong shape.
     """
     state = load_file(folder / INCEPTION_WEIGHTS)
-    # A file may hold the classification layer, which no feature depends on.
+    # A file may contain the classification layer, on which no feature depends.
     state = {name: value for name, value in state.items() if not name.startswith("fc.")}
     network = InceptionV3(dimension)
     network.load_state_dict(state)
@@ -81,7 +81,7 @@ def load_inception(folder: Path, device: torch.device, dimension: int = 2048) ->
 
 
 def load_extractor(name: str, device: torch.device) -> Extractor:
-    """Return the function from images (n, c, h, w) in [0, 1] to features (n, d)."""
+    """Return a function that maps images (n, c, h, w) in [0, 1] to features (n, d)."""
     if name == "lenet":
         return load_lenet(device).features
     dimension = int(name.removeprefix("inception-"))
@@ -95,10 +95,10 @@ def load_extractor(name: str, device: torch.device) -> Extractor:
 
 
 def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
-    """Keep what is computed from images in a file, named by extractor, number and digest.
+    """Cache a result computed from images in a file named by extractor, number and digest.
 
-    The digest is that of the pixels, so that no other images can be mistaken for them. The file
-    appears whole or not at all; where the folder cannot be written, nothing is kept.
+    The digest is that of the pixels, so results of other images cannot be mistaken for it. The file
+    is written completely or not at all; if the folder is not writable, nothing is stored.
     """
     digest = hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
     shape = "x".join(str(size) for size in images.shape)
@@ -112,7 +112,7 @@ def on_disk(name: str, images: Tensor, compute: Callable[[], Tensor]) -> Tensor:
 
 
 def features_of(images: Tensor, name: str, ctx: ScoreContext, keep: bool = False) -> Tensor:
-    """Return the features (n, d) of images, computed once a cell for each stack of images.
+    """Return the features (n, d) of images, computed once per cell and stack of images.
 
     Parameters
     ----------
@@ -122,11 +122,11 @@ def features_of(images: Tensor, name: str, ctx: ScoreContext, keep: bool = False
         Canonical name of an extractor.
     ctx : ScoreContext
     keep : bool
-        Keep them on disk too where they are dear (Inception): for real images, which come back.
+        Also store expensive features (Inception) on disk; for real images, which other cells use.
     """
     check_images(images=images)
     if name != "lenet" and images.shape[1] not in (1, 3):
-        raise ValueError(f"Inception reads gray or RGB, got {images.shape[1]} colours")
+        raise ValueError(f"Inception needs gray or RGB images, got {images.shape[1]} channels")
 
     def extract() -> Tensor:
         extractor = ctx.once(f"extractor/{name}", lambda: load_extractor(name, ctx.device))

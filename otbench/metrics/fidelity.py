@@ -1,7 +1,7 @@
-"""How much of the images' detail and spread survives reconstruction.
+"""Detail and variance of images that reconstruction preserves.
 
-A reconstruction with least squared error averages over all images with the same code: it is smooth
-and varies less than the data. The squared error rewards this; these ratios reveal it.
+The reconstruction of least squared error averages over all images with the same code, so it is
+smooth and varies less than the data. The squared error rewards this; these ratios reveal it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def laplacian_energy(images: Tensor) -> Tensor:
     Parameters
     ----------
     images : Tensor, shape (n, c, h, w)
-        Sides of at least 3; the outermost pixels serve as neighbours only.
+        Sides of at least 3; the outermost pixels are used only as neighbours.
     """
     x = images.double()
     middle = x[..., 1:-1, 1:-1]
@@ -33,15 +33,15 @@ def laplacian_energy(images: Tensor) -> Tensor:
 
 
 def ratio_of_means(above: Tensor, below: Tensor, nothing: str) -> Value:
-    """Return the mean of one quantity over that of another, both (n,), measured on the same items.
+    """Return the ratio of the means of two quantities, both (n,), measured on the same items.
 
-    The standard error is that of the ratio to first order: of the mean of ``above - ratio *
-    below``, over the mean below.
+    The standard error is correct to first order: that of the mean of ``above - ratio * below``,
+    divided by the mean of ``below``.
 
     Raises
     ------
     Undefined
-        If the mean below is not positive; ``nothing`` is the reason.
+        If the mean of ``below`` is not positive; ``nothing`` is the reason.
     """
     mean = float(below.double().mean()) if len(below) else 0.0
     if not mean > 0:
@@ -53,10 +53,10 @@ def ratio_of_means(above: Tensor, below: Tensor, nothing: str) -> Value:
 
 @dataclass(frozen=True)
 class LaplacianRatio(Metric):
-    """Sharpness: Laplacian energy of the reconstructions over that of the images; 1 is as sharp.
+    """Sharpness: Laplacian energy of the reconstructions relative to that of the images.
 
-    Totals over all images. Below 1 where edges are blurred; noise and ringing raise it as edges
-    do, so that a value above 1 is no praise.
+    It is the ratio of totals over all images. It is below 1 if edges are blurred. Noise and ringing
+    increase it as well, so a value above 1 is not better.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
@@ -70,7 +70,7 @@ class LaplacianRatio(Metric):
         return "laplacian_ratio"
 
     def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
-        """Compare totals; the standard error is over the images."""
+        """Return the ratio of totals; the standard error is over the images."""
         check_paired(artefact)
         real, generated = (
             ctx.batched(laplacian_energy, images) for images in (artefact.real, artefact.generated)
@@ -80,10 +80,11 @@ class LaplacianRatio(Metric):
 
 @dataclass(frozen=True)
 class VarianceRatio(Metric):
-    """Spread: total variance of the reconstructions over that of the images; 1 is all of it.
+    """Total variance of the reconstructions relative to that of the images.
 
-    The variance of each pixel over the images, summed over pixels and colours: the trace of the
-    covariance. The lost part is the variance that the code does not explain.
+    The total variance is the variance of each pixel over the images, summed over pixels and
+    channels, which is the trace of the covariance. The missing part is the variance that the code
+    does not explain.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
@@ -97,7 +98,7 @@ class VarianceRatio(Metric):
         return "variance_ratio"
 
     def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
-        """Compare traces; the standard error is over the images, their means taken as known."""
+        """Return the ratio of traces; the standard error is over the images, with fixed means."""
         check_paired(artefact)
         real, generated = (
             squared_error(images, images.double().mean(0, keepdim=True))
@@ -107,7 +108,7 @@ class VarianceRatio(Metric):
 
 
 def drawn(artefact: ComparedImages) -> tuple[Tensor, Tensor]:
-    """Return images (m, c, h, w) and the draws for them (m, k, c, h, w), both on [0, 1].
+    """Return images (m, c, h, w) and their draws (m, k, c, h, w), both in [0, 1].
 
     Raises
     ------
@@ -121,19 +122,19 @@ def drawn(artefact: ComparedImages) -> tuple[Tensor, Tensor]:
 
 
 def pixel_variance(samples: Tensor) -> Tensor:
-    """Average each image's unbiased variance over its draws, (m, k, c, h, w) to (m,)."""
+    """Return the unbiased variance over draws, averaged over pixels, (m, k, c, h, w) to (m,)."""
     return samples.double().var(1).flatten(1).mean(1)
 
 
 @dataclass(frozen=True)
 class SampleMSERatio(Metric):
-    r"""Squared error of one draw of a random decoder over that of the mean of its draws.
+    r"""Squared error of one draw of a random decoder, divided by that of the mean of its draws.
 
-    With m and v the mean and variance of the draws for a code,
-    :math:`E|x - y|^2 / E|x - m|^2 = 1 + v / E|x - m|^2`: 1 where nothing is random, and exactly 2
-    where the draws follow the law of the images that share the code (posterior sampling), for then
-    x and y are independent draws of one law. Both parts are estimated without bias: the error of
-    the average of k draws is too large by v / k.
+    With m and v the mean and variance of the draws for a code, :math:`E|x - y|^2 / E|x - m|^2 = 1 +
+    v / E|x - m|^2`: It is 1 for a deterministic decoder, and exactly 2 if the draws have the
+    distribution of the images with that code (posterior sampling), because x and y are then
+    independent samples of one distribution. Both parts are estimated without bias, since the error
+    of the average of k draws is too large by v / k.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)
@@ -147,7 +148,7 @@ class SampleMSERatio(Metric):
         return "sample_mse_ratio"
 
     def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
-        """Compare means over images; the standard error is over them."""
+        """Return the ratio of means over images; the standard error is over them."""
         real, samples = drawn(artefact)
         variance = pixel_variance(samples)
         of_mean = squared_error(real, samples.double().mean(1)) - variance / samples.shape[1]
@@ -170,7 +171,7 @@ class Compression(Metric):
         return "compression"
 
     def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:
-        """Divide; n is the dimension of the code."""
+        """Return the ratio; n is the dimension of the code."""
         if artefact.code_dimension is None:
             raise Undefined("these images come from no code")
         k = artefact.code_dimension

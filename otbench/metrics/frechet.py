@@ -17,7 +17,7 @@ from otbench.interface.scoring import ScoreContext
 from otbench.metrics import features
 
 ROWS = 1024
-"""Rows of a matrix of kernel values that are in memory at once."""
+"""Number of rows of a matrix of kernel values that are in memory at once."""
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -28,9 +28,9 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
         - 2 \operatorname{tr} (\Sigma_a \Sigma_b)^{1/2}
 
     (Dowson & Landau 1982). With :math:`\Sigma = R^\top R`, R the triangular factor of the centred
-    sample over :math:`\sqrt{n - 1}`, the last trace is the sum of the singular values of
-    :math:`R_a R_b^\top`. No covariance is formed and no root taken of its eigenvalues, so singular
-    covariances (fewer items than features) lose no digits.
+    sample over :math:`\sqrt{n - 1}`, the last trace is the sum of the singular values of :math:`R_a
+    R_b^\top`. No covariance matrix and no square root of eigenvalues is computed, so singular
+    covariances (fewer items than features) cause no loss of precision.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
         Features; n and m at least 2. Computed in float64.
     """
     if len(a) < 2 or len(b) < 2:
-        raise Undefined("a covariance needs at least 2 images on either side")
+        raise Undefined("a covariance needs at least 2 images on each side")
     a, b = a.double(), b.double()
     mean_a, mean_b = a.mean(0), b.mean(0)
     root_a, root_b = (
@@ -58,7 +58,7 @@ def _kernel(a: Tensor, b: Tensor) -> Tensor:
 def _kernel_means(a: Tensor, b: Tensor, same: bool) -> tuple[Tensor, float]:
     """Return the mean of the cubic kernel over b for each row of a, and its mean square.
 
-    Without the diagonal where both are one.
+    If both samples are the same, the diagonal is excluded.
     """
     sums = []
     for part in a.split(ROWS):
@@ -73,10 +73,10 @@ def _kernel_means(a: Tensor, b: Tensor, same: bool) -> tuple[Tensor, float]:
 
 
 def _paired_variance(a: Tensor, b: Tensor) -> float:
-    """Return the variance of the squared MMD of samples that belong together row by row.
+    """Return the variance of the squared MMD of two samples that are paired row by row.
 
-    That of a U-statistic of order 2 on the pairs, with the kernel
-    k(x, x') + k(y, y') - k(x, y') - k(x', y).
+    It is the variance of a U-statistic of order 2 on the pairs, with the kernel k(x, x') + k(y, y')
+    - k(x, y') - k(x', y).
     """
     n = len(a)
     sums = []
@@ -94,23 +94,23 @@ def _paired_variance(a: Tensor, b: Tensor) -> float:
 def kernel_distance(a: Tensor, b: Tensor, paired: bool = False) -> tuple[float, float]:
     r"""Return the unbiased squared MMD of two samples with its standard error.
 
-    Kernel :math:`(x^\top y / d + 1)^3` (Binkowski, Sutherland, Arbel & Gretton 2018, arXiv
-    1801.01401, section 4), the U-statistic over the whole samples rather than the mean over random
-    subsets of the release: no draw, and the smallest variance. The standard error has the terms of
-    first and second order of the U-statistic's variance (Serfling 1980, section 5.2): for equal
-    laws the first one vanishes.
+    The kernel is :math:`(x^\top y / d + 1)^3` (Binkowski, Sutherland, Arbel & Gretton 2018, arXiv
+    1801.01401, section 4). The U-statistic is over the whole samples, whereas the release averages
+    over random subsets; it needs no random draw and has the smallest variance. The standard error
+    includes the terms of first and second order of the U-statistic's variance (Serfling 1980,
+    section 5.2); for equal distributions the first one vanishes.
 
     Parameters
     ----------
     a, b : Tensor, shape (n, d), (m, d)
         Features; n and m at least 2. Computed in float64.
     paired : bool
-        Whether a row of ``b`` was made from the same row of ``a``. Else the samples are taken as
-        independent. The standard error alone depends on it.
+        Whether each row of ``b`` was computed from the same row of ``a``. Otherwise the samples are
+        considered independent. Only the standard error depends on this.
     """
     n, m = len(a), len(b)
     if n < 2 or m < 2:
-        raise Undefined("the unbiased estimate needs at least 2 images on either side")
+        raise Undefined("the unbiased estimate needs at least 2 images on each side")
     a, b = a.double(), b.double()
     within_a, square_a = _kernel_means(a, a, same=True)
     within_b, square_b = _kernel_means(b, b, same=True)
@@ -119,7 +119,7 @@ def kernel_distance(a: Tensor, b: Tensor, paired: bool = False) -> tuple[float, 
     slope_a, slope_b = within_a - from_a, within_b - from_b
     if paired:
         return value, _paired_variance(a, b) ** 0.5
-    # What is left of the kernel without the means of its rows and columns has the variances:
+    # Variances of the kernel after the means of its rows and columns are subtracted:
     rest_a, rest_b, rest = (
         max(0.0, mean_square - float(u.square().mean() + v.square().mean() - u.mean() * v.mean()))
         for mean_square, u, v in (
@@ -129,7 +129,7 @@ def kernel_distance(a: Tensor, b: Tensor, paired: bool = False) -> tuple[float, 
         )
     )
     second = 2 * rest_a / (n * (n - 1)) + 2 * rest_b / (m * (m - 1)) + 4 * rest / (n * m)
-    # The variance of the slopes holds the second order twice over: they are means over samples.
+    # The variance of the slopes includes the second order twice, as they are means over samples.
     variance = 4 * float(slope_a.var() / n + slope_b.var() / m) - second
     return value, max(variance, second) ** 0.5
 
@@ -138,20 +138,21 @@ def kernel_distance(a: Tensor, b: Tensor, paired: bool = False) -> tuple[float, 
 class FeatureDistance(Metric):
     """A distance between real and generated images, as sets, in a space of features.
 
-    For reconstruction it compares the test images with their reconstructions; for interpolation,
-    the test images with the middle frames of `ScoreContext.midpoints` random pairs; for
-    translation, test images of the target with the carried test images of the source. There is no
-    direction on interpolation: a path that repeats its first image in the middle would win.
+    For reconstruction it compares test images with their reconstructions; for interpolation, test
+    images with the middle frames of `ScoreContext.midpoints` random pairs; for translation, test
+    images of the target with the translated test images of the source. On interpolation it has no
+    direction, because a path that repeats its first image in the middle would win.
 
     Parameters
     ----------
     features : str
-        ``lenet`` (84 features of a small classifier trained here on MNIST's training split; RGB is
-        turned to luminance; for other data a fixed extractor all the same, good for comparing
-        methods, with no claim to perception), ``inception-2048`` (the network of the published
-        FID; 64, 192 and 768 are its earlier taps, ``inception`` is 2048).
+        ``lenet`` (84 features of a small classifier trained here on MNIST's training split, which
+        converts RGB to luminance; on other data it is a fixed extractor for comparing methods and
+        is not perceptual) or ``inception-2048`` (the network of the published FID; 64, 192 and 768
+        are earlier layers, and ``inception`` means 2048).
     n : int
-        Images of either side at most, the first ones; 0 for all. The id carries it when set.
+        Largest number of images of each side, the first ones; 0 for all. If set, it is part of the
+        id.
     """
 
     features: str = "lenet"
@@ -169,7 +170,7 @@ class FeatureDistance(Metric):
         object.__setattr__(self, "features", features.canonical(self.features))
 
     def conflicts(self) -> Iterator[str]:
-        """Yield what is wrong between parameters."""
+        """Yield a message for each conflict between parameters."""
         if self.n == 1:
             yield "n must be 0 (all) or at least 2, got 1"
 
@@ -179,11 +180,11 @@ class FeatureDistance(Metric):
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """The weights of the extractor, where they are not shipped."""
+        """The weights of the extractor, unless they are included."""
         return features.assets(self.features)
 
     def missing(self, data: ImageDataset | ImagePair) -> str | None:
-        """Refuse images that the extractor cannot read."""
+        """Return a reason if the extractor cannot read the images."""
         return features.missing(self.features, data)
 
     def feature_sets(
@@ -209,7 +210,8 @@ class FeatureDistance(Metric):
 class FID(FeatureDistance):
     """Fréchet distance of the features (Heusel et al. 2017, arXiv 1706.08500, equation 6).
 
-    Biased upwards for few images: only numbers of the same n compare, and n is in the record.
+    It is biased upwards for few images. Compare only values with the same n, which is in the
+    record.
     """
 
     range: ClassVar[str] = "[0, inf), squared feature units"
@@ -228,7 +230,7 @@ class FID(FeatureDistance):
 
 @dataclass(frozen=True)
 class KID(FeatureDistance):
-    """Kernel distance of the features: unbiased at any n, see `kernel_distance`."""
+    """Kernel distance of the features, unbiased for all n; see `kernel_distance`."""
 
     features: str = "inception-2048"
 

@@ -31,17 +31,17 @@ from otbench.metrics.mass import (
 TASKS = ("geodesic", "limited-data")
 
 CONTRAST = 0.01
-"""Largest difference between the brightest and the darkest pixel, as a share of the brightest, at
-which an image counts as uniform grey."""
+"""Largest difference between the brightest and the darkest pixel, as a fraction of the brightest,
+at which an image counts as uniform grey."""
 
 
 def interior(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
-    """Return the frames drawn and the exact ones strictly between the ends, (n, k - 2, c, h, w).
+    """Return the drawn and the exact frames strictly between the ends, (n, k - 2, c, h, w).
 
     Raises
     ------
     Undefined
-        If a path is nothing but its ends.
+        If a path has no frames between its ends.
     ValueError
         If a frame lies outside [0, 1].
     """
@@ -53,18 +53,19 @@ def interior(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class GeodesicW2(Metric):
-    """Wasserstein distance between the frames drawn and the exact geodesic at the same times.
+    """Wasserstein distance between drawn frames and the exact geodesic at the same times.
 
-    The root of `otbench.metrics.mass.squared_w2` at each time strictly between the ends; the mean
-    or the greatest along a path. Masses are normalised, so this metric is blind to mass that a
-    frame gains or loses as a whole; see the mass drift for that. A blank frame has the largest
-    distance that any image can have. The exact frames are on the pixel grid, too: a translation by
-    whole pixels scores 0, one by a fraction of a pixel a few tenths.
+    The value is the mean or maximum along a path of the square root of
+    `otbench.metrics.mass.squared_w2`, at all times strictly between the ends. Masses are
+    normalised, so this metric is blind to mass that a whole frame gains or loses; the mass drift
+    measures that. A blank frame has the largest distance that any image can have. The exact frames
+    are also on the pixel grid: a translation by whole pixels scores 0, and one by a fraction of a
+    pixel scores a few tenths.
 
     Parameters
     ----------
     statistic : {"mean", "max"}
-        Over the times of a path; then the mean over paths.
+        Statistic over the times of a path; it is then averaged over paths.
     """
 
     statistic: Literal["mean", "max"] = "mean"
@@ -97,18 +98,18 @@ class GeodesicW2(Metric):
 
 @dataclass(frozen=True)
 class PairEnergy(Metric):
-    """Energy of a path over the least cost of its pair.
+    """Energy of a path divided by the least cost of its pair.
 
-    With ``ends="drawn"`` the frames count as the method draws them. A path that never reaches its
-    ends, at worst one that stands still, then scores below 1, so that the number has no direction:
-    read it with the endpoint error. With ``ends="data"`` the true images stand in for the first
-    and last frame: the jumps count, nothing is gained by staying away, and less is better. Of more
-    than `MOST` paths the first are scored, for each needs an exact plan.
+    With ``ends="drawn"`` the frames are those drawn by the method. A path that never reaches its
+    ends, at worst one that stands still, then scores below 1, so the value has no direction; use it
+    together with the endpoint error. With ``ends="data"`` the true images replace the first and
+    last frame. The jumps then count, so a path gains nothing by staying away from its ends, and
+    lower is better. Each path needs an exact plan, so only the first `MOST` paths are scored.
 
     Parameters
     ----------
     floor : float
-        Added to each pixel; share of the full intensity.
+        Added to each pixel, as a fraction of the full intensity.
     ends : {"drawn", "data"}
     """
 
@@ -117,7 +118,7 @@ class PairEnergy(Metric):
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
-        """``neutral`` for the path as drawn, ``lower`` where the true images are its ends."""
+        """``neutral`` for the path as drawn, ``lower`` if the true images are its ends."""
         return "lower" if self.ends == "data" else "neutral"
 
     def protocol(self, name: str) -> str:
@@ -144,16 +145,17 @@ MOST = 32
 
 @dataclass(frozen=True)
 class EnergyGap(PairEnergy):
-    r"""Energy T J / M of a path over the squared Wasserstein distance of its pair; 1 is optimal.
+    r"""Energy T J / M of a path divided by its pair's squared Wasserstein distance; 1 is optimal.
 
-    J is the least balanced kinetic energy of the frames, all scaled to one mass, no flux through
-    the border, the density of a step taken at its middle; see `otbench.metrics.mass.own_energy`.
-    No path that starts and ends at the pair costs less than 1, up to the grid and the floor: on
-    discs and Gaussians the exact geodesic scores 1.02 to 1.06. The floor decides what a cross-fade
-    scores, about 0.05 over the floor for discs apart (5000 at 1e-5, 50 at 1e-3, 6 at 1e-2), and is
-    part of the id. The default is a quarter of an 8-bit gray level: with it, half a percent of
-    stray mass in every other frame of a geodesic adds 0.15 (at 1e-5: 16), and a haze of 0.002 adds
-    0.2 where it meets clean ends. For the ends see `PairEnergy`.
+    J is the least balanced kinetic energy of the frames, which are scaled to the same mass. There
+    is no flux through the border, and the density of a step is the mean of its two frames; see
+    `otbench.metrics.mass.own_energy`. Up to effects of the grid and the floor, no path that starts
+    and ends at the pair scores below 1; on discs and Gaussians the exact geodesic scores 1.02 to
+    1.06. The floor determines the score of a cross-fade, which for separate discs is about 0.05
+    divided by the floor (5000 at 1e-5, 50 at 1e-3, 6 at 1e-2); the floor is therefore part of the
+    id. The default is a quarter of an 8-bit gray level: half a percent of stray mass in every other
+    frame of a geodesic then adds 0.15 (at 1e-5: 16), and a haze of 0.002 adds 0.2 if the ends have
+    none. For the ends see `PairEnergy`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("interpolation", *TASKS)
@@ -172,11 +174,11 @@ class EnergyGap(PairEnergy):
 
 @dataclass(frozen=True)
 class CentroidError(Metric):
-    """Distance of a frame's centre of mass from the exact geodesic's, which moves straight.
+    """Distance of a frame's centre of mass from the geodesic's, which moves in a straight line.
 
-    Averaged over the times strictly between the ends; colours count by their mass in the exact
-    frame. A blank frame has its centre in the farthest corner. A cross-fade moves its centre as
-    straight as the geodesic does.
+    The distance is averaged over the times strictly between the ends; channels are weighted by
+    their mass in the exact frame. The centre of a blank frame counts as the farthest corner. The
+    centre of a cross-fade moves along the same straight line as that of the geodesic.
     """
 
     tasks: ClassVar[tuple[str, ...]] = TASKS
@@ -199,12 +201,12 @@ class CentroidError(Metric):
 
 @dataclass(frozen=True)
 class Compactness(Metric):
-    """How compact a frame is, against the exact geodesic's; 1 is as compact.
+    """Compactness of a frame relative to that of the exact geodesic; 1 is as compact.
 
-    The smaller of the ratio of their effective areas (`otbench.metrics.mass.effective_area`) and
-    its inverse, averaged over the times strictly between the ends: blur and cross-fading lower it.
-    Colours count by their mass in the exact frame; a blank frame scores 0. A path that stands still
-    or jumps between its ends is as compact as they are.
+    The value is the ratio of their effective areas (`otbench.metrics.mass.effective_area`) or its
+    inverse, whichever is smaller, averaged over the times strictly between the ends. Blur and
+    cross-fading lower it. Channels are weighted by their mass in the exact frame; a blank frame
+    scores 0. A path that stands still or jumps between its ends is as compact as they are.
     """
 
     tasks: ClassVar[tuple[str, ...]] = TASKS
@@ -226,7 +228,7 @@ class Compactness(Metric):
 
 
 def _present(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
-    """Return frames and exact frames between the ends, without colours that the latter lack."""
+    """Return drawn and exact frames between the ends, without channels blank in the latter."""
     drawn, exact = interior(artefact)
     kept = (masses(exact) > 0).flatten(0, 1).all(0)
     return drawn[:, :, kept], exact[:, :, kept]
@@ -235,9 +237,9 @@ def _present(artefact: KnownPaths) -> tuple[Tensor, Tensor]:
 def component_count(image: Tensor) -> int:
     """Count the bright regions of an image (c, h, w).
 
-    Joined pixels above the middle between its darkest and its brightest pixel. The colours are
-    added; pixels that touch by a corner are joined. An image whose contrast is at most `CONTRAST`
-    of its peak, blank or grey, has none.
+    A region is a connected set of pixels above the mean of the darkest and the brightest value, in
+    the sum over channels; pixels that touch at a corner are connected. An image whose contrast is
+    at most `CONTRAST` of its peak, blank or grey, has no region.
     """
     from scipy import ndimage
 
@@ -250,11 +252,11 @@ def component_count(image: Tensor) -> int:
 
 @dataclass(frozen=True)
 class ComponentCount(Metric):
-    """Difference in the number of bright regions between a frame and the exact geodesic's.
+    """Difference in the number of bright regions between a frame and the exact geodesic.
 
-    Regions as `component_count` finds them; the absolute difference, averaged over the times
-    strictly between the ends. A cross-fade shows two blobs where the geodesic moves one. One blob
-    that is blurred or in the wrong place is still one.
+    Regions are counted by `component_count`; the absolute difference is averaged over the times
+    strictly between the ends. A cross-fade shows two regions where the geodesic moves a single one.
+    The metric is blind to a region that is blurred or in the wrong place.
     """
 
     tasks: ClassVar[tuple[str, ...]] = TASKS
@@ -265,7 +267,7 @@ class ComponentCount(Metric):
 
     @property
     def id(self) -> str:
-        """Name with the threshold, as a share of the contrast."""
+        """Name with the threshold, as a fraction of the contrast."""
         return "component_count[threshold=0.5]"
 
     def compute(self, artefact: KnownPaths, ctx: ScoreContext) -> Value:

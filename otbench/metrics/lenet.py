@@ -1,4 +1,4 @@
-"""A small digit classifier whose features serve ``fid[lenet]``, with its shipped weights."""
+"""A small digit classifier for the features of ``fid[lenet]``, with its weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 WEIGHTS = Path(__file__).parent / "weights" / "lenet.safetensors"
-"""Made by ``python -m otbench.metrics.train_lenet``; it tells the accuracy in its metadata."""
+"""The weights written by ``python -m otbench.metrics.train_lenet``, with the accuracy as
+metadata."""
 
 SIDE = 32
 """Height and width of the images it reads."""
@@ -21,12 +22,12 @@ LUMINANCE = (0.299, 0.587, 0.114)
 class LeNet(nn.Module):
     """Two 5x5 convolutions with pooling and two linear layers, after LeNet-5.
 
-    LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document
-    recognition", figure 2; with rectifiers, max pooling and 24 in place of 16 maps.
+    LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document recognition",
+    figure 2; with ReLUs, max pooling and 24 instead of 16 feature maps.
     """
 
     dimension = 84
-    """Features: the outputs of the layer before the last, before their rectifier."""
+    """Number of features: outputs of the penultimate layer, before the ReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +46,7 @@ class LeNet(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Map images (n, c, 32, 32) in [0, 1], gray or RGB, to features (n, 84).
 
-        RGB is turned to luminance (ITU-R BT.601).
+        RGB is converted to luminance (ITU-R BT.601).
         """
         if x.shape[1] == 3:
             weights = torch.tensor(LUMINANCE, dtype=x.dtype, device=x.device)
@@ -60,7 +61,7 @@ class LeNet(nn.Module):
 
 
 def load_lenet(device: torch.device) -> LeNet:
-    """Return the classifier with the shipped weights, frozen."""
+    """Return the frozen classifier with the included weights."""
     network = LeNet()
     network.load_state_dict(load_file(WEIGHTS))
     return network.requires_grad_(False).eval().to(device)

@@ -2,8 +2,8 @@
 
 Berthelot, Raffel, Roy & Goodfellow 2018, arXiv 1807.07543, section 4 and the evaluation in their
 release, in two definitions: ``legacy`` as released, for comparison with printed numbers, and
-``corrected``.
-The protocol has 16 frames from 256 pairs; the path's own first and last frame count.
+``corrected``. The protocol has 16 frames for each of 256 pairs; the path's own first and last
+frames count.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def unwrap(angles: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class FamilyMetric(Metric):
-    """Base of the two scores: the definition and the nearest members.
+    """Base of the two scores: their definition and the nearest members.
 
     Parameters
     ----------
@@ -112,11 +112,11 @@ class FamilyMetric(Metric):
         return "lower" if self.definition == "corrected" else "neutral"
 
     def missing(self, data: ImageDataset) -> str | None:
-        """Refuse data without a known family."""
+        """Return a reason if the data have no known family."""
         return None if data.family else "needs a known circular family of images (data set lines)"
 
     def nearest(self, paths: Paths, ctx: ScoreContext, ends: bool = False) -> Nearest:
-        """Find the members nearest to the frames, or to the true ends, once a cell."""
+        """Find the members nearest to the frames, or to the true ends, once per cell."""
         frames = torch.stack([paths.x0, paths.x1], 1) if ends else paths.frames
         check_images(frames=frames)
         family = ctx.data.family
@@ -132,9 +132,10 @@ class FamilyMetric(Metric):
 class LineDistance(FamilyMetric):
     """Mean cosine distance of the frames to the nearest true image.
 
-    ``legacy``: pixels on [-1, 1], where the dark background dominates: a blank image is at 0.03
-    only, and two random lines at 0.082. ``corrected``: pixels on [0, 1], so that only ink counts
-    and a blank image is at 1. It does not see whether the path moves; the smoothness does.
+    ``legacy``: pixels are on [-1, 1], and the dark background dominates: the distance of a blank
+    image is only 0.03, and that of two random lines 0.082. ``corrected``: pixels are on [0, 1], so
+    only bright pixels count and the distance of a blank image is 1. This metric is blind to whether
+    the path moves, which the smoothness measures.
     """
 
     blind_to: ClassVar[tuple[Degenerate, ...]] = ("frozen", "teleporting")

@@ -24,7 +24,7 @@ WEIGHTS = "lpips-alex.safetensors"
 """File in the asset's folder; its keys are those of the ``lpips`` package."""
 
 SMALLEST = 31
-"""Side in pixels below which AlexNet's second pooling has nothing left to pool."""
+"""Smallest side in pixels for which AlexNet's second pooling has an input."""
 
 
 def one_name(key: str) -> str:
@@ -35,7 +35,7 @@ def one_name(key: str) -> str:
 def load_lpips(folder: Path, device: torch.device) -> LPIPSNetwork:
     """Build the network with the weights of a folder.
 
-    The package names each linear head twice (``lin0`` is ``lins.0``): one name is enough.
+    The package names each linear head twice (``lin0`` is ``lins.0``); one name is sufficient.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def load_lpips(folder: Path, device: torch.device) -> LPIPSNetwork:
 
 
 class Perceptual:
-    """The distance in two halves, so that an image passes the network once for many comparisons.
+    """The distance in two steps, so that an image passes through the network only once.
 
     Parameters
     ----------
@@ -67,10 +67,10 @@ class Perceptual:
     def features(self, x: Tensor) -> list[Tensor]:
         """Return the five unit-normalised feature maps of images (n, c, h, w) in [0, 1].
 
-        Gray is repeated to three colours; [0, 1] is mapped to the package's [-1, 1].
+        Gray is repeated to three channels; [0, 1] is mapped to the package's [-1, 1].
         """
         scaled = self.network.scaling_layer(2 * x.float() - 1).expand(-1, 3, -1, -1)
-        # The package's own constant keeps empty positions from dividing by zero.
+        # The package's own constant, which avoids division by zero at empty positions.
         return [
             map_ / (map_.norm(dim=1, keepdim=True) + 1e-10) for map_ in self.network.net(scaled)
         ]
@@ -97,23 +97,24 @@ class Perceptual:
 
 
 def perceptual(ctx: ScoreContext) -> Perceptual:
-    """Return the distance with the published weights, read once a cell."""
+    """Return the distance with the published weights, read once per cell."""
     return ctx.once("lpips/alex", lambda: Perceptual(load_lpips(store.require(ASSET), ctx.device)))
 
 
 def too_small(data: ImageDataset) -> str | None:
-    """Say that AlexNet cannot read images so small, or None."""
+    """Return why AlexNet cannot read images of this size, or None."""
     side = min(data.image_shape[1:])
-    return None if side >= SMALLEST else f"AlexNet reads sides from {SMALLEST}, got {side}"
+    return None if side >= SMALLEST else f"AlexNet needs sides of at least {SMALLEST}, got {side}"
 
 
 @dataclass(frozen=True)
 class LPIPS(Metric):
     """Learned perceptual distance between images and their reconstructions.
 
-    Zhang, Isola, Efros, Shechtman & Wang 2018, arXiv 1801.03924, version 0.1 of the package.
-    Images keep their own size (MNIST: 32x32), which is smaller than the 64x64 patches that the
-    distance was fitted on: numbers compare within a data set, not with those of large photographs.
+    Zhang, Isola, Efros, Shechtman & Wang 2018, arXiv 1801.03924, version 0.1 of the package. Images
+    keep their own size (MNIST: 32x32), which is smaller than the 64x64 patches to which the
+    distance was fitted. Values are comparable within a data set but not with those of large
+    photographs.
 
     Parameters
     ----------
@@ -139,7 +140,7 @@ class LPIPS(Metric):
         return (ASSET,)
 
     def missing(self, data: ImageDataset) -> str | None:
-        """Refuse images that AlexNet cannot read."""
+        """Return a reason if AlexNet cannot read the images."""
         return too_small(data)
 
     def compute(self, artefact: ComparedImages, ctx: ScoreContext) -> Value:

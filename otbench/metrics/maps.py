@@ -1,4 +1,4 @@
-"""The quality of a map: against the optimal one, by dual value and monotonicity; its speed."""
+"""The quality of a map: comparison with the optimal map, dual value, monotonicity, speed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bounded(value: Value, name: str) -> Value:
     Raises
     ------
     BadOutput
-        If so; the row is then marked as failed.
+        If it is; the row is then marked as failed.
     """
     if not math.isfinite(value.value):
         raise BadOutput(f"{name} is {value.value}: the map is off")
@@ -60,13 +60,13 @@ class AgainstTruth(MapMetric):
     Parameters
     ----------
     way : {"forward", "inverse"}
-        Source points pushed, or their true images pulled back.
+        Source points are pushed forward, or their true images are pulled back.
     """
 
     way: Literal["forward", "inverse"] = "forward"
 
     def missing(self, data: Any) -> str | None:
-        """Need the optimal map."""
+        """Require the optimal map."""
         return unknown_map(data)
 
     def compute(self, artefact: Transport, ctx: ScoreContext) -> Value:
@@ -93,9 +93,10 @@ class AgainstTruth(MapMetric):
 class UVP(AgainstTruth):
     r"""Unexplained variance percentage, :math:`100\,E\|\hat T(x)-T^*(x)\|^2/\mathrm{Var}(Q)`.
 
-    0 for the optimal map, 100 for the map to the target's mean (Korotin et al. 2021). The inverse
-    compares the pulled images of source points with those points, over the source's variance. The
-    variance is that of the true points in use. The standard error is over blocks of points.
+    It is 0 for the optimal map and 100 for the constant map to the target's mean (Korotin et al.
+    2021). The inverse compares source points with their true images pulled back, relative to the
+    source's variance. The variance is that of the true points in use. The standard error is over
+    blocks of points.
     """
 
     direction: ClassVar[Direction] = "lower"
@@ -126,7 +127,7 @@ class UVP(AgainstTruth):
 class Cosine(AgainstTruth):
     """Cosine between the displacements of the map and those of the optimal one.
 
-    1 for the optimal map. Not defined for a map that moves nothing.
+    It is 1 for the optimal map and undefined for a map that moves nothing.
     """
 
     direction: ClassVar[Direction] = "higher"
@@ -167,7 +168,7 @@ class W2Gap(MapMetric):
         return "w2_gap"
 
     def missing(self, data: Any) -> str | None:
-        """Need the distance, or the map that it follows from."""
+        """Require the distance, or the optimal map, which determines it."""
         return None if data.squared_w2() is not None else unknown_map(data)
 
     def compute(self, artefact: Transport, ctx: ScoreContext) -> Value:
@@ -199,7 +200,7 @@ class Monotonicity(MapMetric):
 
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[str] = "[0, 1]"
-    title: ClassVar[str] = "Pairs of points carried monotonically"
+    title: ClassVar[str] = "Pairs of points mapped monotonically"
 
     @property
     def id(self) -> str:
@@ -207,7 +208,7 @@ class Monotonicity(MapMetric):
         return "monotonicity"
 
     def compute(self, artefact: Transport, ctx: ScoreContext) -> Value:
-        """Average over points; they are independent, so neighbours in their order will do."""
+        """Average over points, which are independent, so each is paired with its successors."""
         x, moved = artefact.source.double(), artefact.pushed.double()
         shares = torch.zeros(len(x), dtype=torch.float64, device=x.device)
         pairings = min(PAIRINGS, len(x) - 1)
@@ -221,7 +222,7 @@ class Monotonicity(MapMetric):
 
 @dataclass(frozen=True)
 class PushRate(MapMetric):
-    """Source points that the map carries per second on the device in use.
+    """Source points that the map pushes forward per second on the device in use.
 
     The map is called on 4,096 points at a time; the first call is not counted. The value depends on
     the machine and its load: compare within one run only.
@@ -229,7 +230,7 @@ class PushRate(MapMetric):
 
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "(0, inf), points a second"
-    title: ClassVar[str] = "Points carried in a second"
+    title: ClassVar[str] = "Points pushed forward per second"
 
     @property
     def id(self) -> str:

@@ -1,7 +1,7 @@
 """Distances between samples of the pushed points and of the target; no true map is needed.
 
-Two samples of the same distribution have a positive distance, too. This floor and the distance of
-the source itself have their own columns; a score is to be read between the two.
+Two samples of the same distribution also have a positive distance. This floor and the distance of
+the source itself have their own columns, and a score should be compared with both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SINKHORN_POINTS = 512
 """Points of each sample in the plane (release of Amos 2023)."""
 
 EDGES = 10_000_000
-"""Iterations that the exact solver may take; 1,024 points need some thousands."""
+"""Largest number of iterations of the exact solver; 1,024 points need a few thousand."""
 
 
 class BetweenSamples(MapMetric):
@@ -89,7 +89,7 @@ class SlicedW2(BetweenSamples):
 
 
 def _sorted(rows: Tensor) -> Tensor:
-    # torch sorts indices along; on the CPU NumPy takes a tenth of its time.
+    # torch also sorts indices; on the CPU NumPy takes a tenth of its time.
     if rows.is_cuda:
         return rows.sort(dim=1).values
     return torch.from_numpy(np.sort(rows.numpy(force=True), axis=1))
@@ -104,7 +104,7 @@ class ExactW2(BetweenSamples):
     Parameters
     ----------
     n : int
-        Points at most.
+        Largest number of points.
     """
 
     n: int = parameter(1024, "points of each side", low=2, high=8192)
@@ -152,10 +152,10 @@ class SinkhornCost(BetweenSamples):
               C_{ij} = \|x_i - y_j\|^2
 
     with OTT-JAX 0.6's default: epsilon is 0.05 times the standard deviation of the costs
-    themselves, so that it is larger for points that are farther off. What the release of Amos 2023
-    scores in the plane, with the default of the OTT-JAX of its day. It is not 0 for two samples of
-    one law: the sample's noise and the entropy leave a floor, which is
-    ``w2-reference[floor,of=sinkhorn]``, or ``[source-floor,of=sinkhorn]`` for the inverse.
+    themselves, so it is larger for points that are farther away. The release of Amos 2023 uses this
+    score in the plane, with the default of the OTT-JAX version of that time. It is not 0 for two
+    samples of the same distribution: sampling noise and the entropic regularisation leave a floor,
+    which is ``w2-reference[floor,of=sinkhorn]``, or ``[source-floor,of=sinkhorn]`` for the inverse.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class SinkhornCost(BetweenSamples):
 
 @dataclass(frozen=True)
 class SampleReference(BetweenSamples):
-    """The same distances between samples of the two laws themselves, as a reference.
+    """The same distances between samples of the two distributions, as a reference.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ class TimeToUVP(MapMetric):
     The time is that of the first checkpoint that shows it. There are about a dozen checkpoints,
     evenly spaced in the logarithm of the updates, so the true time is between this checkpoint and
     the one before. All time of the method counts, including compilation, but not the scoring. If a
-    map never gets there, the row is skipped and reports how far it came. The time depends on the
+    map never reaches it, the row is skipped and reports the lowest value. The time depends on the
     machine and its load: compare within one run only.
 
     Parameters
@@ -44,19 +44,21 @@ class TimeToUVP(MapMetric):
         return f"time_to_uvp[percent={self.percent:g}]"
 
     def missing(self, data: Any) -> str | None:
-        """Need the optimal map."""
+        """Require the optimal map."""
         return unknown_map(data)
 
     def compute(self, artefact: Transport, ctx: ScoreContext) -> Value:
         """Find the first checkpoint that is good enough."""
         curve = [point for point in ctx.curve if "uvp" in point]
         if not curve:
-            raise Undefined("its error was not followed: fit calls no ctx.checkpoint")
+            raise Undefined(
+                "its error during training is unknown, because fit does not call ctx.checkpoint"
+            )
         for point in curve:
             if point["uvp"] <= self.percent:
                 return Value(point["seconds"], None, len(curve))
         best = min(curve, key=lambda point: point["uvp"])
         raise Undefined(
-            f"{self.percent:g} percent was not reached: the least was {best['uvp']:.3g}, after "
+            f"{self.percent:g} percent was not reached: the lowest was {best['uvp']:.3g}, after "
             f"{best['seconds']:.3g} of {ctx.curve[-1]['seconds']:.3g} s of training"
         )

@@ -1,4 +1,4 @@
-"""Images as masses, each colour a separate density: quantities for metrics of transport."""
+"""Images as masses, with each channel a separate density: quantities for transport metrics."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from otbench.ot.discrete.displacement import exact_plan
 from otbench.ot.dynamic.path_energy import image_energy
 
 THRESHOLD = 1e-3
-"""Pixels at most this bright, as a share of their image's peak, take no part in an exact plan."""
+"""Brightness, as a fraction of the image's peak, up to which pixels are excluded from exact
+plans."""
 
 FLOOR = 1e-3
-"""Added to each pixel before the energy of a path is taken; see `own_energy`."""
+"""Added to each pixel before the energy of a path is computed; see `own_energy`."""
 
 
 def plane_cost(a: Tensor, b: Tensor) -> float:
@@ -27,14 +28,14 @@ def plane_cost(a: Tensor, b: Tensor) -> float:
 def squared_w2(a: Tensor, b: Tensor) -> float:
     """Return the squared 2-Wasserstein distance of two images, in squared pixels.
 
-    By an exact plan between the pixels above `THRESHOLD` of the peak, nothing coarsened, on the
-    CPU. Masses are normalised, colour by colour; the colours count by their mass in ``b``. If
-    ``a`` is blank, it counts as the farthest possible image; see `farthest_cost`.
+    It is computed on the CPU by an exact plan between all pixels above `THRESHOLD` of the peak.
+    Masses are normalised per channel, and channels are weighted by their mass in ``b``. If ``a`` is
+    blank, it counts as the farthest possible image; see `farthest_cost`.
 
     Parameters
     ----------
     a, b : Tensor, shape (c, h, w)
-        Not negative up to rounding.
+        Non-negative up to rounding.
 
     Raises
     ------
@@ -57,8 +58,8 @@ def squared_w2(a: Tensor, b: Tensor) -> float:
 def farthest_cost(plane: Tensor) -> float:
     """Return the largest squared 2-Wasserstein distance of any image from a plane (h, w).
 
-    The distance is convex in the image, so that a single bright pixel is farthest, and a corner
-    the farthest pixel.
+    The distance is convex in the image, so the farthest image is a single bright pixel, which lies
+    in a corner.
     """
     plane = plane.detach().double().clamp(min=0)
     plane = plane * (plane > THRESHOLD * plane.max())
@@ -72,12 +73,12 @@ def farthest_cost(plane: Tensor) -> float:
 
 
 def masses(images: Tensor) -> Tensor:
-    """Return the mass of each colour, from (..., c, h, w) to (..., c), float64."""
+    """Return the mass of each channel, from (..., c, h, w) to (..., c), float64."""
     return images.double().sum((-2, -1))
 
 
 def centroids(images: Tensor) -> Tensor:
-    """Return the mean row and column of each colour's mass, (..., c, 2), float64.
+    """Return the mean row and column of each channel's mass, (..., c, 2), float64.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def centroids(images: Tensor) -> Tensor:
     Raises
     ------
     Undefined
-        If a colour of an image is blank.
+        If a channel of an image is blank.
     """
     images = images.double()
     total = masses(images)
@@ -101,14 +102,14 @@ def centroids(images: Tensor) -> Tensor:
 
 
 def centroid_distances(images: Tensor, due: Tensor) -> Tensor:
-    """Return the distance of each colour's centre of mass from its expected place, in pixels.
+    """Return the distance of each channel's centre of mass from its expected position, in pixels.
 
     Parameters
     ----------
     images : Tensor, shape (..., c, h, w)
-        The centre of a blank colour counts as the corner farthest from the expected place.
+        The centre of a blank channel counts as the corner farthest from the expected position.
     due : Tensor, shape (..., c, 2)
-        Rows and columns.
+        Expected rows and columns.
 
     Returns
     -------
@@ -122,16 +123,16 @@ def centroid_distances(images: Tensor, due: Tensor) -> Tensor:
 
 
 def colour_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Average values (..., c) over the colours by their weight (..., c), which is not all 0."""
+    """Average values (..., c) over channels with weights (..., c), which must not all be 0."""
     return (values * weight).sum(-1) / weight.sum(-1)
 
 
 def own_energy(frames: Tensor, floor: float, obstacles: Tensor | None = None) -> Tensor:
-    r"""Return the balanced energy T J / M of each path and colour, M being the image's own mass.
+    r"""Return the balanced energy T J / M of each path and channel, with M the image's own mass.
 
-    All frames of a path are scaled to one mass. The floor carries mass through empty pixels; it
-    stands still itself, so it counts in J but not in M: a translation by d pixels scores d
-    squared within some percent at any small floor.
+    All frames of a path are scaled to the same mass. The floor lets mass move through empty pixels.
+    It does not move itself, so it is included in J but not in M: a translation by d pixels scores d
+    squared up to a few percent for every small floor.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ def own_energy(frames: Tensor, floor: float, obstacles: Tensor | None = None) ->
     Raises
     ------
     Undefined
-        If a path is blank in a colour.
+        If a path is blank in a channel.
     """
     n, _, colours, height, width = frames.shape
     single = frames.double().clamp(min=0).transpose(1, 2).reshape(n * colours, -1, 1, height, width)
@@ -174,9 +175,10 @@ def energy_over(
     Parameters
     ----------
     cost : callable
-        From two planes (h, w) with mass to the least cost of a unit of mass, squared pixels.
+        Maps two non-blank planes (h, w) to the least cost per unit of mass, in squared pixels.
     x0, x1 : Tensor, shape (n, c, h, w)
-        Colours that are blank in one of the two are left out, the others count by their mass.
+        Channels that are blank in one of the two are excluded; the others are weighted by their
+        mass.
     frames : Tensor, shape (n, k, c, h, w)
     floor, obstacles
         See `own_energy`.
@@ -184,7 +186,7 @@ def energy_over(
     Raises
     ------
     Undefined
-        If a pair has no colour in common, or the images of all pairs are the same.
+        If a pair has no channel in common, or the images of all pairs are identical.
     """
     ratios = []
     for first, last, path in zip(x0, x1, frames, strict=True):
@@ -202,9 +204,9 @@ def energy_over(
 
 
 def area_agreement(images: Tensor, due: Tensor) -> Tensor:
-    """Return the smaller of effective area over expected area, (..., c), and its inverse.
+    """Return effective area over expected area, (..., c), or its inverse if that is smaller.
 
-    0 where a colour is blank.
+    It is 0 if a channel is blank.
     """
     blank = masses(images) <= 0
     ratio = effective_area(images + blank[..., None, None]) / due
@@ -212,12 +214,12 @@ def area_agreement(images: Tensor, due: Tensor) -> Tensor:
 
 
 def effective_area(images: Tensor) -> Tensor:
-    r"""Return :math:`1 / \sum p^2` pixels of each normalised colour p, (..., c, h, w) to (..., c).
+    r"""Return :math:`1 / \sum p^2` pixels of each normalised channel p, (..., c, h, w) to (..., c).
 
     Raises
     ------
     Undefined
-        If a colour is blank.
+        If a channel is blank.
     """
     images = images.double()
     if not (masses(images) > 0).all():

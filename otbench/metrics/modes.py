@@ -1,4 +1,4 @@
-"""Which modes of the target the carried images show, by the domain classifier."""
+"""Modes of the target among the translated images, by the domain classifier."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from otbench.metrics.domain import classifier, domain_features, mode_count
 from otbench.metrics.translation import TranslationMetric
 
 LEAST = 0.2
-"""Part of its share in the target that a mode needs among the carried images to count."""
+"""A mode counts as reached if its share among the translated images is at least this fraction of
+its share in the target."""
 
 SMOOTHING = 0.5
-"""Images that each mode is given on top of its own, on both sides (Krichevsky & Trofimov)."""
+"""Number added to the count of each mode on both sides (Krichevsky & Trofimov)."""
 
 TRUSTED = 0.8
-"""Least share of the target's held-out images whose mode the classifier must get right."""
+"""Least accuracy of the classifier on the modes of the target's held-out images."""
 
 
 def no_modes(data: Any) -> str | None:
-    """Say why a pair has no modes to count, or None."""
+    """Return why a pair has no modes to count, or None."""
     if isinstance(data, ImagePair) and mode_count(data) is not None:
         return None
     return f"needs labels on both sides: {data.name} has none"
 
 
 def modes_of(features: Tensor, ctx: ScoreContext) -> Tensor:
-    """Return how many images of the target show each mode, and how many are none of its images.
+    """Return the number of the target's images in each mode, and of images not of the target.
 
-    A copy of a source image shows its mode but is not an image of the target; the classifier
-    decides that as well.
+    A copy of a source image has a mode but is not an image of the target. The classifier decides
+    this, too.
 
     Parameters
     ----------
@@ -46,27 +47,29 @@ def modes_of(features: Tensor, ctx: ScoreContext) -> Tensor:
     Returns
     -------
     Tensor, shape (m + 1,), int64
-        On the CPU; the images that are not the target's come last.
+        On the CPU; the last entry counts images that are not of the target.
 
     Raises
     ------
     Undefined
-        If there are no labels, or the classifier is right on less than `TRUSTED` of the target's
-        test images.
+        If there are no labels, or the classifier's accuracy on the target's test images is below
+        `TRUSTED`.
     """
     if reason := no_modes(ctx.data):
         raise Undefined(reason)
     found = classifier(ctx)
     accuracy = found.mode_accuracy or 0.0
     if accuracy < TRUSTED:
-        raise Undefined(f"the classifier tells the target's modes in only {accuracy:.0%} of images")
+        raise Undefined(
+            f"the classifier recognises the target's modes in only {accuracy:.0%} of images"
+        )
     strange = mode_count(ctx.data) or 0
     modes = found.modes(features).where(found.of_target(features), strange)
     return torch.bincount(modes, minlength=strange + 1).cpu()
 
 
 def target_modes(labels: Tensor | None, ctx: ScoreContext) -> Tensor:
-    """Return how many images of the target are of each mode by label, (m + 1,); the last is 0.
+    """Return the number of the target's images in each mode by label, (m + 1,); the last is 0.
 
     Raises
     ------
@@ -79,12 +82,12 @@ def target_modes(labels: Tensor | None, ctx: ScoreContext) -> Tensor:
 
 
 def share_reached(carried: Tensor, target: Tensor) -> float:
-    """Return the share of the target's modes with `LEAST` of their share among the carried images.
+    """Return the fraction of the target's modes that the translated images reach; see `LEAST`.
 
     Parameters
     ----------
     carried, target : Tensor, shape (m,)
-        Images of each mode; modes that the target lacks do not count.
+        Number of images in each mode; modes that are absent from the target are ignored.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def share_reached(carried: Tensor, target: Tensor) -> float:
 
 
 def mode_share(features: Tensor, labels: Tensor | None, ctx: ScoreContext) -> float:
-    """Return `share_reached` by carried images with these features, of the modes in the labels.
+    """Return `share_reached` for translated images with these features and the labelled modes.
 
     Raises
     ------
@@ -112,10 +115,10 @@ def mode_share(features: Tensor, labels: Tensor | None, ctx: ScoreContext) -> fl
 
 
 def divergence(carried: Tensor, target: Tensor) -> float:
-    r"""Return :math:`\mathrm{KL}(p\,\|\,q)` in nats, p of the carried images, q the target's.
+    r"""Return :math:`\mathrm{KL}(p\,\|\,q)` in nats, p of translated images and q of the target.
 
-    `SMOOTHING` is added to each count of both, so that a mode that the target's sample lacks
-    costs much and not infinitely much.
+    `SMOOTHING` is added to all counts, so a mode that is absent from the target's sample has a high
+    but finite cost.
 
     Parameters
     ----------
@@ -127,26 +130,26 @@ def divergence(carried: Tensor, target: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Modes(TranslationMetric):
-    """Modes of the target among the carried images, as the domain classifier labels them.
+    """Modes of the target among the translated images, labelled by the domain classifier.
 
-    An image counts for a mode only if the classifier takes it for one of the target's.
+    An image counts only if the classifier assigns it to the target.
 
     Parameters
     ----------
     of : {"reached", "kl"}
-        The share of modes that have at least a fifth of their share in the target's test labels;
-        or the divergence KL(carried || target) of the shares, images that are not the target's a
-        mode of their own, half an image added to each mode.
+        The fraction of modes that have at least a fifth of their share in the target's test labels;
+        or the divergence KL(translated || target) of the shares, where images not of the target
+        form a separate mode and half an image is added to each mode.
     """
 
     of: Literal["reached", "kl"] = "reached"
 
     range: ClassVar[str] = "reached: [0, 1]; kl: [0, inf), nats"
-    title: ClassVar[str] = "Modes of the target among the carried images"
+    title: ClassVar[str] = "Modes of the target among the translated images"
 
     @property
     def blind_to(self) -> tuple[Degenerate, ...]:  # type: ignore[override]
-        """Mixtures, and few bad images, where modes are only counted."""
+        """Degenerate outputs to which it is blind; counts ignore mixtures and a few bad images."""
         coarse: tuple[Degenerate, ...] = ("cross-faded", "one bad of eight")
         return ("shuffled", *coarse) if self.of == "reached" else ("shuffled",)
 
@@ -157,15 +160,15 @@ class Modes(TranslationMetric):
 
     @property
     def id(self) -> str:
-        """Name with what of them, and the least share that counts."""
+        """Name with the quantity and the least fraction that counts."""
         return f"modes[reached,share={LEAST:g}]" if self.of == "reached" else "modes[kl]"
 
     def missing(self, data: Any) -> str | None:
-        """Need labels."""
+        """Require labels."""
         return no_modes(data)
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Count; n is the number of carried images."""
+        """Count modes; n is the number of translated images."""
         features = domain_features(artefact.generated, ctx)
         if self.of == "reached":
             share = mode_share(features, artefact.labels, ctx)

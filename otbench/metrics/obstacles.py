@@ -47,13 +47,12 @@ class WallMass(Metric):
 class EnergyOverBound(PairEnergy):
     r"""Energy T J / M of the masked path over the least cost of shortest paths around the walls.
 
-    J is the least balanced kinetic energy of the masked frames, all scaled to one mass, with no
-    flux through walls and border (`otbench.metrics.mass.own_energy`). The bound is the cost of
-    the best plan between the pair for squared lengths of shortest paths
-    (`geodesic_cost`): no path that starts and ends at the pair costs
-    less, up to the grid and the floor. Mass that is masked away at one place and returns at
-    another has to be carried there, so going through walls is dear. For the ends see
-    `PairEnergy`.
+    J is the least balanced kinetic energy of the masked frames, all scaled to the same mass, with
+    no flux through walls and border (`otbench.metrics.mass.own_energy`). The bound is the cost of
+    the optimal plan between the pair for squared lengths of shortest paths (`geodesic_cost`). Up to
+    effects of the grid and the floor, no path that starts and ends at the pair costs less. Mass
+    that is masked in one place and reappears in another has to be transported there, so going
+    through walls is expensive. For the ends see `PairEnergy`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("obstacles",)

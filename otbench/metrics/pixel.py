@@ -13,16 +13,16 @@ from otbench.interface.scoring import ScoreContext
 from otbench.metrics.base import check_paired
 
 FLOOR = 1e-10
-"""Mean squared error below which two images count as identical, so that PSNR ends at 100 dB."""
+"""Mean squared error below which two images count as identical, which limits PSNR to 100 dB."""
 
 
 def squared_error(real: Tensor, generated: Tensor) -> Tensor:
-    """Average the squared difference over the pixels and colours of each image, shape (n,)."""
+    """Average the squared difference over the pixels and channels of each image, shape (n,)."""
     return (real.double() - generated.double()).square().flatten(1).mean(1)
 
 
 def paired_errors(pairs: ComparedImages, ctx: ScoreContext) -> Tensor:
-    """Return the mean squared error of each pair, shape (n,), computed once a cell."""
+    """Return the mean squared error of each pair, shape (n,), computed once per cell."""
     check_paired(pairs)
     return ctx.once(
         "squared-error", lambda: ctx.batched(squared_error, pairs.real, pairs.generated), of=pairs
@@ -52,8 +52,8 @@ class MSE(Metric):
 class PSNR(Metric):
     """Peak signal-to-noise ratio, 10 log10(1 / MSE) of each image, then the mean.
 
-    The mean is over the decibels of the images, not the decibels of the mean error. Images that
-    are the same to `FLOOR` count 100 dB, the cap.
+    The mean is over the decibels of the images, not the decibels of the mean error. Images that are
+    identical up to `FLOOR` count as 100 dB.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("reconstruction",)

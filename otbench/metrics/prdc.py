@@ -1,10 +1,10 @@
-r"""Fidelity and diversity of carried images by nearest neighbours.
+r"""Fidelity and diversity of translated images, by nearest neighbours.
 
-Around each feature of one sample lies a closed ball that reaches its k-th nearest neighbour in the
-same sample. Precision and recall (Kynkäänniemi et al. 2019, arXiv 1904.06991, equations 1 and 2,
-k = 3) count the points of one sample that lie in a ball of the other; density and coverage (Naeem
-et al. 2020, arXiv 2002.09797, equations 3 and 4, k = 5) use the real balls alone, which outliers of
-the method cannot widen. Coverage is bounded here; see `covered`.
+Each feature of a sample is the centre of a closed ball that extends to its k-th nearest neighbour
+in the same sample. Precision and recall (Kynkäänniemi et al. 2019, arXiv 1904.06991, equations 1
+and 2, k = 3) count the points of one sample that lie in a ball of the other; density and coverage
+(Naeem et al. 2020, arXiv 2002.09797, equations 3 and 4, k = 5) use only the balls of real features,
+which outliers of the method cannot widen. Coverage is modified by a bound here; see `covered`.
 """
 
 from __future__ import annotations
@@ -22,30 +22,32 @@ from otbench.metrics.domain import domain_features
 from otbench.metrics.translation import TranslationMetric
 
 NEIGHBOURS = {"precision": 3, "recall": 3, "density": 5, "coverage": 5}
-"""k of each score, as its authors propose."""
+"""k of each score, as proposed by its authors."""
 
 COMPARED = 1000
-"""Images of either side at most, the first ones: all distances between them are taken."""
+"""Largest number of images of each side, the first ones; all distances between them are
+computed."""
 
 CROWD = 4
-"""Real points that a generated one covers at most, in units of k."""
+"""Largest number of real points that a generated point covers, in units of k."""
 
 
 def distances(a: Tensor, b: Tensor) -> Tensor:
     """Return Euclidean distances (n, m) of features (n, d) and (m, d), in float64.
 
-    By differences, never by products: equal points are 0 apart, to the last digit.
+    They are computed from differences, not from inner products, so equal points have distance
+    exactly 0.
     """
     return torch.cdist(a.double(), b.double(), compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def radii(within: Tensor, k: int) -> Tensor:
-    """Return how far each point is from its k-th nearest neighbour.
+    """Return the distance of each point to its k-th nearest neighbour.
 
     Parameters
     ----------
     within : Tensor, shape (n, n)
-        Distances of all points of a sample; those of a point to itself are left out.
+        Distances between all points of a sample; the distance of a point to itself is ignored.
     k : int
         At least 1.
 
@@ -61,11 +63,11 @@ def radii(within: Tensor, k: int) -> Tensor:
 
 
 def covered(between: Tensor, reach: Tensor, k: int) -> Tensor:
-    """Return which real points are covered: those whose ball holds a generated one nearby.
+    """Return which real points are covered: those whose ball contains a nearby generated point.
 
-    A generated point covers at most the `CROWD` k real points nearest to it; on average it would
-    lie in k balls. In many dimensions the centre of a Gaussian sample lies in every ball, so that
-    without this bound a map that sends everything there would cover the whole target.
+    A generated point covers at most its `CROWD` k nearest real points; on average it would lie in k
+    balls. In high dimensions the centre of a Gaussian sample lies in every ball, so without this
+    bound a map that sends everything there would cover the whole target.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def covered(between: Tensor, reach: Tensor, k: int) -> Tensor:
     reach : Tensor, shape (n,)
         Radii of the real points' balls.
     k : int
-        Neighbours that the radii are for.
+        Number of neighbours that defines the radii.
 
     Returns
     -------
@@ -86,10 +88,10 @@ def covered(between: Tensor, reach: Tensor, k: int) -> Tensor:
 
 
 def coverage(real: Tensor, generated: Tensor, k: int = NEIGHBOURS["coverage"]) -> float:
-    """Return the share of real features that generated ones cover; see `covered`.
+    """Return the fraction of real features covered by generated ones; see `covered`.
 
-    In few dimensions two samples of n of one law come to 1 - (n-1)...(n-k) / ((2n-1)...(2n-k)),
-    about 1 - 2^-k; in 64 dimensions of a Gaussian law to about .85.
+    In low dimensions, two samples of size n of one distribution reach 1 - (n-1)...(n-k) /
+    ((2n-1)...(2n-k)), about 1 - 2^-k; for a Gaussian in 64 dimensions the value is about .85.
 
     Parameters
     ----------
@@ -106,15 +108,17 @@ def neighbour_scores(real: Tensor, generated: Tensor) -> dict[str, float]:
     Parameters
     ----------
     real, generated : Tensor, shape (n, d)
-        Features, as many on one side as on the other.
+        Features, equally many on both sides.
 
     Raises
     ------
     ValueError
-        If the two differ in number: the scores of few and of many do not compare.
+        If their numbers differ, because scores depend on the sample size.
     """
     if len(real) != len(generated):
-        raise ValueError(f"as many on either side are wanted, got {len(real)} and {len(generated)}")
+        raise ValueError(
+            f"both sides need equally many items, got {len(real)} and {len(generated)}"
+        )
     between = distances(real, generated)
     within, among = distances(real, real), distances(generated, generated)
     k = NEIGHBOURS["density"]
@@ -132,11 +136,12 @@ def neighbour_scores(real: Tensor, generated: Tensor) -> dict[str, float]:
 class PRDC(TranslationMetric):
     """Precision, recall, density or coverage in the domain classifier's features.
 
-    Precision and density ask whether carried images look like the target: a map that sends all to
-    one good image wins both. Recall and coverage ask whether the images show all of the target, and
-    fall when a map collapses; but the fewer good images there are, the wider recall's balls, and
-    outliers widen them further. Hence coverage alone has a direction. Both sides give their first n
-    images, n the length of the shorter, `COMPARED` at most.
+    Precision and density measure whether translated images look like the target; a map that sends
+    everything to one good image wins both. Recall and coverage measure whether the images cover the
+    target, and decrease when a map collapses. However, the fewer good images there are, the wider
+    are the balls of recall, and outliers widen them further, so only coverage has a direction. The
+    first n images of both sides are compared, where n is the size of the smaller side but at most
+    `COMPARED`.
 
     Parameters
     ----------
@@ -147,7 +152,7 @@ class PRDC(TranslationMetric):
 
     blind_to: ClassVar[tuple[Degenerate, ...]] = ("shuffled",)
     range: ClassVar[str] = "[0, 1]; density [0, inf), 1 in the mean for one law"
-    title: ClassVar[str] = "Neighbours of target and carried images in the classifier's features"
+    title: ClassVar[str] = "Neighbours of target and translated images in the classifier's features"
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
@@ -160,7 +165,7 @@ class PRDC(TranslationMetric):
         return f"{self.of}[k={NEIGHBOURS[self.of]}]"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Count neighbours, found once a cell; n is the number of images on either side."""
+        """Count neighbours, found once per cell; n is the number of images on each side."""
         n = min(COMPARED, len(artefact.real), len(artefact.generated))
         real, made = (domain_features(x, ctx)[:n] for x in (artefact.real, artefact.generated))
         scores = ctx.once("neighbours", lambda: neighbour_scores(real, made), of=artefact)

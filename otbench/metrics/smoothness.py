@@ -1,7 +1,7 @@
-"""How evenly a path moves from frame to frame.
+"""Evenness of a path's motion from frame to frame.
 
-None of these looks at whether the frames are good images, and a cross-fade is the evenest path of
-all: most have no direction. Read them beside the energy gap.
+None of these metrics measures whether the frames are good images, and a cross-fade is the most even
+path, so most have no direction. Use them together with the energy gap.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from otbench.metrics.ssim import WINDOW, structural_similarity
 def unevenness(steps: Tensor) -> Tensor:
     """Return the largest step over their sum, less 1/T: 0 for equal steps, 1 - 1/T for one jump.
 
-    The form of ACAI's smoothness (Berthelot et al. 2018, section 4), for steps of any kind.
+    This has the form of ACAI's smoothness (Berthelot et al. 2018, section 4), for any kind of step.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def unevenness(steps: Tensor) -> Tensor:
 
 
 def between_different_ends(artefact: Paths) -> Tensor:
-    """Return the frames of the paths whose true ends differ: the others need not move.
+    """Return the frames of the paths whose true ends differ; the other paths need not move.
 
     Raises
     ------
@@ -66,20 +66,20 @@ def pixel_steps(frames: Tensor) -> Tensor:
 class AdjacentSSIM(Metric):
     """Structural similarity of adjacent frames: its mean or standard deviation along a path.
 
-    The column of Feng & Strohmer 2024 (section 7). With ``ends="data"`` it is theirs: in their
-    notebook the true images stand in for the first and last frame, so that the jumps between data
-    and decoder count, and a model that reconstructs less well looks less even. With
-    ``ends="drawn"`` the path alone counts. The mean is legacy: it ranks an abrupt jump above a
-    cross-fade and a cross-fade above the true geodesic, and grows with the number of frames, hence
-    it has no direction. Differs from theirs where their code slipped: windows are two-dimensional
-    and the data range is 1 (theirs: columns only, range 2). The standard deviation is that of the
-    population (ddof 0): less is better with the true images at the ends; as drawn, a path that
-    stands still has none, and it has no direction.
+    This is a column of Feng & Strohmer 2024 (section 7). With ``ends="data"`` it follows their
+    notebook, in which the true images replace the first and last frame, so the jumps between data
+    and decoder count, and a model with worse reconstruction appears less even. With
+    ``ends="drawn"`` only the path itself counts. The mean is legacy: it ranks an abrupt jump above
+    a cross-fade and a cross-fade above the true geodesic, and it grows with the number of frames,
+    so it has no direction. Two errors of their code are corrected: windows are two-dimensional and
+    the data range is 1 (theirs: columns only, range 2). The standard deviation is that of the
+    population (ddof 0). It is lower-is-better with the true images at the ends; with drawn ends it
+    has no direction, because it is 0 for a path that stands still.
 
     Parameters
     ----------
     statistic : {"mean", "std"}
-        Over the adjacent frames of a path; then the mean over paths.
+        Statistic over the adjacent frames of a path; it is then averaged over paths.
     ends : {"drawn", "data"}
         First and last frame: the method's own, or the true images (legacy).
     """
@@ -98,12 +98,12 @@ class AdjacentSSIM(Metric):
 
     @property
     def id(self) -> str:
-        """Name with statistic and end frames; whatever is legacy says so."""
+        """Name with statistic and end frames; legacy variants are marked."""
         legacy = ",legacy" if self.ends == "data" or self.statistic == "mean" else ""
         return f"adjacent_ssim[{self.statistic},{self.ends}{legacy}]"
 
     def missing(self, data: ImageDataset) -> str | None:
-        """Refuse images smaller than the window of 7 pixels."""
+        """Return a reason if images are smaller than the window of 7 pixels."""
         side = min(data.image_shape[1:])
         return None if side >= WINDOW else f"images of side {side} are smaller than the window"
 
@@ -128,11 +128,11 @@ class AdjacentSSIM(Metric):
 
 @dataclass(frozen=True)
 class MaxStep(Metric):
-    """Largest step of a path between adjacent frames, in pixels' Euclidean distance.
+    """Largest step of a path between adjacent frames, in Euclidean distance of pixels.
 
-    `unevenness` of the path as drawn, its own end frames included. A path that never moves between
-    different images scores as one jump. It has no direction, because a cross-fade moves in equal
-    steps, whereas the steps of the true path differ slightly.
+    The value is the `unevenness` of the path as drawn, including its own end frames. A path that
+    never moves between different images scores as one jump. It has no direction, because a
+    cross-fade moves in equal steps, whereas the steps of the true path differ slightly.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
@@ -175,7 +175,7 @@ class LPIPSSmoothness(Metric):
         return (lpips.ASSET,)
 
     def missing(self, data: ImageDataset) -> str | None:
-        """Refuse images that AlexNet cannot read."""
+        """Return a reason if AlexNet cannot read the images."""
         return lpips.too_small(data)
 
     def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:

@@ -26,14 +26,14 @@ def structural_similarity(a: Tensor, b: Tensor, window: int = WINDOW) -> Tensor:
              {(\mu_a^2 + \mu_b^2 + C_1)(\sigma_a^2 + \sigma_b^2 + C_2)}, \qquad
         C_1 = 0.01^2, \; C_2 = 0.03^2,
 
-    averaged over all windows that lie in the image and over colours (Wang, Bovik, Sheikh &
-    Simoncelli 2004, equation 13), with a uniform window and unbiased (co)variances, as
+    averaged over all windows inside the image and over channels (Wang, Bovik, Sheikh & Simoncelli
+    2004, equation 13), with a uniform window and unbiased (co)variances, as
     ``skimage.metrics.structural_similarity(a, b, win_size=window, data_range=1)``.
 
     Parameters
     ----------
     a, b : Tensor, shape (n, c, h, w)
-        In [0, 1]; computed in float64 whatever comes in.
+        In [0, 1]; the computation is in float64.
     window : int
         Odd, at most the smaller side.
 
@@ -84,7 +84,7 @@ class SSIM(Metric):
         return f"ssim[win={self.win},range=1]"
 
     def missing(self, data: ImageDataset) -> str | None:
-        """Refuse images smaller than the window."""
+        """Return a reason if images are smaller than the window."""
         side = min(data.image_shape[1:])
         return None if side >= self.win else f"images of side {side} are smaller than the window"
 

@@ -1,8 +1,8 @@
 """Train the classifier behind ``fid[lenet]``: ``python -m otbench.metrics.train_lenet``.
 
-Only MNIST's training split is learnt from; the accuracy on its test split is written into the
-metadata of the weights. On one CPU thread it takes about two minutes; the same library versions,
-machine and number of threads give the same bytes.
+It is trained on MNIST's training split only; the accuracy on the test split is written to the
+metadata of the weights. On one CPU thread training takes about two minutes. The same library
+versions, machine and number of threads give the same bytes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from otbench.nn.training import Optimiser
 from otbench.plugins.registry import Registry
 
 EPOCHS, BATCH, RATE, SEED, SHIFT = 5, 128, 2e-3, 0, 2
-"""Passes over the training split, images in a batch, peak rate, seed, largest shift in pixels."""
+"""Number of epochs, batch size, peak learning rate, seed, and largest shift in pixels."""
 
 
 def read_idx(folder: Path, part: str) -> Split:
@@ -34,7 +34,7 @@ def read_idx(folder: Path, part: str) -> Split:
     Parameters
     ----------
     folder : Path
-        Holds ``train-images-idx3-ubyte`` and its three sisters, uncompressed.
+        Contains ``train-images-idx3-ubyte`` and the other three files, uncompressed.
     part : {"train", "t10k"}
     """
     pixels = np.fromfile(folder / f"{part}-images-idx3-ubyte", np.uint8, offset=16)
@@ -45,13 +45,13 @@ def read_idx(folder: Path, part: str) -> Split:
 
 
 def shifted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Move a batch by a random number of pixels, the same for all its images."""
+    """Shift a batch by a random number of pixels, which is the same for all its images."""
     rows, columns = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=generator).tolist()
     return x.roll((rows, columns), (2, 3))
 
 
 def accuracy(network: LeNet, split: Split) -> float:
-    """Return the share of images whose class is predicted rightly."""
+    """Return the fraction of images whose class is predicted correctly."""
     assert split.labels is not None
     with torch.no_grad():
         predicted = torch.cat([network(x).argmax(1) for x in split.images.split(1000)])
@@ -77,10 +77,12 @@ def train(split: Split, epochs: int = EPOCHS) -> LeNet:
 
 
 def main() -> None:
-    """Train, measure, write the weights."""
+    """Train the network, evaluate it and write the weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--idx", type=Path, help="a folder with MNIST's four IDX files")
-    parser.add_argument("--to", type=Path, default=WEIGHTS, help="where the weights go")
+    parser.add_argument(
+        "--to", type=Path, default=WEIGHTS, help="file to which the weights are written"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.use_deterministic_algorithms(True)

@@ -1,4 +1,4 @@
-"""Carried images pixel by pixel: how far they moved, how much they differ."""
+"""Pixel-wise metrics of translated images: the distance they moved and their variation."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from otbench.metrics.weak_structure import spread_ratio
 from otbench.ot.discrete.weak import discrete_answer
 
 PLANNED = 1000
-"""Images of either side at most that the exact plan is between, the first ones."""
+"""Largest number of images of each side, the first ones, between which the exact plan is
+computed."""
 
 MOMENTS = 2000
-"""Training images of either side at most whose mean and covariance the bound is made from: 4 s at
-32x32 in colour."""
+"""Largest number of training images of each side from which the bound's moments are estimated,
+which takes 4 s at 32x32 in colour."""
 
 PAIRED = 1000
-"""Images of either side at most whose distances to each other are taken, the first ones."""
+"""Largest number of images of each side, the first ones, whose pairwise distances are computed."""
 
 
 class TranslationMetric(Metric):
@@ -37,7 +38,7 @@ class TranslationMetric(Metric):
     tasks: ClassVar[tuple[str, ...]] = ("translation",)
 
     def compute(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Check the images, then measure.
+        """Check the images and compute the value.
 
         Raises
         ------
@@ -49,16 +50,16 @@ class TranslationMetric(Metric):
 
     @abstractmethod
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Score images that lie in [0, 1]; see `Metric.compute`."""
+        """Compute the value for images in [0, 1]; see `Metric.compute`."""
 
 
 def check_translated(artefact: Translated) -> None:
-    """Refuse images outside [0, 1], and unless there is one carried image for each source image.
+    """Check that images are in [0, 1], with one translated image for each source image.
 
     Raises
     ------
     ValueError
-        If so.
+        If they are not.
     """
     check_images(
         real=artefact.real,
@@ -70,13 +71,13 @@ def check_translated(artefact: Translated) -> None:
         check_images(samples=artefact.samples)
     if artefact.generated.shape != artefact.source.shape:
         raise ValueError(
-            f"carried images {tuple(artefact.generated.shape)} and images of the source "
+            f"translated images {tuple(artefact.generated.shape)} and images of the source "
             f"{tuple(artefact.source.shape)} differ in shape"
         )
 
 
 def pairwise_ratio(generated: Tensor, real: Tensor) -> float:
-    """Return the mean distance of two carried images over that of two of the target, in pixels.
+    """Return the mean distance of two translated images over that of two target images.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def pairwise_ratio(generated: Tensor, real: Tensor) -> float:
     Raises
     ------
     Undefined
-        If either side has a single image, or the target's are all the same.
+        If either side has a single image, or the target's images are all the same.
     """
     if min(len(generated), len(real)) < 2:
         raise Undefined("a single image has no pair")
@@ -94,14 +95,14 @@ def pairwise_ratio(generated: Tensor, real: Tensor) -> float:
 
 @dataclass(frozen=True)
 class PairwiseRatio(TranslationMetric):
-    """Mean Euclidean distance of two carried images over that of two images of the target.
+    """Mean Euclidean distance of two translated images over that of two target images.
 
-    1 where the target is reached; below 0.5 a map counts as collapsed.
+    It is 1 if the target is reached. Below 0.5 a map counts as collapsed.
     """
 
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf), 1 for the target itself"
-    title: ClassVar[str] = "Distance of two carried images over the target's"
+    title: ClassVar[str] = "Distance of two translated images over the target's"
 
     @property
     def id(self) -> str:
@@ -109,46 +110,46 @@ class PairwiseRatio(TranslationMetric):
         return "pairwise_ratio"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Average over all pairs of either side; n is the number of carried images."""
+        """Average over all pairs of each side; n is the number of translated images."""
         generated = artefact.generated[:PAIRED]
         return Value(pairwise_ratio(generated, artefact.real[:PAIRED]), None, len(generated))
 
 
 @dataclass(frozen=True)
 class TranslationCost(TranslationMetric):
-    r"""How far images are carried: :math:`\|x - T(x)\|^2 / d`, averaged over the images.
+    r"""Mean squared displacement of images, :math:`\|x - T(x)\|^2 / d`.
 
-    The ratio is to the cost of the exact plan between the same source images and as many test
-    images of the target (POT's network simplex), the least cost of reaching exactly those. Above 1
-    a map is not optimal. Below 1 it either does not reach the target, which coverage shows, or is
-    cheaper than the plan: between a thousand images a plan costs far more than between their laws,
-    because the image that x should go to is not among them.
+    The ratio is relative to the cost of the exact plan between the same source images and as many
+    test images of the target (POT's network simplex), which is the least cost of reaching exactly
+    those images. Above 1 a map is not optimal. Below 1 it either does not reach the target, which
+    coverage shows, or is cheaper than the plan: a plan between a thousand images costs far more
+    than one between their distributions, because the optimal image of x is not among them.
 
-    The bound is Gelbrich's, the least cost between any two laws that have the means and covariances
-    of the two training splits (`frechet_distance` of the pixels of `MOMENTS` images a side; with
-    fewer images it is too large, by some percent at 2,000). A map that costs less has not reached
-    the mean and covariance of the target: it undershoots, and is not cheap.
+    The bound is Gelbrich's, the least cost between any two distributions with the means and
+    covariances of the two training splits (`frechet_distance` of the pixels of `MOMENTS` images per
+    side; with fewer images it is too large, by a few percent at 2,000). A map that costs less has
+    not reached the mean and covariance of the target, so its low cost is not an advantage.
 
     Parameters
     ----------
     of : {"ratio", "bound", "mean"}
-        Over the plan's cost, over the bound, or as it is, in squared intensities.
+        Relative to the plan's cost, relative to the bound, or in squared intensities.
     """
 
     of: Literal["ratio", "bound", "mean"] = "ratio"
 
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf)"
-    title: ClassVar[str] = "Squared distance that images are carried"
+    title: ClassVar[str] = "Squared displacement of images"
 
     @property
     def id(self) -> str:
-        """Name with what of it, and the most images that plan or bound are made from."""
+        """Name with the quantity, and the largest number of images for plan or bound."""
         suffix = {"ratio": f",n={PLANNED}", "bound": f",n={MOMENTS}", "mean": ""}[self.of]
         return f"translation_cost[{self.of}{suffix}]"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Average over images; the standard error is over them, plan or bound taken as known."""
+        """Average over images; the standard error is over them, with plan or bound fixed."""
         if self.of == "mean":
             return Value.of(squared_error(artefact.source, artefact.generated))
         if self.of == "bound":
@@ -165,9 +166,10 @@ class TranslationCost(TranslationMetric):
 
 
 def plan_cost(source: Tensor, target: Tensor) -> float:
-    """Return the mean squared difference of a pixel under the exact plan between two stacks.
+    """Return the mean squared difference per pixel under the exact plan between two stacks.
 
-    Solved by POT on the CPU; the answer for 200 images or more is kept in the cache folder.
+    POT solves for the plan on the CPU. Results for 200 images or more are stored in the cache
+    folder.
 
     Parameters
     ----------
@@ -179,7 +181,7 @@ def plan_cost(source: Tensor, target: Tensor) -> float:
 
 
 def gelbrich_bound(source: Tensor, target: Tensor) -> float:
-    """Return the least mean squared difference of a pixel that the first two moments allow.
+    """Return the least mean squared difference per pixel that the first two moments allow.
 
     Parameters
     ----------
@@ -194,17 +196,18 @@ def gelbrich_bound(source: Tensor, target: Tensor) -> float:
 
 
 def pair_bound(pair: ImagePair) -> float:
-    """Return `gelbrich_bound` of the training splits, at most `MOMENTS` images of either."""
+    """Return `gelbrich_bound` of the training splits, with at most `MOMENTS` images of each."""
     sides = (pair.source_images.train, pair.target_images.train)
     return gelbrich_bound(*(side.sample(MOMENTS).images for side in sides))
 
 
 @dataclass(frozen=True)
 class Diversity(TranslationMetric):
-    r"""How much of the target's variance one image is spread over.
+    r"""Conditional variance of a map relative to the target's variance.
 
     :math:`E\,\mathrm{Var}(T(x, \cdot)) / \mathrm{Var}(Y)`, both unbiased and per pixel, from eight
-    draws for each of 64 images. 0 if the noise is ignored or absent, 1 if the image is ignored.
+    draws for each of 64 images. It is 0 if the noise is ignored or absent, and 1 if the image is
+    ignored.
     """
 
     direction: ClassVar[Direction] = "neutral"
@@ -217,7 +220,8 @@ class Diversity(TranslationMetric):
         return "diversity"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Average over images; the standard error is over them, the target's taken as known."""
+        """Average over images; the standard error is over them, with the target's variance
+        fixed."""
         if artefact.samples is None:
             return Value(0.0, None, len(artefact.generated))
         if artefact.samples.shape[1] < 2 or len(artefact.real) < 2:
@@ -230,14 +234,14 @@ class Diversity(TranslationMetric):
 
 @dataclass(frozen=True)
 class RangeExcess(TranslationMetric):
-    """Mean distance of the carried pixels from [0, 1], before they were clipped.
+    """Mean distance of translated pixels from [0, 1] before clipping.
 
-    No direction: blank images and copies of the source never leave it.
+    It has no direction, because blank images and copies of the source never leave [0, 1].
     """
 
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf), intensity"
-    title: ClassVar[str] = "Distance of carried pixels from [0, 1]"
+    title: ClassVar[str] = "Distance of translated pixels from [0, 1]"
 
     @property
     def id(self) -> str:

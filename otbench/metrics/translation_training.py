@@ -1,4 +1,4 @@
-"""Whether and when a map of images collapsed; see `otbench.metrics.collapse`."""
+"""Collapse of a map of images, and its time; see `otbench.metrics.collapse`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from otbench.metrics.translation import PairwiseRatio, TranslationMetric
 class Collapsed(TranslationMetric):
     """Whether the map collapsed while it trained, or is collapsed at its end: 1 or 0.
 
-    Judged at the checkpoints of its training, on 256 test images of either side, by
-    `otbench.metrics.collapse.collapse_in`; and at the end, on all scored images, by the signs that
-    need no history: the pairwise ratio and, with labels, the modes reached. A method that was not
-    evaluated during training is judged at its end only.
+    A map is judged by `otbench.metrics.collapse.collapse_in` at the checkpoints of its training, on
+    256 test images of each side. At its end it is also judged on all scored images by the signs
+    that need no history: the pairwise ratio and, with labels, the modes reached. A method that was
+    not evaluated during training is judged only at its end.
 
     Parameters
     ----------
     of : {"fired", "step"}
-        Whether, or the updates after which it was first seen.
+        Whether it collapsed, or the number of updates after which the collapse was detected.
     """
 
     of: Literal["fired", "step"] = "fired"
@@ -43,16 +43,16 @@ class Collapsed(TranslationMetric):
 
     @property
     def direction(self) -> Direction:  # type: ignore[override]
-        """``lower`` for whether, ``neutral`` for when."""
+        """``lower`` for fired, ``neutral`` for step."""
         return "lower" if self.of == "fired" else "neutral"
 
     @property
     def id(self) -> str:
-        """Name, and ``step`` where it is the update of the collapse."""
+        """Name, with ``step`` if the value is the update of the collapse."""
         return "collapse" if self.of == "fired" else "collapse[step]"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Judge; n is the number of evaluations, the final one included."""
+        """Judge the map; n is the number of evaluations, including the final one."""
         seen, evaluations = collapse_in(ctx.curve), len(ctx.curve) + 1
         final = None if seen else narrow(_at_the_end(artefact, ctx))
         if self.of == "fired":
@@ -62,13 +62,13 @@ class Collapsed(TranslationMetric):
         if final is None:
             raise Undefined("it did not collapse")
         if not ctx.curve:
-            raise Undefined(f"collapsed at its end ({final}), and was not followed before")
+            raise Undefined(f"collapsed at its end ({final}), but was not evaluated before")
         return Value(float(ctx.curve[-1]["step"]), None, evaluations)
 
 
 def _at_the_end(artefact: Translated, ctx: ScoreContext) -> dict[str, float]:
     found = {"pairwise": PairwiseRatio().measure(artefact, ctx).value}
-    # Without modes to count, only the distances decide.
+    # Without modes to count, only the distances are judged.
     with suppress(Undefined):
         found["modes"] = Modes().measure(artefact, ctx).value
     return found

@@ -1,4 +1,4 @@
-"""Paths seen as moving mass: the kinetic energy they need, the mass they lose, their ends."""
+"""Paths as moving mass: their kinetic energy, the mass they lose, their ends."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ CHUNK = 32
 class PathEnergy(Metric):
     r"""Least energy T J / M that moves an image's mass along the frames as drawn.
 
-    J sums over the T steps the least :math:`\int \rho |v|^2 + \tau \rho g^2` with
+    J is the sum over the T steps of the least :math:`\int \rho |v|^2 + \tau \rho g^2` with
     :math:`\partial_t \rho + \nabla \cdot (\rho v) = \rho g` (Feng & Strohmer 2024, sections 2 and
-    6), no flux through the border, the density of a step taken at its middle; see
-    ``otbench.ot.dynamic.path_energy``. Over the mass M and times T it estimates a squared
-    Wasserstein distance: at a large tau a translation by d pixels scores d squared and a
+    6), with no flux through the border and the density of a step averaged over its two frames; see
+    ``otbench.ot.dynamic.path_energy``. Divided by the mass M and multiplied by T, it estimates a
+    squared Wasserstein distance: at a large tau, a translation by d pixels scores d squared and a
     cross-fade many times more. A small tau lets mass fade out and in instead of moving far: at 10,
-    a cross-fade over some ten pixels is cheaper than the translation. Hence, and since a path that
-    stands still costs nothing, it has no direction: read it beside the energy gap, which has one.
-    For RGB each colour is a density of its own, as in the paper, and the result
-    is their mean weighted by mass. Walls of the data set hold. Images keep their own size.
+    a cross-fade over about ten pixels is cheaper than the translation. For this reason, and because
+    a path that stands still costs nothing, it has no direction; use it together with the energy
+    gap, which has one. Each channel of an RGB image is a separate density, as in the paper, and the
+    result is their mean weighted by mass. Walls of the data set are respected. Images keep their
+    own size.
 
     Parameters
     ----------
     tau : float
-        Price of making or destroying mass, against moving it; square pixels.
+        Cost of creating or removing mass relative to moving it, in squared pixels.
     floor : float
-        Added to each pixel, so that mass can enter empty ones; share of the full intensity. It
-        determines the cost of a cross-fade, so values with different floors are not comparable.
+        Added to each pixel, as a fraction of the full intensity, so that mass can enter empty
+        pixels. It determines the cost of a cross-fade, so values with different floors are not
+        comparable.
     """
 
-    tau: float = parameter(10.0, "price of creating mass, in squared pixels", above=0)
+    tau: float = parameter(10.0, "cost of creating mass, in squared pixels", above=0)
     floor: float = parameter(1e-3, "density of the background", above=0)
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
@@ -54,7 +56,7 @@ class PathEnergy(Metric):
 
     @property
     def id(self) -> str:
-        """Name with price of mass and floor."""
+        """Name with tau and floor."""
         return f"path_energy[tau={self.tau:g},floor={self.floor:g}]"
 
     def compute(self, artefact: Paths, ctx: ScoreContext) -> Value:
@@ -83,11 +85,11 @@ def _straight(first: Tensor, last: Tensor, times: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MassDrift(Metric):
-    """Departure of a path's mass from the straight line between the masses of the true ends.
+    """Deviation of a path's mass from the straight line between the masses of the true ends.
 
-    The absolute difference, averaged over all frames, over the mean mass of the two ends. Mass is
-    the sum of all pixels and colours. Pairs of blank images are left out. No direction: an even
-    grey of the right mass, and a cross-fade, do not drift at all.
+    The absolute difference is averaged over all frames and divided by the mean mass of the two
+    ends. Mass is the sum over all pixels and channels. Pairs of blank images are excluded. It has
+    no direction, because a uniform grey of the right mass and a cross-fade do not drift at all.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
@@ -111,20 +113,20 @@ class MassDrift(Metric):
         mean = (first + last) / 2
         kept = mean > 0
         if not kept.any():
-            raise Undefined("all end images are blank: there is no mass to follow")
+            raise Undefined("all end images are blank: they have no mass")
         return Value.of((mass - straight).abs().mean(1)[kept] / mean[kept])
 
 
 @dataclass(frozen=True)
 class PeakRatio(Metric):
-    """Greatest brightness between the ends of a path over the greatest of its two true ends.
+    """Peak brightness between the ends of a path over the peak of its two true ends.
 
-    Each frame is first scaled to the mass that the line between the masses of the ends has at its
-    time, so that a path that fades as a whole hides nothing. Above 1 mass is crowded, as where a
-    solver on a grid squeezes it around a corner (15 times for proximal splitting in the maze of
-    Feng & Strohmer 2024, figure 3); below 1 it is spread, as by blur and cross-fading. Hence it has
-    no direction. Images end at full intensity, so a method that clips there loses mass instead:
-    read it with the mass drift. A blank frame has no peak.
+    Each frame is first scaled to the mass interpolated linearly between the ends, so a path that
+    fades as a whole is not favoured. Above 1 mass is concentrated, for instance where a solver on a
+    grid squeezes it around a corner (15 times for proximal splitting in the maze of Feng & Strohmer
+    2024, figure 3); below 1 it is spread, as by blur and cross-fading. Hence the metric has no
+    direction. A method that clips at full intensity loses mass instead, so use it together with the
+    mass drift. The peak of a blank frame is 0.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS
@@ -156,20 +158,20 @@ class PeakRatio(Metric):
 
 @dataclass(frozen=True)
 class MassLeak(Metric):
-    """Mass that leaves through the rim when the frames are joined by the cheapest flow.
+    """Mass that leaves through the border when the cheapest flow joins the frames.
 
-    With an open rim mass may leave on one side and enter on another, with a periodic one it may
-    wrap around; both are shortcuts for a path that should move mass inside the image (Feng &
-    Strohmer 2024, figure 8). All frames are scaled to one mass; what passes the rim outwards
-    (periodic: either way through the seam) is summed over the steps, over that mass. A
-    translation leaks next to nothing, a cross-fade of discs about half of its mass, and a path that
-    stands still nothing, so that it has no direction.
+    With an open boundary, mass may leave on one side and enter on another; with a periodic one, it
+    may wrap around. Both are shortcuts for a path that should move mass inside the image (Feng &
+    Strohmer 2024, figure 8). All frames are scaled to the same mass. The mass that crosses the
+    border outwards (periodic: in either direction) is summed over the steps and divided by that
+    mass. A translation leaks almost nothing, a cross-fade of discs leaks about half of its mass,
+    and a path that stands still leaks nothing, so the metric has no direction.
 
     Parameters
     ----------
     boundary : {"open", "periodic"}
     floor : float
-        Added to each pixel, so that mass can reach the rim; share of the full intensity.
+        Added to each pixel, as a fraction of the full intensity, so that mass can reach the border.
     """
 
     boundary: Literal["open", "periodic"] = "open"
@@ -195,7 +197,7 @@ class MassLeak(Metric):
         return Value.of(colour_mean(torch.cat(leaks), weight.cpu()))
 
     def _leak(self, frames: Tensor, ctx: ScoreContext) -> Tensor:
-        """Return the share that leaks from each path and colour, (n, c), on the CPU."""
+        """Return the fraction that leaks from each path and channel, (n, c), on the CPU."""
         from otbench.ot.dynamic.path_energy import path_flow, to_density
 
         walls = ctx.data.obstacles
@@ -208,7 +210,7 @@ class MassLeak(Metric):
             rims = [-vertical[:, :, 0], vertical[:, :, -1]]
             rims += [-horizontal[..., 0], horizontal[..., -1]]
             passed = sum(rim.clamp(min=0).sum((1, 2)) for rim in rims)
-        else:  # both rims are one seam, which holds the same number twice
+        else:  # the two opposite borders coincide and have the same values
             passed = sum(seam.abs().sum((1, 2)) for seam in (vertical[:, :, 0], horizontal[..., 0]))
         return torch.as_tensor(passed).view(len(frames), -1).cpu()
 
@@ -217,8 +219,8 @@ class MassLeak(Metric):
 class EndpointError(Metric):
     """Mean squared error between the first and last frame and the true end images.
 
-    0 for a path that starts and ends at the data, as the references do; for an autoencoder it is
-    the reconstruction error of the ends. It does not see what lies between them.
+    It is 0 for a path that starts and ends at the data, as for the references. For an autoencoder
+    it is the reconstruction error of the ends. It is blind to the frames between them.
     """
 
     tasks: ClassVar[tuple[str, ...]] = PATH_TASKS

@@ -27,7 +27,7 @@ from otbench.ot.neural.costs import weak_quadratic
 from otbench.ot.w2.scores import uvp
 
 CACHED_FROM = 200
-"""Points from which a plan takes seconds, and is kept."""
+"""Number of points from which a plan takes seconds and is stored."""
 
 
 class WeakMapMetric(Metric):
@@ -43,10 +43,10 @@ class AgainstSolution(WeakMapMetric):
     Parameters
     ----------
     gamma : float, optional
-        Of the cost; by default the pair's, or else the method's own.
+        Gamma of the cost. Default: that of the pair, or else that of the method.
     """
 
-    gamma: float | None = parameter(None, "of the weak cost; none: the method's own", low=0)
+    gamma: float | None = parameter(None, "gamma of the weak cost; none: the method's own", low=0)
 
     @property
     def _suffix(self) -> str:
@@ -77,7 +77,7 @@ def _solved(artefact: WeakTransport, gamma: float, ctx: ScoreContext) -> Discret
 
 
 def plan_file(x: np.ndarray, y: np.ndarray, gamma: float) -> Path | None:
-    """Return the file for a solution: named by the points themselves, and gamma."""
+    """Return the file for a solution, named by the points and gamma."""
     if len(x) < CACHED_FROM:
         return None
     digest = hashlib.sha256(x.tobytes() + y.tobytes() + np.float64(gamma).tobytes()).hexdigest()
@@ -90,8 +90,9 @@ class WeakUVP(AgainstSolution):
 
     .. math:: 100\,E\|\bar T(x) - \bar T^*(x)\|^2 / \mathrm{Var}(Q)
 
-    at 400 held-out points, the mean of 256 draws for each (whose noise adds the conditional
-    variance over 256). The optimal barycentric map is unique; plans are not, and are not compared.
+    at 400 held-out points, with the mean of 256 draws for each (whose noise adds the conditional
+    variance over 256). The optimal barycentric map is unique; plans are not unique and are not
+    compared.
     """
 
     direction: ClassVar[Direction] = "lower"
@@ -118,8 +119,8 @@ class WeakUVP(AgainstSolution):
 class WeakCostGap(AgainstSolution):
     """Distance of the map's weak cost from the optimal one, in percent of the latter.
 
-    The cost is the unbiased estimate of C_{2,gamma} from 256 draws. Below the optimum is off too:
-    a map may have a lower cost where it does not reach the target.
+    The cost is the unbiased estimate of C_{2,gamma} from 256 draws. A cost below the optimum also
+    counts as a gap, because a map that does not reach the target may have a lower cost.
     """
 
     direction: ClassVar[Direction] = "lower"

@@ -17,10 +17,10 @@ from otbench.metrics.maps import bounded
 from otbench.metrics.weak_maps import WeakMapMetric
 
 SPAN = 200
-"""Steps that the moving average of the loss looks back over (weights fall by 1 - 2 / 201)."""
+"""Span in steps of the moving average of the loss (weights decay by the factor 1 - 2 / 201)."""
 
 TAIL = 0.2
-"""Share of the training, at its end, whose losses' standard deviation is taken."""
+"""Final fraction of the training over which the standard deviation of losses is computed."""
 
 
 def _pairs(artefact: WeakTransport) -> tuple[Tensor, Tensor]:
@@ -36,8 +36,8 @@ def _pairs(artefact: WeakTransport) -> tuple[Tensor, Tensor]:
 class BarycentricLipschitz(WeakMapMetric):
     r"""Percentile of :math:`|\bar T(x) - \bar T(x')| / |x - x'|` over all pairs of 400 points.
 
-    The optimal barycentric map has slopes of at most 1 / gamma. All points share the draws of the
-    noise that the mean is over.
+    The optimal barycentric map has slopes of at most 1 / gamma. The means of all points are over
+    the same draws of the noise.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class BarycentricLipschitz(WeakMapMetric):
         100 is the largest slope.
     """
 
-    percentile: float = parameter(99.0, "of the slopes between pairs", low=0, high=100)
+    percentile: float = parameter(99.0, "percentile of the slopes between pairs", low=0, high=100)
 
     direction: ClassVar[Direction] = "neutral"
     range: ClassVar[str] = "[0, inf)"
@@ -57,7 +57,7 @@ class BarycentricLipschitz(WeakMapMetric):
         return f"bary_lipschitz[p={self.percentile:g}]"
 
     def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
-        """Take the percentile of the slopes."""
+        """Return the percentile of the slopes."""
         steps, moves = _pairs(artefact)
         apart = steps.norm(dim=1)
         slopes = (moves.norm(dim=1)[apart > 0] / apart[apart > 0]).numpy(force=True)
@@ -76,7 +76,7 @@ class BarycentricMonotonicity(WeakMapMetric):
 
     direction: ClassVar[Direction] = "higher"
     range: ClassVar[str] = "[0, 1]"
-    title: ClassVar[str] = "Pairs carried monotonically by the barycentric map"
+    title: ClassVar[str] = "Pairs mapped monotonically by the barycentric map"
 
     @property
     def id(self) -> str:
@@ -113,7 +113,7 @@ def spread_ratio(pushed: Tensor, target: Tensor) -> float:
 class SpreadRatio(WeakMapMetric):
     """Mean distance of two pushed points over that of two target points.
 
-    1 where the target is reached. Below 0.5 a map counts as collapsed.
+    It is 1 if the target is reached. Below 0.5 a map counts as collapsed.
     """
 
     direction: ClassVar[Direction] = "neutral"
@@ -126,7 +126,7 @@ class SpreadRatio(WeakMapMetric):
         return "spread_ratio"
 
     def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
-        """Average over all pairs; each point by one draw, another one from point to point."""
+        """Average over all pairs, with one independent draw per point."""
         m, k, _ = artefact.draws.shape
         if m < 2:
             raise Undefined("a single point has no pair")
@@ -137,13 +137,13 @@ class SpreadRatio(WeakMapMetric):
 
 @dataclass(frozen=True)
 class PotentialLoss(WeakMapMetric):
-    """The potential's loss over training, which is 0 in the mean where the target is reached.
+    """The potential's loss over training, whose mean is 0 if the target is reached.
 
     Parameters
     ----------
     of : {"ewma", "spread"}
-        Its exponential moving average of span 200 at the end, without its sign; or its standard
-        deviation over the last fifth of the steps. In the units that the method trains in.
+        The absolute value of its exponential moving average with span 200 at the end, or its
+        standard deviation over the last fifth of the steps, in the units of training.
     """
 
     of: Literal["ewma", "spread"] = "ewma"
@@ -154,11 +154,11 @@ class PotentialLoss(WeakMapMetric):
 
     @property
     def id(self) -> str:
-        """Name with what of it."""
+        """Name with the quantity."""
         return f"potential_loss[{self.of}]"
 
     def compute(self, artefact: WeakTransport, ctx: ScoreContext) -> Value:
-        """Smooth the recorded losses, or take their spread."""
+        """Smooth the recorded losses, or return their spread."""
         if artefact.losses is None or not len(artefact.losses):
             raise Undefined("the method recorded no loss of a potential")
         losses = artefact.losses.double().numpy(force=True)

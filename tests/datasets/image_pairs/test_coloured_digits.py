@@ -168,7 +168,7 @@ def test_mnist_is_fetched_before_anything_trains():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"source": 3}, "must be different digits, got 3 for both"),
+        ({"source": 3}, "source and target must be different digits, got 3 for both"),
         ({"source": 10}, "source must be from 0 to 9, got 10"),
         ({"target": -1}, "target must be from 0 to 9, got -1"),
         ({"size": 28}, "size must be one of 16, 32, got 28"),
