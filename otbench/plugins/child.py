@@ -17,7 +17,7 @@ KEPT_JAX = ("JAX_PLATFORM", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
 
 
 NUMERICAL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Variables by which numerical libraries are told their number of threads, when they are loaded."""
+"""Environment variables from which numerical libraries read their number of threads on import."""
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -77,17 +77,17 @@ def die_with_parent() -> None:
 
 @contextlib.contextmanager
 def started(command: list[str], **settings: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a child that answers by a file; it ends, with all it started, when the block does.
+    """Start a child process that answers by a file; kill it and its children at the end of the block.
 
-    It has a session of its own, so that a signal meant for the suite does not reach it first, and
-    reads and prints nothing.
+    The child has its own session, so that signals of the terminal reach only this process. Its
+    standard input and output are empty.
 
     Parameters
     ----------
     command : list of str
         See `python`.
     **settings
-        Of `subprocess.Popen`, in place of those.
+        Arguments of `subprocess.Popen`; they override the above.
     """
     nothing: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     process = subprocess.Popen(command, start_new_session=True, **(nothing | settings))
@@ -99,13 +99,13 @@ def started(command: list[str], **settings: Any) -> Iterator[subprocess.Popen[by
 
 
 def kill_group(leader: int) -> None:
-    """Kill the processes of a group; those that have ended are no error."""
+    """Kill all processes of a group, if there are any."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def how_it_ended(code: int) -> str:
-    """Describe an exit code, which is negative for a signal, as in ``ended the process (...)``."""
+    """Describe an exit code; negative codes are signals."""
     if code >= 0:
         return f"ended the process (exit code {code})"
     try:
