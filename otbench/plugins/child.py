@@ -14,7 +14,7 @@ KEPT_JAX = ("JAX_PLATFORM", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
 
 
 NUMERICAL = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""Variables by which numerical libraries are told their number of threads, when they are loaded."""
+"""Environment variables from which numerical libraries read their number of threads on import."""
 
 
 def python(module: str, *arguments: str) -> list[str]:
@@ -89,13 +89,13 @@ def die_with_parent() -> None:
 
 
 def kill_group(leader: int) -> None:
-    """Kill the processes of a group; those that have ended are no error."""
+    """Kill all processes of a group, if there are any."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
 
 
 def how_it_ended(code: int) -> str:
-    """Describe an exit code, which is negative for a signal, as in ``ended the process (...)``."""
+    """Describe an exit code; negative codes are signals."""
     if code >= 0:
         return f"ended the process (exit code {code})"
     try:

@@ -1,4 +1,4 @@
-"""Where a running cell stands, as its worker writes it to ``progress.json``."""
+"""Progress of a running cell, which its worker writes to ``progress.json``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ FILE = "progress.json"
 
 
 def read_progress(folder: Path) -> dict[str, Any]:
-    """Return what a worker wrote of its progress.
+    """Return the progress that a worker wrote.
 
     Parameters
     ----------
     folder : Path
-        Of the cell.
+        Folder of the cell.
 
     Returns
     -------
     dict
-        ``stage``; where that is ``fit``, also ``step`` and ``steps``, ``seconds`` and ``losses``.
-        Empty where nothing is written yet, or something else.
+        ``stage`` and, in the stage ``fit``, also ``step``, ``steps``, ``seconds`` and ``losses``.
+        Empty if the file is missing or invalid.
     """
     try:
         content = read_json(folder / FILE)

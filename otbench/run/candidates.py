@@ -1,4 +1,4 @@
-"""Methods of a request: imported, made, and those left out that cannot be."""
+"""Importing and constructing the methods of a request; methods for which that fails are rejected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from otbench.scoring.score import STRANGERS
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method that can be made.
+    """A method that was constructed.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class Candidate:
     plugin : Plugin
     method : Method
     given : frozenset of str
-        The parameters that were given.
+        Names of the parameters that were given.
     named : bool
         Whether it was asked for by its own name.
     """
@@ -47,13 +47,13 @@ class Candidate:
 
 
 class Unfit(Exception):
-    """A method cannot run; the first argument is a status, the second the reason."""
+    """A method cannot run. The first argument is the status, the second the reason."""
 
 
 def candidates(
     request: Request, number: int, registry: Registry, plan: Plan, trail: Trail
 ) -> Iterator[Candidate]:
-    """Import and make the methods of a sweep; those that cannot be become rejections of the plan.
+    """Import and construct the methods of a sweep; each failure becomes a rejection of the plan.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def candidates(
 def rejection(
     request: Request, number: int, method: str, dataset: str, status: str, reason: str
 ) -> dict[str, Any]:
-    """Make the row of a method that cannot run; see `Plan.rejected`."""
+    """Return the row of a method that cannot run; see `Plan.rejected`."""
     known = {"method": method, "dataset": dataset, "preset": request.preset, "sweep": number}
     return known | {"status": status, "reason": reason}
 
@@ -107,7 +107,7 @@ def _made(
 
 @contextmanager
 def unfit(status: str, before: str = "") -> Iterator[None]:
-    """Turn what a stranger's code raises into `Unfit`; errors of the suite's own pass."""
+    """Turn exceptions of a plugin into `Unfit`; errors of the suite pass through."""
     try:
         yield
     except (OTBenchError, Unfit):
@@ -127,17 +127,22 @@ def _imported(plugin: Plugin) -> Any:
 
 
 def _can_be_copied() -> bool:
-    """Tell whether this process has one thread: a copy could wait for what another held."""
+    """Return whether this process has one thread: a copy could wait for a lock of another one."""
     threads = Path("/proc/self/task")
     return sys.platform.startswith("linux") and len(list(threads.iterdir())) == 1
 
 
 def _end_of_a_copy(work: Callable[[], object], limit: float | None) -> str | None:
-    """Do something in a copy of this process; return how it ended it, or None where it did not.
+    """Run a function in a copy of this process.
 
-    An exception is none of its business: it comes again where it can be told.
+    Exceptions are ignored: the function runs again in this process, where they are reported.
+
+    Returns
+    -------
+    str or None
+        How the copy ended too early or exceeded the time limit; None if it did neither.
     """
-    # A little less than what the command waits for this process.
+    # A little less than the time that the command waits for this process.
     seconds = 0.9 * (limit or LIMITS[IMPORT])
     parent, (survived, done) = os.getpid(), os.pipe()
     pid = os.fork()
@@ -150,7 +155,7 @@ def _end_of_a_copy(work: Callable[[], object], limit: float | None) -> str | Non
         os._exit(0)
     os.close(done)
     answered = bool(select.select([survived], [], [], seconds)[0])
-    # Empty where the copy ended before it could write.
+    # Empty if the copy ended before it could write.
     well = answered and os.read(survived, 1) != b""
     os.close(survived)
     if not answered:

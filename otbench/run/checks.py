@@ -1,4 +1,4 @@
-"""The checks before a run as the command sees them: start, watch, find who is to blame."""
+"""The command's side of the checks before a run: start them, watch them, find the culprit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from otbench.run.trail import Standing, stamp, standing
 
 POLL_SECONDS = 0.05
 SAID_AFTER = 15.0
-"""Seconds of one stage after which the user is told what takes so long."""
+"""Seconds in one stage after which the user is told which one it is."""
 
 ERRORS: dict[int, type[OTBenchError]] = {2: UsageError, 3: DataError}
 
@@ -29,21 +29,21 @@ Say = Callable[[str], None]
 def preflight(request: Request, say: Say = lambda text: None) -> Plan:
     """Plan a request in another process.
 
-    A method, task or metric whose code ends that process, or does not end, is left out, and the
-    checks start anew. From then on methods are tried in copies of the process, so that each of
-    several such methods costs no further start.
+    If the code of a method, task or metric ends that process or exceeds its time limit, the checks
+    start again without it. After the first such failure each method is tried in a copy of the
+    process first, so that several bad methods need only one more start.
 
     Parameters
     ----------
     request : Request
-        Gets in ``avoid`` what is left out.
+        Its attribute ``avoid`` is extended by what was left out.
     say : callable
-        Called with a line for the user where something takes long.
+        Called with a message for the user if a stage takes long.
 
     Raises
     ------
     DataError
-        If a data set cannot be loaded.
+        If a data set ends the process or exceeds its time limit.
     OTBenchError
         If the request cannot run.
     """
@@ -68,12 +68,12 @@ def preflight(request: Request, say: Say = lambda text: None) -> Plan:
 
 
 def _attempt(request: Request, say: Say) -> tuple[Plan | None, Standing, str]:
-    """Run the checks once; return the plan, or None with where they stood and how they ended."""
+    """Run the checks once; return the plan or None, the log, and how the process ended."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / REQUEST).write_text(json.dumps(asdict(request)))
-        # A process with one thread may be copied. Its standard error is ours, so that downloads
-        # show their bars.
+        # Only a process with a single thread can be copied safely. It shares our standard error, so
+        # that progress bars of downloads are visible.
         with started("otbench.run.preflight", name, env=computing(1)) as process:
             how = _watch(process, folder, request.check_seconds, say)
         plan = folder / PLAN
@@ -82,7 +82,7 @@ def _attempt(request: Request, say: Say) -> tuple[Plan | None, Standing, str]:
 
 
 def _watch(process: Process, folder: Path, limit: float | None, say: Say) -> str:
-    """Wait for the plan or an end; return how it ended."""
+    """Wait for the plan or the end of the process; return how it ended."""
     seen, since, said = stamp(folder / TRAIL), time.monotonic(), False
     while not (folder / PLAN).exists():
         try:
@@ -100,6 +100,6 @@ def _watch(process: Process, folder: Path, limit: float | None, say: Say) -> str
         if idle >= allowed:
             return f"did not end within {allowed:g} s"
         if found.stage is not None and not said:
-            say(f"{found.stage} takes long; given up after {allowed:g} s")
+            say(f"{found.stage} takes long; the limit is {allowed:g} s")
             said = True
     return "ended"

@@ -1,4 +1,4 @@
-"""YAML files of the user's: keys with plain values."""
+"""Reading YAML files with settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PLAIN = (str, bool, int, float, type(None))
 
 
 def read_config(flag: str, path: Path) -> dict[str, Any]:
-    """Read a YAML file that holds keys with plain values, or lists of these.
+    """Read a YAML file of keys with plain values or lists of plain values.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def read_config(flag: str, path: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        If the file cannot be read, or holds something else.
+        If the file cannot be read, or contains anything else.
     """
     import yaml
 
@@ -35,14 +35,14 @@ def read_config(flag: str, path: Path) -> dict[str, Any]:
         raise UsageError(f"{flag} {path}: {error.strerror}") from error
     except RecursionError as error:
         raise UsageError(f"{flag} {path}: nested too deeply") from error
-    # Dates that do not exist, for instance, are no error of YAML's.
+    # Invalid dates, for instance, raise ValueError.
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"{flag} {path}: {str(error) or type(error).__name__}") from error
     if not isinstance(content, dict):
         raise UsageError(f"{flag} {path}: it must hold keys and values")
     for key, value in content.items():
         items = value if isinstance(value, list) else [value]
-        # References to lists of references unfold without end.
+        # Nested references could expand to any size.
         if not isinstance(key, str) or not all(isinstance(item, PLAIN) for item in items):
             raise UsageError(
                 f"{flag} {path}: {str(key)[:80]!r} must hold a number, a text, true or false, or a "

@@ -1,4 +1,4 @@
-"""Losses of a training for its record: thinned, so that a long training makes no large file."""
+"""Losses of a training for its record, thinned to a bounded size."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from otbench.results.text import clean
 
 POINTS = 1000
-"""Points of one loss that are kept at most."""
+"""Largest number of points of one loss."""
 
 NAMES, LONGEST_NAME = 100, 80
-"""Losses that are kept at most, and characters of a name."""
+"""Largest number of losses, and longest name of one."""
 
 
 class Series:
-    """Points (step, value) that arrive one by one, of which at most `POINTS` are kept.
+    """A series of points (step, value) of which at most `POINTS` are kept.
 
-    The first and the last are always among them; those between are every k-th that arrived, where k
-    doubles whenever there are too many.
+    The first and the last point are always kept, and between them every k-th point. The stride k
+    doubles whenever the series becomes too long.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Series:
             self.points = self.points[::2]
             self._stride *= 2
         self.points.append([step, value])
-        # One that is not kept stands at the end until the next one comes.
+        # A point that is not a k-th one stays at the end until the next one arrives.
         self._passing = self._count % self._stride != 0
         self._count += 1
 
@@ -49,7 +49,7 @@ class Losses:
         self._series: dict[str, Series] = {}
 
     def add(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
-        """Add a point to each series; return the values whose names are kept."""
+        """Add a point to each series; return the values of the losses that are kept."""
         kept = {}
         for name, value in values.items():
             name = clean(name, LONGEST_NAME)

@@ -1,4 +1,4 @@
-"""Tasks and metrics of a request: which are wanted on some data, without those that cannot run."""
+"""Tasks and metrics of a request that suit the data and can run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Answer = TypeVar("Answer")
 
 
 class Scorers:
-    """Tasks and metrics; what goes wrong with one is a warning of the plan.
+    """Tasks and metrics of a request. Each failure becomes a warning of the plan.
 
     Parameters
     ----------
@@ -42,20 +42,20 @@ class Scorers:
     def wanted(
         self, preset: Preset, sweep: Sweep, extra: Iterable[str], data: Data
     ) -> dict[str, list[str]]:
-        """Return the metrics to score on some data, as text for each task.
+        """Return the metrics to score on a data set, as text for each task.
 
         Parameters
         ----------
         preset : Preset
         sweep : Sweep
         extra : iterable of str
-            Metrics besides, as text.
+            Additional metrics, as text.
         data : Data
 
         Raises
         ------
         UsageError
-            If one of ``extra`` cannot be made.
+            If an additional metric cannot be constructed.
         """
         chosen = sweep.metrics or self._defaults(preset, data)
         wanted = {task: list(texts) for task, texts in chosen.items()}
@@ -74,8 +74,8 @@ class Scorers:
     def fetch(self, wanted: Mapping[str, Iterable[str]]) -> None:
         """Fetch the files that metrics need.
 
-        A metric whose files cannot be had becomes unavailable, and so does one that ended the
-        process when it was tried.
+        A metric becomes unavailable if its files cannot be fetched, or if it ended the process when
+        it was tried.
         """
         for text, metric in self.make_metrics(chain(*wanted.values())).items():
             if text in self._plan.unavailable or not isinstance(metric, Metric):
@@ -93,7 +93,7 @@ class Scorers:
                 self._warn(f"{text} will not be scored: {reason}")
 
     def _defaults(self, preset: Preset, data: Data) -> Mapping[str, Sequence[str]]:
-        """Ask every registered task that suits the data for its default metrics."""
+        """Return the default metrics of every registered task that suits the data."""
         found = []
         for name in self._tasks.names():
             answer = self._ask_task(
@@ -109,7 +109,7 @@ class Scorers:
         return {name: texts for _, name, texts in sorted(found) if texts}
 
     def _ask_task(self, name: str, question: Callable[[Task], Answer]) -> Answer | None:
-        """Make a task and ask it something; None, with a warning, where that goes wrong."""
+        """Construct a task and return its answer; on failure warn and return None."""
         reason = self._request.avoided("task", name, MAKE, RUN)
         if reason is None:
             with self._trail.stage(MAKE, "task", name):
@@ -123,9 +123,9 @@ class Scorers:
         return None
 
     def _means_something(self, text: str, data: Data) -> bool:
-        """Tell whether a metric can have a value on the data.
+        """Return whether a metric is defined on the data.
 
-        One that cannot would fill a column with the same reason.
+        Otherwise its column would hold the same reason in every row.
         """
         metric = self.make_metrics([text])[text]
         if isinstance(metric, str):
@@ -146,7 +146,7 @@ class Scorers:
 
 
 class _Tried(MetricFactory):
-    """Makes metrics, except those that are known to end the process."""
+    """Constructs metrics, except those that are known to end the process."""
 
     def __init__(self, request: Request, trail: Trail) -> None:
         super().__init__()

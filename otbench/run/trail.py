@@ -1,7 +1,8 @@
-"""The trail of the checks before a run: what is at work now, should that end the process or hang.
+"""A log of the checks before a run, which tells who is to blame if their process ends or blocks.
 
-Each stage of a stranger's code is written down before it starts and after it ends. Whoever started
-the process reads in the file who is to blame, and notices from the file's time that nothing moves.
+The process writes a line before and after each stage in which it runs code of a plugin. The command
+that started the process reads the file: the last open stage names the culprit, and a modification
+time that does not change means that the process blocks.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from pathlib import Path
 IMPORT, MAKE, ASK = "importing it", "making it", "asking for its settings"
 LOAD, FETCH, RUN = "loading it", "fetching its files", "trying it on a few items"
 
-LIMITS = {IMPORT: 120.0, MAKE: 120.0, ASK: 120.0, LOAD: 3600.0, FETCH: 3600.0, RUN: 600.0}
-"""Seconds that a stage may take, not counting a download that moves."""
+LIMITS = {IMPORT: 120.0, MAKE: 120.0, ASK: 120.0, LOAD: 3600.0, FETCH: 3600.0, RUN: 1800.0}
+"""Time limit of each stage in seconds; it starts again whenever a download receives data."""
 
 ELSE = 600.0
-"""Seconds that the suite's own work between two stages may take."""
+"""Time limit in seconds between two stages, where only code of the suite runs."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Some code of a plugin at work.
+    """One stage of the checks, in which code of a plugin runs.
 
     Attributes
     ----------
     doing : str
-        One of the constants of this module.
+        What is done in it: one of the constants of this module.
     kind, name : str
-        Such as ``method`` and ``path-energy[alpha=1]``.
+        The plugin, such as ``method`` and ``path-energy[alpha=1]``.
     """
 
     doing: str
@@ -44,12 +45,12 @@ class Stage:
 
 
 class Trail:
-    """Writes the trail.
+    """Writer of the log.
 
     Parameters
     ----------
     path : Path, optional
-        Without one, nothing is written.
+        The file. Without a path, nothing is written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -57,7 +58,7 @@ class Trail:
 
     @contextmanager
     def stage(self, doing: str, kind: str, name: str) -> Iterator[None]:
-        """Note that a stage begins, and that it ended, well or with an exception."""
+        """Write that a stage begins and, at the end of the block, that it ended."""
         self._write(begun=[doing, kind, name])
         try:
             yield
@@ -65,11 +66,11 @@ class Trail:
             self._write(ended=[doing, kind, name])
 
     def left_out(self, doing: str, kind: str, name: str, reason: str) -> None:
-        """Note a stage that need not be tried again, and why."""
+        """Write that a stage failed in a copy of the process and must not be tried again."""
         self._write(left_out=[doing, kind, name, reason])
 
     def moves(self) -> None:
-        """Note that the stage is under way: its time limit starts anew."""
+        """Start the time limit of the current stage again."""
         if self.path is not None:
             os.utime(self.path)
 
@@ -81,16 +82,16 @@ class Trail:
 
 @dataclass(frozen=True)
 class Standing:
-    """What a trail says.
+    """The content of a log.
 
     Attributes
     ----------
     stage : Stage or None
-        The one at work; None where the suite's own code is.
+        The current stage; None if only code of the suite runs.
     passed : tuple of Stage
-        The stages that ended.
+        The stages that have ended.
     left_out : dict of Stage to str
-        Those that need not be tried again, with the reason.
+        Stages that failed in a copy of the process, each with the reason.
     """
 
     stage: Stage | None
@@ -99,12 +100,12 @@ class Standing:
 
     @property
     def limit(self) -> float:
-        """Seconds that this may take."""
+        """Time limit of the current stage, in seconds."""
         return ELSE if self.stage is None else LIMITS[self.stage.doing]
 
 
 def standing(path: Path) -> Standing:
-    """Read a trail; one that does not exist yet has not begun."""
+    """Read a log. A missing file means that nothing has begun."""
     open_: list[Stage] = []
     passed: list[Stage] = []
     left_out: dict[Stage, str] = {}
@@ -122,13 +123,13 @@ def standing(path: Path) -> Standing:
 def _lines(path: Path) -> Iterator[dict[str, list[str]]]:
     with suppress(FileNotFoundError):
         for text in path.read_text(encoding="utf-8").splitlines():
-            # The last line may be half written.
+            # The last line may be incomplete.
             with suppress(ValueError):
                 yield json.loads(text)
 
 
 def stamp(path: Path) -> tuple[int, int]:
-    """Return what changes whenever something is written or moves."""
+    """Return size and modification time, which change whenever the process makes progress."""
     try:
         found = path.stat()
     except FileNotFoundError:

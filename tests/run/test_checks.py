@@ -131,7 +131,7 @@ def test_what_takes_long_is_said_and_a_download_that_moves_is_no_hang(
         preflight(a_request("mine", check_seconds=0.6), said.append)
         if code is moving:
             assert said == []
-    assert said == ["data set mine: loading it takes long; given up after 0.6 s"]
+    assert said == ["data set mine: loading it takes long; the limit is 0.6 s"]
 
 
 def test_a_trail_with_a_half_written_line(tmp_path: Path) -> None:

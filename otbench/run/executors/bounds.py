@@ -1,7 +1,7 @@
-"""Bounds on what a cell takes while it runs: memory, and the length of its log.
+"""Limits on the memory and on the log of a running cell.
 
-Memory is looked at from outside. A limit on the address space (``RLIMIT_AS``) would hit CUDA and
-JAX, which reserve far more than they use, and a child of the cell would not count.
+Memory is measured from outside. A limit on the address space (``RLIMIT_AS``) would also count what
+CUDA and JAX only reserve, and it would not count the children of the cell.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import IO
 import psutil
 
 LOG_BYTES, HEAD, TAIL = 4 << 20, 1 << 20, 1 << 20
-"""Size of a log at which its middle goes, and what is kept of its beginning and its end."""
+"""Size of a log above which its middle is removed; bytes kept of its beginning and of its end."""
 
 TRIES = 20
 """How often the end of a log is read again because the cell goes on writing."""
 
 LOOK_SECONDS = 0.5
-"""Seconds between two looks at the memory of a cell."""
+"""Seconds between two measurements of the memory of a cell."""
 
 
 class Log:
-    """The log of a cell, which the cell writes to and which is kept from growing.
+    """The log of a cell, whose size is limited while the cell writes to it.
 
     Parameters
     ----------
     path : Path
-        What was there is replaced.
+        An existing file is overwritten.
 
     Attributes
     ----------
@@ -41,13 +41,13 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         path.write_bytes(b"")
-        # To append is what lets a file be cut while another process writes to it.
+        # In append mode the file can be truncated while another process writes to it.
         self.file: IO[bytes] = path.open("a+b", buffering=0)
         self._head: int | None = None
         self._left_out, self._note = 0, b""
 
     def bound(self) -> None:
-        """Take the middle out of the file if it is too long."""
+        """Remove the middle of the file if the file is too large."""
         descriptor = self.file.fileno()
         size = os.fstat(descriptor).st_size
         if size <= LOG_BYTES:
@@ -62,24 +62,24 @@ class Log:
                 break
         tail = tail[tail.find(b"\n") + 1 :]
         self._left_out += size - self._head - len(self._note) - len(tail)
-        self._note = f"\n[otbench: {self._left_out:,} bytes are left out here]\n".encode()
+        self._note = f"\n[otbench: {self._left_out:,} bytes were removed here]\n".encode()
         os.ftruncate(descriptor, self._head)
         os.write(descriptor, self._note + tail)
 
     def close(self) -> None:
-        """Close the file; what is in it has its bound."""
+        """Limit the size of the file and close it."""
         if not self.file.closed:
             self.bound()
             self.file.close()
 
 
 class Memory:
-    """The memory of a process and of all that it started.
+    """Memory of a process and of all processes that it started.
 
     Parameters
     ----------
     leader : int
-        The process, which leads a session of its own.
+        Id of the process, which must be the leader of its session.
     limit : int or None
         Bytes; None for no limit.
     """
@@ -89,9 +89,9 @@ class Memory:
         self._next = 0.0
 
     def excess(self) -> str | None:
-        """Return a reason to end the process, or None.
+        """Return a message if the processes use too much memory, else None.
 
-        Looks only now and then, however often it is called.
+        Measures at most once in `LOOK_SECONDS`, however often it is called.
         """
         if self.limit is None or time.monotonic() < self._next:
             return None
@@ -101,10 +101,10 @@ class Memory:
         return f"used {size_text(used)} of memory; --max-memory allows {size_text(self.limit)}"
 
     def used(self) -> int:
-        """Return the bytes in use.
+        """Return the number of bytes in use.
 
-        Pages that several processes share count once, in equal parts, where that can be told
-        (Linux, proportional set size); that is looked up only where they could exceed the limit.
+        On Linux, pages that several processes share are counted once (proportional set size). This
+        is slower to read than the resident size and is done only if the latter exceeds the limit.
         """
         processes = list(self._processes())
         resident = sum(_known(_resident, process) for process in processes)
@@ -113,7 +113,7 @@ class Memory:
         return sum(_known(_proportional, process) for process in processes)
 
     def _processes(self) -> Iterator[psutil.Process]:
-        """Yield the members of the session, and descendants that left it."""
+        """Yield the processes of the session, and descendants that left the session."""
         seen: set[int] = set()
         for pid in psutil.pids():
             try:
@@ -142,7 +142,7 @@ def _proportional(process: psutil.Process) -> int:
 
 
 def _known(look: Callable[[psutil.Process], int], process: psutil.Process) -> int:
-    """Return what a look finds; 0 for a process that has ended."""
+    """Return a measurement, or 0 for a process that has ended."""
     try:
         return look(process)
     except psutil.Error:
@@ -150,5 +150,5 @@ def _known(look: Callable[[psutil.Process], int], process: psutil.Process) -> in
 
 
 def size_text(size: float) -> str:
-    """Write a number of bytes as ``512M`` or ``1.5G``, in powers of 1024."""
+    """Format a number of bytes as ``512M`` or ``1.5G``, with powers of 1024."""
     return f"{size / 2**30:.3g}G" if size >= 2**30 else f"{size / 2**20:.3g}M"

@@ -39,7 +39,7 @@ def test_a_log_keeps_its_beginning_and_its_end_and_says_what_is_left_out(tmp_pat
     text = (tmp_path / "cell.log").read_text()
     assert text.startswith("line 0\nline 1\n")
     assert text.endswith(f"line {lines - 1}\nthe end\n")
-    (note,) = re.findall(r"\n\[otbench: ([\d,]+) bytes are left out here\]\n", text)
+    (note,) = re.findall(r"\n\[otbench: ([\d,]+) bytes were removed here\]\n", text)
     kept = re.sub(r"\n\[otbench: .*\]\n", "", text)
     assert len(kept) + int(note.replace(",", "")) == written + len("the end\n")
     assert all(re.fullmatch(r"line \d+|the end", line) for line in kept.splitlines())
