@@ -25,7 +25,7 @@ quick start:
   otbench show path-energy                           what a method does, and its parameters
 
 exit codes:
-  0 all cells ok, reused, or skipped with a reason   1 finished, but some cells failed
+  0 all cells ok, reused, or skipped with a reason   1 finished, but some cells failed or collapsed
   2 wrong usage, nothing started                     3 nothing could run (data missing)
   130 interrupted, finished cells are kept
 """

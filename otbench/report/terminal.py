@@ -9,11 +9,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otbench.results.statistics import DIVERGED_UVP, UVP_METRIC, diverged, of_maps, summary
+from otbench.results.statistics import (
+    DIVERGED_UVP,
+    UVP_METRIC,
+    diverged,
+    lost,
+    of_maps,
+    summary,
+)
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 ROUNDING = 1e-9
 """Relative spread that counts as none."""
+
+LOST_COLUMN = "collapsed,\ndiverged"
 
 PLAIN_WIDTH = 160
 """Width in characters of a table that is written to a file or a pipe."""
@@ -120,15 +129,17 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     titles = [f"{task}{mark}" for task, mark in zip(averages["task"], legacy, strict=True)]
     for title, part in averages.groupby(titles, sort=False):
         console.print(Text(f"\n{title} ({spread})", style="bold"))
+        of_task = results[results["task"] == part["task"].iloc[0]]
+        gone = {str(method): lost(rows) for method, rows in of_task.groupby("method", sort=False)}
         for columns in _fitting(part, methods, console.width):
-            console.print(_table(part[part["metric"].isin(columns)], methods, seeds))
+            console.print(_table(part[part["metric"].isin(columns)], methods, seeds, gone))
     for line in [*divergences(results, averages), *reasons(results)]:
         console.print(Text(line))
 
 
 def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[str]]:
     """Divide the metrics, in order, among tables that fit the width without wrapping a word."""
-    left = width - max(map(len, methods)) - 4
+    left = width - max(map(len, methods)) - 4 - (len(LOST_COLUMN.split("\n")[0]) + 3)
     tables: list[list[str]] = [[]]
     free = left
     for metric, rows in part.groupby("metric", sort=False):
@@ -142,10 +153,18 @@ def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[st
     return tables
 
 
-def _table(part: pd.DataFrame, methods: list[str], seeds: int) -> Table:
-    """Arrange rows of `summary` with methods as rows, metrics as columns and references last."""
+def _table(
+    part: pd.DataFrame, methods: list[str], seeds: int, gone: dict[str, tuple[int, int]]
+) -> Table:
+    """Arrange rows of `summary` with methods as rows, metrics as columns and references last.
+
+    Where a training collapsed or diverged there is a column with how many did, by ``gone``.
+    """
     table = Table(header_style="bold")
     table.add_column("method", no_wrap=True)
+    some_lost = any(number for number, _ in gone.values())
+    if some_lost:
+        table.add_column(LOST_COLUMN, justify="right", no_wrap=True)
     columns = list(dict.fromkeys(part["metric"]))
     references = set(part.loc[part["reference"] == True, "method"])  # noqa: E712
     ranked = part[~part["method"].isin(references)]
@@ -166,8 +185,10 @@ def _table(part: pd.DataFrame, methods: list[str], seeds: int) -> Table:
             else Text("–", style="dim")
             for m in columns
         ]
-        if len(own):
-            table.add_row(Text(method), *texts)
+        number, of = gone.get(method, (0, 0))
+        shares = [Text(f"{number} of {of}", style="bold red" if number else "")]
+        if len(own) or number:
+            table.add_row(Text(method), *(shares if some_lost else []), *texts)
     return table
 
 

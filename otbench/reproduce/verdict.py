@@ -37,7 +37,8 @@ class Verdict:
         The expression.
     status : str
         ``holds``, ``fails`` or ``not distinguishable``, by the rule at the head of this module.
-        ``too few seeds``: fewer than `LEAST_SEEDS`. ``void``: a seed that it rests on failed.
+        ``too few seeds``: fewer than `LEAST_SEEDS`. ``void``: a seed that it rests on failed,
+        collapsed or diverged.
         ``shown``: not judged, for the reason that the claim gives. ``not measured``.
     detail : str
         The expression with the means filled in, margins and seeds, or why there is no verdict.
@@ -57,6 +58,9 @@ def judge(claim: Claim, measured: Sequence[Measured]) -> Verdict:
 
 def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
     needed = [known[address] for address in claim.check.addresses]
+    for one in needed:
+        for seed, why in one.void.items():
+            return VOID, f"{'.'.join(one.address)}, seed {seed}: {why}"
     for one in needed:
         if not one.values:
             return UNKNOWN, f"{'.'.join(one.address)}: {one.reason}"

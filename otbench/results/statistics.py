@@ -6,9 +6,11 @@ import math
 
 import pandas as pd
 
+from otbench.results.record import LOST
+
 MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
 MAP_TASKS = (MAP_TASK, "translation")
-ENDED = ("ok", "failed")
+ENDED = ("ok", "failed", *LOST)
 """Statuses of rows from which one can tell whether training went well."""
 
 DIVERGED_UVP = 101.0
@@ -79,6 +81,19 @@ def diverged(rows: pd.DataFrame) -> float:
     """
     ended = {s: own for s, own in rows.groupby("seed") if own["status"].isin(ENDED).any()}
     return sum(map(_is_off, ended.values())) / len(ended) if ended else math.nan
+
+
+def lost(rows: pd.DataFrame) -> tuple[int, int]:
+    """Return how many of a method's seeds collapsed or diverged, and of how many that ended.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of the long table: one method on one data set.
+    """
+    ended = rows[rows["status"].isin(ENDED)]
+    gone = ended.loc[ended["status"].isin(LOST), "seed"].nunique()
+    return gone, ended["seed"].nunique()
 
 
 def _is_off(rows: pd.DataFrame) -> bool:

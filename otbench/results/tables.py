@@ -20,10 +20,11 @@ from otbench.interface.parameters import with_tuples
 from otbench.plugins.selection import parse_one
 from otbench.results.asked import shown
 from otbench.results.cell import slug
-from otbench.results.record import BadRecord, read_record
+from otbench.results.record import LOST, BadRecord, read_record
 from otbench.results.statistics import (
     MAP_TASK,
     diverged,
+    lost,
     of_maps,
     summary,
 )
@@ -63,11 +64,12 @@ COLUMNS = {
     "text": "the metric as it was asked for",
     "metric": "id of the metric, protocol included",
     "direction": "higher, lower or neutral",
-    "value": "the number; missing unless status is ok",
+    "value": "the number; of a model that collapsed or diverged it is kept and never averaged",
     "stderr": "standard error within the test set, where the value is a mean",
     "n": "items that the value was computed from",
-    "status": "ok, failed, timeout, oom, skipped, not_installed or interrupted",
-    "reason": "why there is no value",
+    "status": "ok, failed, collapsed, diverged, timeout, oom, skipped, not_installed or "
+    "interrupted",
+    "reason": "why there is no value, or by which rule the training is lost",
     "fit_seconds": "training time, wall-clock",
     "score_seconds": "scoring time, wall-clock",
     "peak_rss_mb": "largest resident memory of the cell's process, MiB",
@@ -151,7 +153,9 @@ def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     }
     if not record["rows"]:
         return [common]
-    return [common | row for row in record["rows"]]
+    # What a lost model scores is no result of the method: its status stands in every row.
+    lost = {n: record[n] for n in ("status", "reason")} if record["status"] in LOST else {}
+    return [common | row | (lost if row["status"] == "ok" else {}) for row in record["rows"]]
 
 
 @cache
@@ -223,8 +227,9 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
 
     For each metric there are the columns ``task/metric``, then ``… n`` (the seeds with a value),
     ``… std``, ``… ci95``, ``… direction`` and, where a paper prints one, ``… published`` with its
-    ``… source``; for maps also ``… median``, and one column ``diverged``, see the function of that
-    name.
+    ``… source``. ``collapsed`` is the share of seeds that collapsed or diverged, whose values are
+    in no mean. For maps there are also ``… median``, and one column ``diverged``, see the function
+    of that name.
 
     Parameters
     ----------
@@ -243,6 +248,8 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     outcome = pd.DataFrame([_outcome(rows) for _, rows in grouped], columns=["status", "reason"])
     board = pd.concat([board, outcome], axis=1)
+    counts = [lost(rows) for _, rows in grouped]
+    board["collapsed"] = [gone / ended if ended else math.nan for gone, ended in counts]
     if of_maps(results):
         board["diverged"] = [diverged(rows) for _, rows in grouped]
     averages = summary(results)

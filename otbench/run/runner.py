@@ -100,7 +100,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0: all ok, reused or skipped with reason. 1: some failed. 3: nothing could run."""
+        """0: all ok, reused or skipped. 1: some failed, collapsed or diverged. 3: nothing ran."""
         statuses = [outcome_of(job, record)[0] for job in self.jobs if (record := self.record(job))]
         statuses += [rejection["status"] for rejection in self.rejected]
         if not statuses or all(status in ("not_installed", "skipped") for status in statuses):
