@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from otbench.results.shipped import with_shipped
 from otbench.results.statistics import (
     DIVERGED_UVP,
     UVP_METRIC,
@@ -21,6 +22,9 @@ from otbench.results.statistics import (
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 ROUNDING = 1e-9
 """Relative spread that counts as none."""
+
+SHIPPED = "*"
+"""Marks a spread that is not of the run itself but of the reference runs."""
 
 LOST_COLUMN = "collapsed,\ndiverged"
 
@@ -41,24 +45,27 @@ def number(value: float) -> str:
 def cell_text(row: pd.Series, seeds: int = 1) -> str:
     """Write a mean with the 95 % interval over trainings.
 
-    A single training has no interval, because the spread within the test set says nothing about
-    another training. For a reference, which learns nothing, that spread is the only one and gives
-    the interval. The unexplained variance of a map that has diverged is printed as just above 100,
-    as in papers.
+    The spread within the test set says nothing about another training. A single training is given
+    that of the reference runs which are shipped with the suite, marked by `SHIPPED`, and none where
+    there are no such runs. For a reference, which learns nothing, that within the test set is the
+    only one and gives the interval. The unexplained variance of a map that has diverged is printed
+    as just above 100, as in papers.
 
     Parameters
     ----------
     row : pandas.Series
-        A row of `summary`.
+        A row of `with_shipped`.
     seeds : int
         Number of seeds that ran; if fewer have a value, both numbers are printed.
     """
     reference = row["reference"] == True  # noqa: E712 - missing is neither
     if row["metric"] == UVP_METRIC and row["mean"] > DIVERGED_UVP and not reference:
         return ">100"
-    alone = row["stderr"] if reference else math.nan
+    alone = row["stderr"] if reference else row.get("pi95", math.nan)
     spread = row["ci95"] if row["seeds"] > 1 else alone
     text = _with_spread(row, spread)
+    if "±" in text and row["seeds"] == 1 and not reference:
+        text += SHIPPED
     return f"{text} ({row['seeds']} of {seeds})" if row["seeds"] < seeds else text
 
 
@@ -119,7 +126,7 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
         By default, the standard output.
     """
     console = output_console(console)
-    averages = summary(results)
+    averages = with_shipped(summary(results))
     methods = list(dict.fromkeys(results["method"]))
     trained = results[results["reference"] != True]  # noqa: E712 - missing is neither
     seeds = trained["seed"].nunique()
@@ -133,8 +140,23 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
         gone = {str(method): lost(rows) for method, rows in of_task.groupby("method", sort=False)}
         for columns in _fitting(part, methods, console.width):
             console.print(_table(part[part["metric"].isin(columns)], methods, seeds, gone))
-    for line in [*divergences(results, averages), *reasons(results)]:
+    for line in [*_footnote(averages), *divergences(results, averages), *reasons(results)]:
         console.print(Text(line))
+
+
+def _footnote(averages: pd.DataFrame) -> list[str]:
+    """Say what the mark beside ± stands for, where there is one."""
+    marked = averages[averages["pi95_of"].notna() & (averages["pi95_of"] != "own")]
+    if marked.empty:
+        return []
+    of = ", ".join(
+        f"{method} {', '.join(sorted({str(n).split()[0] for n in part['pi95_of']}))}"
+        for method, part in marked.groupby("method", sort=False)
+    )
+    return [
+        f"{SHIPPED} one training; 95 % of further trainings lie this near, judged by the shipped "
+        f"reference runs of the same method, data and preset (runs: {of})"
+    ]
 
 
 def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[str]]:

@@ -30,26 +30,36 @@ def interval(values: pd.Series) -> float:
     return float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n))
 
 
+def prediction(values: pd.Series) -> float:
+    """Return the half-width of the 95 % prediction interval of one more value; NaN for under two.
+
+    t s sqrt(1 + 1/n): of new values of the same normal law, 95 % lie that near to the mean of n.
+    """
+    return interval(values) * math.sqrt(len(values) + 1)
+
+
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """Average over seeds: one row a method and metric.
 
     Returns
     -------
     pandas.DataFrame
-        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` (half-width), ``stderr`` (within the test
-        set, of a single seed) and ``seeds``, beside ``direction`` and ``reference``; in the order
-        of the results. Where seeds of one group were scored by different code, or at different
-        sizes, there is a row for each.
+        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` and ``pi95`` (half-widths of the intervals
+        of the mean and of one more training), ``stderr`` (within the test set, of a single seed)
+        and ``seeds``, beside ``direction``, ``reference``, ``params`` and ``data_sha256``; in the
+        order of the results. Where seeds of one group were scored by different code, or at
+        different sizes, there is a row for each.
     """
     scored = results[(results["status"] == "ok") & results["value"].notna()]
     keys = [*WHAT, "task", "metric", "direction", "score_sha256", "reference"]
     grouped = scored.groupby(keys, sort=False, dropna=False)["value"]
     out = grouped.agg(
-        mean="mean", median="median", std="std", ci95=interval, seeds="count"
+        mean="mean", median="median", std="std", ci95=interval, pi95=prediction, seeds="count"
     ).reset_index()
-    stderr = scored.groupby(keys, sort=False, dropna=False)["stderr"].first().reset_index(drop=True)
-    out["stderr"] = stderr.where(out["seeds"] == 1)
-    return out
+    of_group = scored.groupby(keys, sort=False, dropna=False)[["stderr", "params", "data_sha256"]]
+    first = of_group.first().reset_index(drop=True)
+    out["stderr"] = first["stderr"].where(out["seeds"] == 1)
+    return out.assign(params=first["params"], data_sha256=first["data_sha256"])
 
 
 WHAT = ["dataset", "variant", "preset", "track", "method", "group"]

@@ -20,7 +20,9 @@ from otbench.interface.parameters import with_tuples
 from otbench.plugins.selection import parse_one
 from otbench.results.asked import shown
 from otbench.results.cell import slug
+from otbench.results.columns import COLUMNS
 from otbench.results.record import LOST, BadRecord, read_record
+from otbench.results.shipped import with_shipped
 from otbench.results.statistics import (
     MAP_TASK,
     diverged,
@@ -48,46 +50,6 @@ class Printed:
     value: float
     spread: float | None
     source: str
-
-
-COLUMNS = {
-    "cell": "key of the cell: all that decides the trained model",
-    "group": "the same without the seed: what may be averaged",
-    "method": "label: name with the parameters that differ from the defaults",
-    "params": "all parameters, as JSON",
-    "track": "matched or native",
-    "dataset": "label of the data set",
-    "variant": "which version of the data was used",
-    "preset": "preset of the run",
-    "seed": "seed of the training",
-    "task": "what the method was made to do",
-    "text": "the metric as it was asked for",
-    "metric": "id of the metric, protocol included",
-    "direction": "higher, lower or neutral",
-    "value": "the number; of a model that collapsed or diverged it is kept and never averaged",
-    "stderr": "standard error within the test set, where the value is a mean",
-    "n": "items that the value was computed from",
-    "status": "ok, failed, collapsed, diverged, timeout, oom, skipped, not_installed or "
-    "interrupted",
-    "reason": "why there is no value, or by which rule the training is lost",
-    "fit_seconds": "training time, wall-clock",
-    "score_seconds": "scoring time, wall-clock",
-    "peak_rss_mb": "largest resident memory of the cell's process, MiB",
-    "reference": "whether the method is a reference that learns nothing",
-    "steps": "updates of the model",
-    "device": "cpu, cuda or mps",
-    "threads": "CPU threads of the cell",
-    "otbench_version": "version of the suite",
-    "commit": "of the suite's checkout, if it runs from one",
-    "dirty": "whether that checkout had uncommitted changes",
-    "plugin": "distribution (or file) that the method comes from",
-    "plugin_version": "its version",
-    "code_sha256": "digest of the method's code",
-    "data_sha256": "digest of the data in use",
-    "score_sha256": "digest of the code of task and metric, and of the sizes",
-    "started_at": "UTC",
-}
-"""Columns of the long table, each with its meaning."""
 
 
 def load_results(path: str | Path = "results") -> pd.DataFrame:
@@ -226,10 +188,12 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """Lay results out with one row a method.
 
     For each metric there are the columns ``task/metric``, then ``… n`` (the seeds with a value),
-    ``… std``, ``… ci95``, ``… direction`` and, where a paper prints one, ``… published`` with its
-    ``… source``. ``collapsed`` is the share of seeds that collapsed or diverged, whose values are
-    in no mean. For maps there are also ``… median``, and one column ``diverged``, see the function
-    of that name.
+    ``… std``, ``… ci95`` and ``… pi95`` (half-widths of the 95 % intervals of the mean and of one
+    more training), ``… pi95 of`` (``own`` seeds, or the number of reference runs that the spread of
+    a single training is taken from), ``… direction`` and, where a paper prints one, ``… published``
+    with its ``… source``. ``collapsed`` is the share of seeds that collapsed or diverged, whose
+    values are in no mean. For maps there are also ``… median``, and one column ``diverged``, see
+    the function of that name.
 
     Parameters
     ----------
@@ -252,7 +216,7 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     board["collapsed"] = [gone / ended if ended else math.nan for gone, ended in counts]
     if of_maps(results):
         board["diverged"] = [diverged(rows) for _, rows in grouped]
-    averages = summary(results)
+    averages = with_shipped(summary(results))
     match = ["dataset", "variant", "preset", "track", "method", "group"]
     columns: dict[str, pd.Series] = {}
     for (task, metric), part in averages.groupby(["task", "metric"], sort=False):
@@ -262,6 +226,8 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
         columns[f"{name} n"] = joined["seeds"]
         columns[f"{name} std"] = joined["std"]
         columns[f"{name} ci95"] = joined["ci95"]
+        columns[f"{name} pi95"] = joined["pi95"]
+        columns[f"{name} pi95 of"] = joined["pi95_of"]
         if task == MAP_TASK:
             columns[f"{name} median"] = joined["median"]
         columns[f"{name} direction"] = pd.Series(part["direction"].iloc[0], index=board.index)

@@ -23,7 +23,8 @@ def clean(text: str, longest: int = LONGEST) -> str:
     plain = ESCAPE.sub("", text).encode("utf-8", "replace").decode("utf-8")
     plain = re.sub(r"\s+", " ", plain)
     plain = "".join(c for c in plain if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn"))
-    plain = plain.strip()
+    # What is gone may have stood between two spaces.
+    plain = " ".join(plain.split())
     return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + "…"
 
 
