@@ -9,6 +9,7 @@ EXTRAS = {
     "maps": ("jax", "optax", "ott"),
     "neural": ("flax", "diffrax"),
     "avatars": ("dicebear", "dicebear_styles", "resvg_py"),
+    "tune": ("optuna",),
 }
 """The modules that each extra of the distribution installs; the base needs none of them."""
 

@@ -8,10 +8,22 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
+from otbench.interface import (
+    FitContext,
+    ImageDataset,
+    MethodCard,
+    PaperSettings,
+    Search,
+    parameter,
+)
 from otbench.nn.scorer import ScoredBackbone
 from otbench.nn.training import PEAK_LR
-from otbench_methods.autoencoders.base import ACAI_RELEASE, ACAI_STEPS, MatchedAutoencoder
+from otbench_methods.autoencoders.base import (
+    ACAI_RELEASE,
+    ACAI_STEPS,
+    LR_SEARCH,
+    MatchedAutoencoder,
+)
 
 
 def mixing_coefficients(n: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -103,6 +115,7 @@ class ACAI(MatchedAutoencoder):
         "MNIST, 500 steps: at 0.004, the track's, the loss of each of seeds 0 to 3 blows up, at "
         "0.002 that of none of seeds 0 to 2",
         above=0,
+        search=LR_SEARCH,
     )
     lam: float = parameter(
         0.5,
@@ -111,6 +124,7 @@ class ACAI(MatchedAutoencoder):
         "MSE 0.0079 against ae's 0.0067, Laplacian energy of midpoints 0.76 of the data's "
         "against 0.41, critic's loss 0.041 where the best constant has 0.052",
         low=0,
+        search=Search(0.05, 5.0, log=True),
     )
     gamma: float = parameter(
         0.2,

@@ -16,6 +16,7 @@ from otbench.interface import (
     ImageDataset,
     MethodCard,
     PaperSettings,
+    Search,
     parameter,
 )
 from otbench.nn.perceptual import SMALLEST
@@ -104,9 +105,19 @@ class NOTAE(RandomAutoencoder):
         "Lagutin 2022; its features are VGG11's",
         choices=COSTS,
     )
-    inner_steps: int = parameter(5, "K_T: steps of T to one of the potential, >= 1", SWEEP, low=1)
+    inner_steps: int = parameter(
+        5,
+        "K_T: steps of T to one of the potential, >= 1",
+        SWEEP,
+        low=1,
+        search=Search(choices=(1, 2, 5, 10)),
+    )
     potential_lr: float = parameter(
-        3e-4, "Adam's rate for the potential, scheduled as T's", SWEEP, above=0
+        3e-4,
+        "Adam's rate for the potential, scheduled as T's",
+        SWEEP,
+        above=0,
+        search=Search(3e-5, 3e-3, log=True),
     )
     squash: bool = parameter(
         True, "bound the decoder's output; false: linear", "LeCun et al. 1998b; the release: false"

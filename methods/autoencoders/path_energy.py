@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
+from otbench.interface import (
+    FitContext,
+    ImageDataset,
+    MethodCard,
+    PaperSettings,
+    Search,
+    parameter,
+)
 from otbench.nn.backbone import Backbone
 from otbench.ot.dynamic.path_energy import image_energy
 from otbench_methods.autoencoders.base import MatchedAutoencoder
@@ -47,13 +54,18 @@ class PathEnergyAE(MatchedAutoencoder):
     """Autoencoder whose decoded straight lines cost little kinetic energy."""
 
     alpha: float = parameter(
-        1.0, "weight of the path energy, nats an image per squared pixel; at least 0", SWEEP, low=0
+        1.0,
+        "weight of the path energy, nats an image per squared pixel; at least 0",
+        SWEEP,
+        low=0,
+        search=Search(0.03, 10.0, log=True),
     )
     beta: float = parameter(
         0.01,
         "weight of the mass term, nats an image per unit of mass (a white pixel); at least 0",
         SWEEP + "; 0.01 is the release's notebook (1e-5 on losses averaged over 32x32 pixels)",
         low=0,
+        search=Search(0.001, 0.1, log=True),
     )
     balanced: bool = parameter(
         False,
@@ -65,6 +77,7 @@ class PathEnergyAE(MatchedAutoencoder):
         "price of creating mass, in squared pixels; unused when balanced",
         "unpublished",
         above=0,
+        search=Search(1.0, 1000.0, log=True),
     )
     boundary: str = parameter(
         "noflux",
@@ -94,6 +107,7 @@ class PathEnergyAE(MatchedAutoencoder):
         "density of the background, positive; a low one makes the decoder draw haze to carry mass",
         SWEEP + "; the paper has 1e-5, the release 1e-2",
         above=0,
+        search=Search(0.001, 0.1, log=True),
     )
     grid: int = parameter(
         0,

@@ -12,7 +12,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from otbench._version import __version__
-from otbench.cli import check, compare, data, leaderboard, ls, reproduce, run, show, status, sysinfo
+from otbench.cli import (
+    check,
+    compare,
+    data,
+    leaderboard,
+    ls,
+    reproduce,
+    run,
+    show,
+    status,
+    sysinfo,
+    tune,
+)
 from otbench.errors import OTBenchError
 from otbench.extras import install_hint
 
@@ -35,7 +47,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasatt
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a file system that takes no more."""
 
-VERBS = (run, status, reproduce, ls, show, check, data, leaderboard, compare, sysinfo)
+VERBS = (run, status, reproduce, tune, ls, show, check, data, leaderboard, compare, sysinfo)
 
 
 class Ended(KeyboardInterrupt):

@@ -58,7 +58,7 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     plan.warnings += methods.problems + datasets.problems
-    plan.device, plan.gpus = _device(request.device)
+    plan.device, plan.gpus = choose_device(request.device)
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan))
     digest, make_metrics = cache(code_digest), MetricFactory()
@@ -180,7 +180,14 @@ def _load_dataset(plugin: Plugin, spec: Spec, plan: Plan) -> tuple[Dataset, Data
     return dataset, data
 
 
-def _device(wanted: str) -> tuple[str, int]:
+def choose_device(wanted: str) -> tuple[str, int]:
+    """Return the device that is meant, and how many CUDA devices there are to spread cells over.
+
+    Raises
+    ------
+    UsageError
+        If there is no such device.
+    """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wanted == "cuda" and not gpus:
         raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
