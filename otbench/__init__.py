@@ -1,4 +1,4 @@
-"""otbench: a comparative benchmark suite for optimal-transport autoencoders."""
+"""otbench: a comparative benchmark suite for optimal-transport autoencoders and maps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["__version__", "load_results"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load pandas only for those who ask for results."""
+    """Import `load_results`, and pandas with it, on first access."""
     if name == "load_results":
         from otbench.results.tables import load_results
 

@@ -1,7 +1,7 @@
-"""The conformance suite: checks that every method must pass. Each failure names its cause.
+"""The conformance suite: checks that every method must pass.
 
-``otbench check METHOD`` runs them; a plugin's own tests can call `check_method` and assert that no
-result has a problem.
+``otbench check METHOD`` runs the checks. Tests of a plugin can call `check_method` and assert that
+no result has a problem.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ STEPS = 6
 
 @dataclass(frozen=True)
 class CheckResult:
-    """A check with what it found: ``problem`` is None where all is well."""
+    """The result of a check; ``problem`` is None if the check passed."""
 
     name: str
     problem: str | None
 
 
 class _Problem(Exception):
-    """What a check found wrong."""
+    """A check failed; the message names the cause."""
 
 
 def tiny_images(sizes: tuple[int, int, int] = (128, 32, 32)) -> ImageDataset:
-    """Return 32x32 gray images of blobs at random places: enough to train a little.
+    """Return 32x32 gray images of blobs at random positions, for short trainings.
+
+    The class of an image is the half of it in which its blob lies.
 
     Parameters
     ----------
     sizes : tuple of int
-        Images in the train, validation and test split. The two classes are the halves that the
-        blobs lie in.
+        Number of images in the train, validation and test split.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -68,7 +69,7 @@ def tiny_images(sizes: tuple[int, int, int] = (128, 32, 32)) -> ImageDataset:
 
 
 class TinyPair(MeasurePair):
-    """From N(0, I) in the plane to a shifted and stretched Gaussian, with the map between them."""
+    """A pair of N(0, I) in the plane and another Gaussian, with the optimal map between them."""
 
     name, variant, sha256, dimension = "gaussians", "tiny", "0" * 64, 2
     matrix = torch.tensor([[1.5, 0.6], [0.6, 0.5]])
@@ -83,7 +84,7 @@ class TinyPair(MeasurePair):
         return self.true_map(self.source(n, generator))
 
     def true_map(self, x: Tensor) -> Tensor:
-        """Carry source points by the optimal map, which is linear and symmetric."""
+        """Apply the optimal map, which is affine with a symmetric matrix, to source points."""
         return x @ self.matrix.to(x) + self.shift.to(x)
 
     def squared_w2(self) -> float:
@@ -92,7 +93,7 @@ class TinyPair(MeasurePair):
 
 
 def tiny_image_pair() -> ImagePair:
-    """Return a pair of gray 16x16 image sets: blobs, and the same kind of blobs dark on white."""
+    """Return a pair of gray 16x16 image sets: bright blobs on black and dark blobs on white."""
     whole = tiny_images()
 
     def side(name: str, dark: bool) -> ImageDataset:
@@ -107,13 +108,15 @@ def tiny_image_pair() -> ImagePair:
 
 
 def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:
-    """Run all checks on a method, one result each; checks that build on a failed one are left out.
+    """Run all checks on a method, and yield one result each.
+
+    Checks that depend on a failed check are omitted.
 
     Parameters
     ----------
     plugin : Plugin
     spec : Spec
-        Its name with the parameters to check it with.
+        Name of the method, with the parameters to use.
     """
     suite = _Suite(plugin, spec)
     for check in suite.checks():
@@ -122,7 +125,7 @@ def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:
             check()
         except _Problem as problem:
             yield CheckResult(name, str(problem))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - third-party code
             yield CheckResult(name, describe(error))
         else:
             yield CheckResult(name, None)
@@ -132,7 +135,7 @@ def check_method(plugin: Plugin, spec: Spec) -> Iterator[CheckResult]:
 
 
 class _Suite:
-    """The checks of every method, and those of its kind."""
+    """The common checks of all methods, and those of one kind."""
 
     reseeded = 20_240_817
 
@@ -144,7 +147,7 @@ class _Suite:
         self.reports: list[dict[str, float]] = []
 
     def checks(self) -> Iterator[Callable[[], None]]:
-        """Yield the checks in order; ``imports`` must have passed before the second."""
+        """Yield the checks in order; all others require that ``imports`` has passed."""
         yield self.imports
         yield self.declares_plain_parameters
         yield self.has_a_card
@@ -189,19 +192,19 @@ class _Suite:
         for name in declared(self.cls):
             value = getattr(self._make(), name)
             if not is_plain(value):
-                raise _Problem(f"parameter '{name}' = {value!r} is no plain value")
+                raise _Problem(f"parameter '{name}' = {value!r} is not a plain value")
 
     def has_a_card(self) -> None:
         card = getattr(self.cls, "card", None)
         if not isinstance(card, MethodCard) or not (card.title and card.source):
-            raise _Problem("give it card = MethodCard(title=..., source=...)")
+            raise _Problem("add card = MethodCard(title=..., source=...) to the class")
 
     def answers_skip(self) -> None:
         reason = self._make().skip(self.kind.data)
         if reason is not None and not isinstance(reason, str):
             raise _Problem(f"skip returned {reason!r}; return a reason or None")
         if reason:
-            raise _Problem(f"it skips {self.kind.described}, which all checks use: {reason}")
+            raise _Problem(f"skip refuses {self.kind.described}, which all checks use: {reason}")
 
     def fits(self) -> None:
         self.method = self._fitted()
@@ -215,7 +218,7 @@ class _Suite:
             raise _Problem("call ctx.progress(step, name=loss) in fit")
 
     def is_deterministic(self) -> None:
-        # Other global seeds than the first training had: only the context's may count.
+        # The global seeds change, because only the context's generators may be used.
         random.seed(self.reseeded)
         np.random.seed(self.reseeded)
         torch.manual_seed(self.reseeded)
@@ -224,7 +227,7 @@ class _Suite:
         if gap > 1e-5:
             raise _Problem(
                 f"two trainings with one seed differ by {gap:.2g} in their {self.kind.results}; "
-                "draw from ctx.generator(axis) alone"
+                "draw random numbers only from ctx.generator(axis)"
             )
 
     def saves_and_loads(self) -> None:
@@ -237,9 +240,7 @@ class _Suite:
                 raise _Problem(f"save wrote {', '.join(pickled)}; write safetensors and JSON")
             loaded = self.cls.load(Path(folder), device="cpu")
         if not torch.allclose(self.kind.drawn(loaded), self.kind.drawn(self.method), atol=1e-6):
-            raise _Problem(
-                f"the loaded method comes to other {self.kind.results} than the saved one"
-            )
+            raise _Problem(f"the loaded method gives other {self.kind.results} than the saved one")
 
 
 def _bound(check: Callable[[Any], None], method: Method) -> Callable[[], None]:
@@ -252,15 +253,15 @@ def _bound(check: Callable[[Any], None], method: Method) -> Callable[[], None]:
 
 
 class _Kind(ABC):
-    """The checks of one kind of method, and the data they run on.
+    """The checks for one kind of method, and the data that they use.
 
     Attributes
     ----------
     data : Data
     described, results : str
-        The data, and what a method makes of them, for messages.
+        Names of the data, and of a method's outputs for them, in messages.
     checks : tuple of callable
-        Each takes a trained method.
+        Functions of a trained method.
     """
 
     data: Any
@@ -300,7 +301,7 @@ class _Images(_Kind):
 
 
 class _Maps(_Kind):
-    described, results = "a pair of Gaussian laws in the plane", "points"
+    described, results = "a pair of Gaussians in the plane", "points"
 
     def __init__(self, data: MeasurePair | None = None, points: int = 64) -> None:
         self.data = data or TinyPair()

@@ -1,4 +1,4 @@
-"""The errors a user may see, each with the exit code it ends in."""
+"""Errors for users, each with its exit code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from otbench.extras import install_hint
 
 
 class OTBenchError(Exception):
-    """An error whose message is meant for the user: printed without a traceback."""
+    """An error whose message is printed for the user, without a traceback."""
 
     exit_code = 1
 
 
 class UsageError(OTBenchError):
-    """The command or its parameters are wrong; nothing was started."""
+    """The command or its parameters are invalid; nothing was started."""
 
     exit_code = 2
 
@@ -25,17 +25,17 @@ class ParameterError(UsageError, ValueError):
 
 
 class DataError(OTBenchError):
-    """A file is missing, broken, or not to be had from any source."""
+    """A file is missing or broken, or no source provides it."""
 
     exit_code = 3
 
 
 class DataWarning(UserWarning):
-    """The data in use are not those that were asked for."""
+    """The data in use differ from the requested data."""
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name is unknown, with the nearest known ones."""
+    """Return a message that a name is unknown, with similar known names."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
@@ -43,10 +43,10 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """Put an error into one line.
+    """Describe an error in one line.
 
-    The suite's own errors by their message, a missing optional module by the command that installs
-    it, others with their type.
+    The suite's own errors give their message, and a missing optional module gives the command that
+    installs it. Other errors give their type and the first line of their message.
     """
     if isinstance(error, OTBenchError):
         return str(error)

@@ -1,4 +1,4 @@
-"""Optional dependencies, and what to say where one is not installed."""
+"""Optional dependencies, and messages about those that are not installed."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ EXTRAS = {
     "maps": ("jax", "optax", "ott"),
     "neural": ("flax", "diffrax"),
     "avatars": ("dicebear", "dicebear_styles", "resvg_py"),
+    "slurm": ("submitit",),
+    "dask": ("dask", "distributed"),
     "tune": ("optuna",),
 }
-"""The modules that each extra of the distribution installs; the base needs none of them."""
+"""The modules that each extra of the distribution installs; the base requires none of them."""
 
 
 def missing_from(extra: str) -> str | None:
-    """Return which modules of an extra are not installed and the command that installs them.
+    """Return a message with the missing modules of an extra and the command that installs them.
 
-    None where all are there. Nothing is imported.
+    The result is None if all are installed. No module is imported.
     """
     missing = [name for name in EXTRAS[extra] if importlib.util.find_spec(name) is None]
     return _advice(missing, extra) if missing else None
 
 
 def install_hint(error: BaseException) -> str | None:
-    """Return the command that installs the module whose import failed, if an extra holds it."""
+    """Return the command that installs the module whose import failed, if it is in an extra."""
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return None
     module = error.name.partition(".")[0]

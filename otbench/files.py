@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Give the place of a temporary file, which takes the place of ``path`` at the end.
+    """Yield the path of a temporary file, which replaces ``path`` at the end.
 
-    Whatever goes wrong before leaves ``path`` as it was, and nothing beside it. The file's
-    permissions follow the umask.
+    If an error occurs, ``path`` is unchanged and the temporary file is removed. The permissions of
+    the file follow the umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix decides how libraries write.
+    # Libraries choose the format by the suffix.
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp{path.suffix}")
     try:
         yield temporary

@@ -1,4 +1,4 @@
-"""The folder that the suite keeps files in."""
+"""The cache folder of the suite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import platformdirs
 
 
 def home() -> Path:
-    """Return the cache folder: OTBENCH_HOME, or ``otbench`` in the user's cache folder."""
+    """Return the cache folder: ``OTBENCH_HOME``, or ``otbench`` in the user's cache folder."""
     own = os.environ.get("OTBENCH_HOME")
     if own:
         return Path(own).expanduser().absolute()

@@ -1,4 +1,4 @@
-"""Presets: how long to train and how much to score, under one name."""
+"""Presets: named budgets of training and sizes of scoring."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from dataclasses import dataclass, field
 from otbench.errors import UsageError, unknown_name
 
 MAP_BATCH = 1024
-"""Points in one update of a map (Amos 2023, appendix B)."""
+"""Number of points in one update of a map (Amos 2023, appendix B)."""
 
 FEW_BATCHES = 10
-"""Passes over a training split with fewer batches than this say little about the work done."""
+"""Smallest number of batches in a training split for which epochs are a meaningful budget."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is scored.
+    """Numbers of images, pairs and frames that are scored.
 
     Attributes
     ----------
     sample : int or None
-        Test images at most, a stratified sample; None for all.
+        Largest number of test images, a stratified sample; None for all.
     train_sample : int or None
-        Training images whose codes the classifier and K-means are fitted on; None for all.
+        Number of training images on whose codes the classifier and K-means are fitted; None for
+        all.
     pairs : int
-        Pairs of test images to interpolate between.
+        Number of pairs of test images to interpolate between.
     midpoints : int
-        Paths whose middle frames the Fréchet distance of interpolation looks at.
+        Number of paths whose middle frames enter the Fréchet distance of interpolation.
     frames : int
-        Frames of a path, both ends included.
+        Number of frames of a path, including both ends.
     """
 
     sample: int | None = None
@@ -40,26 +41,26 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Preset:
-    """How long to train, with how many seeds, and how much to score.
+    """The budget of training, the number of seeds, and the sizes of scoring.
 
     Attributes
     ----------
     scene_steps : int
-        Updates of the model where a few images are all there is to learn.
+        Number of updates of the model for a scene or a very small training split.
     map_steps : int
-        Updates of a map between two distributions, each of `MAP_BATCH` points.
+        Number of updates of a map between two distributions, each of `MAP_BATCH` points.
     translation_steps : int
-        Updates of a map between two collections of images, each of ``batch_size``.
+        Number of updates of a map between two collections of images, each of ``batch_size``.
     steps : int or None
-        Updates of the model; None where ``epochs`` counts instead.
+        Number of updates of the model; None if ``epochs`` determines it.
     epochs : float or None
-        Passes over the training split.
+        Number of passes over the training split.
     batch_size, seeds : int
     track : str
-        ``matched``: one backbone, one budget. ``native``: each method's own published settings,
-        where it has any.
+        ``matched``: one backbone and one budget for all methods. ``native``: the published settings
+        of each method, if it has any.
     full : bool
-        Whether the tasks' full metrics are scored too.
+        Whether the full metrics of the tasks are also scored.
     """
 
     name: str
@@ -76,10 +77,10 @@ class Preset:
     full: bool = True
 
     def budget_for(self, training_images: int, scene: bool) -> tuple[int, int]:
-        """Return the budget in updates, and the images in one, for a training split of this size.
+        """Return the number of updates and the batch size for a training split of this size.
 
-        A scene, or a training split of fewer than `FEW_BATCHES` batches, takes ``scene_steps``; one
-        of fewer images than a batch is seen whole in every update.
+        The budget is ``scene_steps`` for a scene, or for a training split of fewer than
+        `FEW_BATCHES` batches. If a batch is larger than such a split, every update uses all images.
         """
         if scene or training_images < FEW_BATCHES * self.batch_size:
             return self.scene_steps, min(self.batch_size, training_images)
@@ -94,7 +95,7 @@ PRESETS = {
     for preset in (
         Preset(
             "smoke",
-            "does everything run? Numbers mean nothing.",
+            "a test that everything runs; its numbers are meaningless",
             scene_steps=8,
             map_steps=20,
             translation_steps=5,
@@ -104,7 +105,7 @@ PRESETS = {
         ),
         Preset(
             "quick",
-            "the default: 500 updates, all methods on MNIST in under 10 minutes on two cores",
+            "the default: 500 updates; all methods on MNIST take under 10 minutes on two cores",
             scene_steps=1000,
             map_steps=5000,
             translation_steps=1500,
@@ -123,7 +124,7 @@ PRESETS = {
         ),
         Preset(
             "paper",
-            "each paper's own settings where it has any, five seeds; a GPU's work",
+            "each paper's own settings, if it has any; five seeds; intended for a GPU",
             scene_steps=20_000,
             map_steps=250_001,
             translation_steps=100_001,
@@ -138,12 +139,12 @@ DEFAULT = "quick"
 
 
 def get_preset(name: str) -> Preset:
-    """Look a preset up by name.
+    """Return the preset with a given name.
 
     Raises
     ------
     UsageError
-        If there is none of that name.
+        If the name is unknown.
     """
     if name not in PRESETS:
         raise UsageError(unknown_name("preset", name, PRESETS))

@@ -1,7 +1,7 @@
-"""What to cite: the entries of ``references.bib``, and where texts name them.
+"""The entries of ``references.bib``, and the citations of them in texts.
 
-A text cites a work by its authors and year, ``Amos 2023`` or ``Korotin et al. 2021``; its key is
-the first author's name and the year, ``amos2023``.
+A text cites a work by authors and year, such as ``Amos 2023`` or ``Korotin et al. 2021``. The key
+is the name of the first author and the year, such as ``amos2023``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CITATION = re.compile(
 
 
 def cited(text: str) -> list[str]:
-    """Return the keys of the works that a text cites, each once, in order."""
+    """Return the keys of the works that a text cites, each once, in order of appearance."""
     plain = re.sub(r"\s+", " ", text)
     return list(dict.fromkeys(_key(*match.groups()) for match in CITATION.finditer(plain)))
 

@@ -1,1 +1,1 @@
-"""The command line; importing it loads nothing heavy."""
+"""The command line; its import loads no heavy library."""

@@ -7,14 +7,14 @@ import sys
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser("check", help="test a method against the interface")
     parser.add_argument("method", help="its name, parameters in brackets")
     parser.add_argument("--plugin", action="append", default=[], metavar="FILE")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return 0 where all checks pass, else 1."""
+    """Run the command; return 0 if all checks pass, otherwise 1."""
     from otbench.plugins.files import find_plugins
     from otbench.plugins.registry import Registry
     from otbench.plugins.selection import parse_one

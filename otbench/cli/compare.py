@@ -1,4 +1,4 @@
-"""``otbench compare``: whether two methods, or two results folders, differ by more than chance."""
+"""``otbench compare``: paired comparison of two methods or two results folders."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ examples:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser(
         "compare",
         help="compare two methods, or two results folders, seed by seed",
@@ -51,12 +51,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code.
+    """Run the command; return the exit code.
 
     Raises
     ------
     UsageError
-        If a method or folder is unknown, or the two have no value of the same seed.
+        If a method or folder is unknown, or if the two have no value for the same seed.
     """
     from otbench.report.comparison import print_comparison
     from otbench.results.comparison import compare

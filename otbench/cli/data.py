@@ -1,4 +1,4 @@
-"""`otbench data fetch|verify|path`: the cache of data and weights."""
+"""``otbench data fetch|verify|path``: the cache of data and weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEANING = {
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    """Add the command `data` to the parsers of the main command."""
+    """Add the command and its options."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "data",
         help="fetch, verify and find data sets and weights",
@@ -36,14 +36,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry the command out and return its exit code: 0, or 3 if a file is missing or broken.
+    """Run the command; return the exit code: 0, or 3 if a file is missing or broken.
 
     Raises
     ------
     UsageError
-        If there is no asset of a given name.
+        If a given name is not that of an asset.
     DataError
-        If an asset is to be had from no source.
+        If no source provides an asset.
     """
     actions = {"fetch": _fetch, "verify": _verify, "path": _path}
     return actions[args.action](args)
@@ -76,7 +76,7 @@ def _verify(args: argparse.Namespace) -> int:
 
     states = store.verify(_names(args, tuple(CATALOGUE)))
     if not args.names:
-        # Nobody asked for assets that were never fetched.
+        # Without names, assets that were never fetched are not reported.
         held = {state.asset for state in states if state.state != "missing"}
         states = [state for state in states if state.asset in held]
     rows = [

@@ -1,4 +1,4 @@
-"""Options that every verb which runs cells takes: how to run them, and where the results go."""
+"""Options of all commands that run cells: execution and output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_preset(group: argparse._ArgumentGroup) -> None:
-    """Declare preset and seeds."""
+    """Add the options for preset and seeds."""
     group.add_argument(
         "--preset", default=presets.DEFAULT, metavar="NAME",
         help=f"{', '.join(presets.PRESETS)}; default: {presets.DEFAULT}",
@@ -28,7 +28,7 @@ def add_preset(group: argparse._ArgumentGroup) -> None:
 
 
 def add_execution(group: argparse._ArgumentGroup) -> None:
-    """Declare how to run cells."""
+    """Add the options for the execution of cells."""
     group.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     group.add_argument("-j", "--jobs", type=int, metavar="N", help="cells at once; default: cores")
     group.add_argument(
@@ -54,25 +54,36 @@ def add_execution(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--rescore", action="store_true", help="score finished models again, without training"
     )
-    group.add_argument("--executor", default="local", metavar="NAME", help="default: local")
+    group.add_argument(
+        "--executor", default="local", metavar="NAME",
+        help="where cells run: local (default), slurm, dask; otbench show NAME lists parameters",
+    )  # fmt: skip
+    group.add_argument(
+        "--executor-config", type=Path, metavar="FILE", help="YAML with parameters of the executor"
+    )
+    group.add_argument(
+        "--cells-per-job", type=int, metavar="N", help="slurm: cells that one job runs; default: 1"
+    )
+    group.add_argument("--scheduler", metavar="ADDRESS", help="dask: a scheduler that runs already")
     group.add_argument("--offline", action="store_true", help="never use the network")
 
 
 def add_output(group: argparse._ArgumentGroup) -> None:
-    """Declare where results go and what is printed."""
+    """Add the options for the results folder and for printing."""
     group.add_argument("--out", type=Path, default=Path("results"), metavar="DIR")
     group.add_argument("--json", action="store_true", help="print the results as JSON")
     group.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def execution_options(options: argparse.Namespace) -> Options:
-    """Read what `add_execution` and `add_output` declared; ``--offline`` takes effect at once.
+    """Return the options that `add_execution` and `add_output` added; apply ``--offline``.
 
     Raises
     ------
     UsageError
-        If a number or a time is not one.
+        If a number or a time is not one, or the executor or its parameters are unknown.
     """
+    from otbench.run.executors.choose import make_executor
     from otbench.run.runner import Options
 
     if options.rescore and options.overwrite_strategy == "only-failed":
@@ -81,7 +92,12 @@ def execution_options(options: argparse.Namespace) -> Options:
         os.environ["OTBENCH_OFFLINE"] = "1"
     return Options(
         out=options.out,
-        executor=options.executor,
+        executor=make_executor(
+            options.executor,
+            options.executor_config,
+            cells_per_job=positive("--cells-per-job", options.cells_per_job),
+            scheduler=options.scheduler,
+        ),
         jobs=positive("--jobs", options.jobs),
         timeout=seconds(options.timeout) if options.timeout else None,
         strategy=options.overwrite_strategy,
@@ -90,12 +106,12 @@ def execution_options(options: argparse.Namespace) -> Options:
 
 
 def positive(flag: str, value: int | None) -> int | None:
-    """Return the value of a flag if it is absent or at least 1.
+    """Return the value of a flag after checking that it is absent or at least 1.
 
     Raises
     ------
     UsageError
-        If not.
+        If the value is less than 1.
     """
     if value is not None and value < 1:
         raise UsageError(f"{flag} wants a number of at least 1, got {value}")
@@ -108,7 +124,7 @@ def seconds(text: str) -> float:
     Raises
     ------
     UsageError
-        If it is none.
+        If the text is not a positive time.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(text).strip())
     if not match or float(match[1]) == 0:

@@ -1,4 +1,4 @@
-"""``otbench leaderboard``: tables from the records that are there, without running anything."""
+"""``otbench leaderboard``: tables from existing records, without running anything."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser(
         "leaderboard", help="print and write the tables of a results folder"
     )
@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     from otbench.report.terminal import print_tables
     from otbench.results.asked import shown
     from otbench.results.tables import leaderboard, write_tables

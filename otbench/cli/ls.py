@@ -1,4 +1,4 @@
-"""``otbench ls``: list methods, data sets, tasks, metrics, presets."""
+"""``otbench ls``: list methods, data sets, tasks, metrics, executors, presets."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import argparse
 import json
 import sys
 
-KINDS = ("methods", "datasets", "tasks", "metrics", "presets")
+KINDS = ("methods", "datasets", "tasks", "metrics", "executors", "presets")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the verb and its options."""
-    parser = subparsers.add_parser("ls", help="list methods, datasets, tasks, metrics or presets")
+    parser = subparsers.add_parser("ls", help="list methods, datasets, metrics and the like")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     rows, problems = _presets() if options.kind == "presets" else _plugins(options.kind)
     if options.json:
         sys.stdout.write(json.dumps(rows, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""The command ``otbench``; nothing heavy is imported until a verb needs it."""
+"""The command ``otbench``; heavy libraries are imported only by the commands that need them."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ exit codes:
   130 interrupted, finished cells are kept
 """
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that ask a process to end; Windows lacks one."""
+"""Signals that request the end of a process; Windows lacks one of them."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""Errors of a file system that takes no more."""
+"""Errors of a full or read-only file system."""
 
 VERBS = (run, status, reproduce, tune, ls, show, check, data, leaderboard, compare, sysinfo)
 
 
 class Ended(KeyboardInterrupt):
-    """A signal that asks the process to end."""
+    """A signal requested the end of the process."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def _ends_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: in order, with what is there kept."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C: end the command in order and keep finished cells."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -77,7 +77,7 @@ def _ends_as_interrupted() -> Iterator[None]:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser of all verbs."""
+    """Return the parser with all commands."""
     parser = argparse.ArgumentParser(
         prog="otbench",
         description=DESCRIPTION,
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("otbench runs on Linux and macOS; on Windows use WSL\n")
         return 2
     for stream in (sys.stdout, sys.stderr):
-        # What a pipe or terminal cannot show is replaced; it is no reason to fail.
+        # Characters that a pipe or terminal cannot show are replaced instead of raising an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -1,4 +1,4 @@
-"""``otbench reproduce``: run what a figure or table of a paper needs, and judge its claims."""
+"""``otbench reproduce``: run the cells for a figure or table of a paper, and judge its claims."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ not hold is printed as failing and is no error; the exit code tells whether the 
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser(
         "reproduce",
         help="test what a paper claims in a figure or table",
@@ -42,7 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     from otbench.reproduce.declaration import select
 
     if options.list:
@@ -71,6 +71,7 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
     from otbench.run.request import Request
     from otbench.run.runner import run as run_request
 
+    settings = execution_options(options)
     seeds = positive("--seeds", options.seeds)
     planned = [sweeps_of(one, options.preset, seeds) for one in chosen]
     request = Request(
@@ -79,8 +80,8 @@ def _reproduce(chosen: list[Reproduction], options: argparse.Namespace) -> int:
         preset=options.preset,
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
+        here=settings.executor.here,
     )
-    settings = execution_options(options)
     live = Live(quiet=options.quiet or options.json)
     outcome = run_request(request, settings, live)
     first, presented = 0, []

@@ -1,4 +1,4 @@
-"""Reading a results folder, for the verbs that run nothing."""
+"""Reading of a results folder, for commands that run nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def read_results(folder: Path, dataset: str | None, preset: str | None) -> pd.DataFrame:
-    """Return the long table of a folder, of one data set or preset where these are named.
+    """Return the long table of a folder, optionally for one data set or preset only.
 
     Raises
     ------
     UsageError
-        If there is no such folder, or nothing of that kind in it.
+        If the folder does not exist, or has no such results.
     """
     from otbench.results.tables import load_results
 

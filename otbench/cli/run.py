@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from otbench.run.runner import Outcome
 
 USUAL_VARIANTS = ("full", "default", "drawn")
-"""Variants of a data set that need no mention."""
+"""Variants of a data set that are not printed."""
 
 EPILOG = """\
 examples:
@@ -39,7 +39,7 @@ The same command again reuses every finished cell.
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser(
         "run",
         help="train and score methods on data sets",
@@ -81,7 +81,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     if options.config:
         options = _with_config(options)
     from otbench.plugins.files import find_plugins
@@ -89,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     from otbench.run.runner import check_names, preflight, prepare
     from otbench.run.runner import run as run_request
 
+    settings = execution_options(options)
     files = [asdict(plugin) for path in options.plugin for plugin in find_plugins(path)]
     steps = positive("--steps", options.steps)
     request = Request(
@@ -98,9 +99,9 @@ def run(options: argparse.Namespace) -> int:
         seconds=options.fit_seconds,
         threads=positive("--threads", options.threads) or 1,
         device=options.device,
+        here=settings.executor.here,
         files=files,
     )
-    settings = execution_options(options)
     live = Live(quiet=options.quiet or options.json)
     if options.dry_run:
         check_names(request)
@@ -114,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _report(outcome: Outcome, out: Path, live: Live, as_json: bool) -> None:
-    """Write tables and pictures, and print them."""
+    """Write tables and pictures, and print the tables."""
     from otbench.report.collapse import collapse_sheet
     from otbench.report.maps import KINDS, curve_sheet, map_sheet
     from otbench.report.pictures import interpolation_sheet, translation_sheet
@@ -185,7 +186,7 @@ def _seeds(options: argparse.Namespace) -> list[int]:
 
 
 def _with_config(options: argparse.Namespace) -> argparse.Namespace:
-    """Parse again with the file's values as defaults, so that flags win over the file."""
+    """Parse again with the values of the file as defaults, which flags override."""
     import yaml
 
     try:
@@ -202,7 +203,7 @@ def _with_config(options: argparse.Namespace) -> argparse.Namespace:
         if key not in actions or key in ("config", "help"):
             raise UsageError(f"--config {options.config}: {unknown_name('key', str(key), actions)}")
         arguments += _as_flags(f"--{key}", value)
-    # Flags come last: argparse lets the last one win.
+    # Flags come last, because argparse uses the last value.
     return parser.parse_args([*arguments, *options.arguments])
 
 

@@ -1,4 +1,4 @@
-"""``otbench show``: a method, data set, metric, task, preset, reproduction or result in full."""
+"""``otbench show``: details of a method, data set, metric, task, preset, reproduction or result."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any
 from otbench.errors import UsageError
 
 WIDTH = 100
-"""Columns at most; longer lines are wrapped."""
+"""Largest width in columns; longer lines are wrapped."""
 
-SEARCHED = ("methods", "datasets", "metrics", "tasks")
+SEARCHED = ("methods", "datasets", "metrics", "tasks", "executors")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser(
         "show", help="one method, data set, metric, task, preset, reproduction or result in full"
     )
@@ -29,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     width = min(shutil.get_terminal_size().columns, WIDTH)
     lines = _describe(options.name)
     if options.bibtex:

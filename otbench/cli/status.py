@@ -1,4 +1,4 @@
-"""``otbench status``: what a run that goes on elsewhere has done, does and has left."""
+"""``otbench status``: the progress of a run in another process."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from otbench.errors import UsageError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser("status", help="tell how far a run is, from another terminal")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("results"))
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code.
+    """Run the command; return the exit code.
 
     Raises
     ------
     UsageError
-        If there is no such folder, or nothing was run into it.
+        If the folder does not exist, or is not a results folder.
     """
     from otbench.results.status import RUNNING, WAITING, seconds_left, standings
 

@@ -1,4 +1,4 @@
-"""``otbench sysinfo``: versions and hardware, as they are stored with results."""
+"""``otbench sysinfo``: versions and hardware, as stored with results."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Declare the verb and its options."""
+    """Add the command and its options."""
     parser = subparsers.add_parser("sysinfo", help="versions and hardware")
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the verb; return the exit code."""
+    """Run the command; return the exit code."""
     from otbench.run.provenance import machine, provenance
 
     content = {**machine(), **provenance()}

@@ -1,4 +1,4 @@
-"""Everything that the author of a plugin needs.
+"""The public interface for authors of plugins.
 
 Images are float32 tensors of shape ``(n, c, h, w)`` with values in [0, 1]; codes are float32
 tensors of shape ``(n, d)``.
@@ -95,13 +95,13 @@ _PLACES = {
     "Diverged": "training",
     "FitContext": "training",
 }
-"""In which module of this package each name is defined."""
+"""The module of this package that defines each name."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the module that defines a name when the name is first asked for.
+    """Import the module that defines a name on first access.
 
-    Parameters and their constraints can so be read without torch.
+    Parameters and their constraints can thus be read without torch.
     """
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

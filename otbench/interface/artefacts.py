@@ -12,7 +12,7 @@ from otbench.interface.task import BadOutput
 
 @dataclass(frozen=True)
 class ComparedImages:
-    """Images and what a method made of them, for metrics of pairs and of sets.
+    """Images and a method's outputs for them, for metrics of pairs and of sets.
 
     Attributes
     ----------
@@ -21,10 +21,10 @@ class ComparedImages:
         ``paired`` is False.
     paired : bool
     samples : Tensor, shape (m, k, c, h, w), or None
-        For the first m of the real images, k draws from the method's random decoder; None where
+        k draws from the method's random decoder for each of the first m real images; None if
         decoding is deterministic.
     code_dimension : int or None
-        Numbers in the code that each image was generated from, where there is one.
+        Dimension of the code that each image was generated from; None if there is no code.
     """
 
     real: Tensor
@@ -35,7 +35,7 @@ class ComparedImages:
 
 
 PATH_TASKS = ("interpolation", "geodesic", "obstacles", "limited-data")
-"""The tasks that hand `Paths` to their metrics."""
+"""The tasks that pass `Paths` to their metrics."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Paths:
     x0, x1 : Tensor, shape (n, c, h, w)
         The true end images, in [0, 1].
     frames : Tensor, shape (n, k, c, h, w)
-        The paths as the method draws them at ``times``, in [0, 1].
+        The frames that the method draws at ``times``, in [0, 1].
     times : Tensor, shape (k,)
         Equally spaced, from 0 to 1.
     midpoints : ComparedImages or None
-        Test images and the middle frames of many paths, unpaired, where a task draws them.
+        Test images and the middle frames of many paths, unpaired; None if the task draws none.
     """
 
     x0: Tensor
@@ -62,19 +62,19 @@ class Paths:
 
 
 def between_true_ends(x0: Tensor, x1: Tensor, frames: Tensor) -> Tensor:
-    """Put the true ends (n, c, h, w) in the place of the first and last of (n, k, c, h, w)."""
+    """Replace the first and last frames, (n, k, c, h, w), by the true end images, (n, c, h, w)."""
     return torch.cat([x0.unsqueeze(1), frames[:, 1:-1], x1.unsqueeze(1)], 1)
 
 
 @dataclass(frozen=True)
 class KnownPaths(Paths):
-    """Paths whose answer is known.
+    """Paths for which the exact geodesics are known.
 
     Attributes
     ----------
     exact : Tensor, shape (n, k, c, h, w), float64
-        The 2-Wasserstein geodesics at ``times``, each colour a density of its own. Only their
-        shape counts, not their scale: a pixel may exceed 1.
+        The 2-Wasserstein geodesics at ``times``, each colour a separate density. Only their shape
+        matters, not their scale: a pixel may exceed 1.
     """
 
     exact: Tensor = field(kw_only=True)
@@ -82,14 +82,14 @@ class KnownPaths(Paths):
 
 @dataclass(frozen=True)
 class WalledPaths(Paths):
-    """Paths among walls; ``frames`` have the walls set to 0.
+    """Paths around obstacles; ``frames`` are 0 on the obstacles.
 
     Attributes
     ----------
     drawn : Tensor, shape (n, k, c, h, w)
-        The frames with what the method puts on walls, in [0, 1].
+        The frames as the method draws them, including values on obstacles, in [0, 1].
     obstacles : Tensor, shape (h, w), bool
-        True where no mass may be.
+        True where mass is forbidden.
     """
 
     drawn: Tensor = field(kw_only=True)
@@ -105,11 +105,11 @@ class Barycenters:
     corners : Tensor, shape (m, c, h, w)
         In [0, 1].
     weights : Tensor, shape (k, m)
-        Not negative; the rows sum to 1.
+        Non-negative; each row sums to 1.
     images : Tensor, shape (k, c, h, w)
-        What the method draws, in [0, 1].
+        The averages that the method draws, in [0, 1].
     exact : Tensor, shape (k, c, h, w), or None
-        The exact 2-Wasserstein barycentres, where they are known; only their shape counts.
+        The exact 2-Wasserstein barycentres, up to scale; None if they are unknown.
     """
 
     corners: Tensor
@@ -126,9 +126,9 @@ class Predictions:
     ----------
     predicted, labels : Tensor, shape (n,), int64
     dimension : int
-        Numbers in a code.
+        Dimension of a code.
     train_size : int
-        Training codes that the classifier learned from.
+        Number of training codes that the classifier was fitted on.
     """
 
     predicted: Tensor
@@ -146,11 +146,11 @@ class LatentCodes:
     train, test : Tensor, shape (n, d), (m, d)
         float32.
     labels : Tensor, shape (m,), int64
-        Of ``test``.
+        Labels of ``test``.
     classes : int
-        How many classes there are.
+        Number of classes.
     train_labels : Tensor, shape (n,), int64, or None
-        Of ``train``; for the probe alone.
+        Labels of ``train``; only the probe uses them.
     """
 
     train: Tensor
@@ -162,16 +162,17 @@ class LatentCodes:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Points that no method is trained on, each of shape (n, d).
+    """Points on which no method is trained, each tensor of shape (n, d).
 
     Attributes
     ----------
     source, target : Tensor
         Independent samples of the two distributions.
     again : Tensor
-        A second sample of the target, for what sampling alone contributes to a distance.
+        A second sample of the target, to measure how much sampling contributes to a distance.
     images : Tensor or None
-        Row by row where the optimal map carries ``source``; also a sample of the target.
+        Images of ``source`` under the optimal map, row by row; also a sample of the target. None
+        if the map is unknown.
     """
 
     source: Tensor
@@ -182,23 +183,24 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Transport(HeldOut):
-    """Held-out points and what a method made of them.
+    """Held-out points and a method's results for them.
+
+    A `BadOutput` in place of a result says why the method's output was rejected.
 
     Attributes
     ----------
     pushed : Tensor, shape (n, d)
-        Where the method carries ``source``.
+        Images of ``source`` under the method's map.
     push_seconds : float
-        Wall-clock, after a first call that is not counted.
+        Wall-clock time of the push, after a first call that is not counted.
     pulled : Tensor, shape (m, d), BadOutput or None
-        Where the method carries ``images`` back to or, where they are not known, the first `BATCH`
-        points of ``target``; what was wrong with that; or None where it has no inverse.
+        Images under the inverse map of ``images`` or, if these are unknown, of the first `BATCH`
+        points of ``target``. None if the method has no inverse.
     dual : float, BadOutput or None
         The method's estimate of half the squared distance from ``source`` and ``images`` (or
-        ``target``), what was wrong with it, or None where it has no dual.
+        ``target``). None if the method has no dual.
     returned : Tensor, shape (m, n), BadOutput or None
-        Where the method pushes the first pulled points again, at most `BATCH` of them; what was
-        wrong with that; or None where none were pulled.
+        The first pulled points, at most `BATCH`, pushed again. None if no points were pulled.
     """
 
     pushed: Tensor
@@ -209,28 +211,28 @@ class Transport(HeldOut):
 
     @property
     def arrivals(self) -> Tensor:
-        """The points of the target that ``pulled`` belong to, row by row, and perhaps more."""
+        """The target points that were pulled, row by row, possibly followed by others."""
         return self.target if self.images is None else self.images
 
 
 @dataclass(frozen=True)
 class WeakTransport:
-    """Held-out points and the laws that a method carries them to.
+    """Held-out points and the conditional distributions that a method maps them to.
 
     Attributes
     ----------
     source, target : Tensor, shape (m, d)
         Independent samples.
     variance : float
-        Total variance of the target, by all held-out points.
+        Total variance of the target, estimated from all held-out points.
     draws : Tensor, shape (m, k, d)
         k is 1 for a deterministic map.
     barycentric : Tensor, shape (m, d)
         The method's own barycentric map.
     gamma : float or None
-        Of the weak quadratic cost that the method minimises, where it says so.
+        Coefficient of the weak quadratic cost that the method minimises; None for another cost.
     losses : Tensor, shape (steps,), or None
-        The potential's, of every step of training.
+        Loss of the potential at every training step; None if the method reports none.
     """
 
     source: Tensor
@@ -244,21 +246,21 @@ class WeakTransport:
 
 @dataclass(frozen=True)
 class Translated(ComparedImages):
-    """Test images of the target as ``real`` and the carried test images as ``generated``.
+    """Test images of the target as ``real``, translated test images as ``generated``.
 
     Attributes
     ----------
     source : Tensor, shape (n, c, h, w)
-        The images that were carried, row by row; in [0, 1] like all others.
+        The images that were translated, row by row; in [0, 1] like all others.
     again : Tensor, shape (k, c, h, w)
-        Other images of the target (its validation split), for what sampling alone contributes.
+        Images of the target's validation split, to measure how much sampling contributes.
     excess : float
-        Mean distance of the carried pixels from [0, 1] before they were clipped.
+        Mean distance of the translated pixels from [0, 1] before clipping.
     labels : Tensor, shape (m,), int64, or None
-        Modes of ``real``, where there are labels.
+        Modes of ``real``; None without labels.
     masks : Tensor, shape (n, h, w), or None
-        For each source image, the share of each pixel that belongs to the thing whose colour should
-        survive; see `otbench.interface.data.ImagePair`.
+        For each source image, the share of each pixel that belongs to the object whose colour
+        should be preserved; see `otbench.interface.data.ImagePair`.
     """
 
     source: Tensor = field(kw_only=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 SAMPLE_SEED = 7_160_009
-"""Of the protocol: all methods and seeds are scored on the same items."""
+"""Seed of the protocol: all methods and seeds are scored on the same items."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,9 @@ class Split:
         return len(self.images)
 
     def sample(self, n: int | None = None) -> Split:
-        """Return n items, the classes in proportion, shuffled by a fixed seed; None for all.
+        """Return a stratified sample of n items, shuffled with a fixed seed; None for all items.
 
-        Every beginning of the sample is such a sample itself: a file that is sorted by class may
-        be scored by its first few items.
+        Every prefix of the sample is stratified, too, even if the data are sorted by class.
         """
         rows = self.sample_rows(n)
         return Split(self.images[rows], None if self.labels is None else self.labels[rows])
@@ -64,7 +63,7 @@ class Split:
             by_class = classes.argsort(stable=True)
             rank = torch.empty_like(by_class)
             rank[by_class] = torch.cat([torch.arange(count) for count in counts.tolist()])
-            # Each class is spread evenly over [0, 1), from a start of its own.
+            # Each class is spread evenly over [0, 1), with its own random offset.
             start = torch.rand(len(counts), generator=generator, dtype=torch.float64)
             order = order[((rank + start[classes]) / counts[classes]).argsort(stable=True)]
         return order[:n]
@@ -72,7 +71,7 @@ class Split:
 
 @dataclass(frozen=True)
 class CircularFamily:
-    """A dense sample of the one-parameter family that the images truly lie on.
+    """A dense sample of the one-parameter family on which the images lie.
 
     Attributes
     ----------
@@ -87,22 +86,22 @@ class CircularFamily:
 
 @dataclass(frozen=True)
 class Scene:
-    """One transport problem, posed by a few drawn images, with its answer where that is known.
+    """A transport problem posed by a few drawn images, with its solution if that is known.
 
     Attributes
     ----------
     balanced : bool
-        Whether all images of the scene have one mass (up to 8-bit rounding), so that transport
-        alone can carry one to another.
+        Whether all images of the scene have the same mass (up to 8-bit rounding), so that balanced
+        transport can map one to another.
     corners : Tensor, shape (m, c, h, w), or None
-        Images to average with weights; four of them span a square: top left, top right, bottom
-        left, bottom right.
+        Images whose weighted averages are drawn. Four of them are the corners of a square: top
+        left, top right, bottom left, bottom right.
     geodesic : callable, or None
-        From times (k,) to the exact 2-Wasserstein geodesics of the data set's pairs,
-        (p, k, c, h, w). Without it, an exact plan between the pixels serves where there are no
-        obstacles.
+        Maps times (k,) to the exact 2-Wasserstein geodesics of the data set's pairs,
+        (p, k, c, h, w). If it is None and there are no obstacles, the geodesics come from an exact
+        plan between the pixels.
     barycenters : callable, or None
-        From weights (k, m) to the exact 2-Wasserstein barycentres of the corners, (k, c, h, w).
+        Maps weights (k, m) to the exact 2-Wasserstein barycentres of the corners, (k, c, h, w).
     """
 
     balanced: bool = True
@@ -113,27 +112,27 @@ class Scene:
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """Images with train, validation and test splits, ready in memory.
+    """Images in memory, with train, validation and test splits.
 
     Attributes
     ----------
     name, variant : str
-        ``mnist`` and, for instance, ``full`` or ``5k``; both stand in every row of the results.
+        For example, ``mnist`` and ``full`` or ``5k``; every row of the results holds both.
     train, validation, test : Split
     sha256 : str
         Digest of the data in use, part of every cell's key.
     classes : int or None
-        How many classes the labels have.
+        Number of classes of the labels.
     pairs : tuple of Tensor, or None
-        Two stacks ``(p, c, h, w)`` of end points to interpolate between; drawn from the test split
-        when absent.
+        Two stacks ``(p, c, h, w)`` of end points to interpolate between; if None, pairs are drawn
+        from the test split.
     obstacles : Tensor, shape (h, w), bool, or None
         True where mass may not pass.
     family : CircularFamily or None
-        The true one-parameter family, where there is one.
+        The one-parameter family on which the images lie, if there is one.
     scene : Scene or None
-        What makes a few images one transport problem; None for a collection of images. A scene
-        trains on the images that it is scored on: its three splits may be the same.
+        The transport problem that a few images pose; None for a collection of images. The images
+        of a scene are used both for training and for scoring, so its three splits may be the same.
     """
 
     name: str
@@ -156,24 +155,25 @@ class ImageDataset:
 
 
 JaxSampler = Callable[[Any, int], Any]
-"""From a JAX random key and a number n to points (n, d); JAX can trace it."""
+"""Maps a JAX random key and a number n to points (n, d); JAX can trace it."""
 
 
 class MeasurePair(ABC):
-    """Two distributions to carry onto each other, with the true map where it is known.
+    """A source and a target distribution, with the optimal map if it is known.
 
     Attributes
     ----------
     name, variant : str
-        As of an `ImageDataset`.
+        As in `ImageDataset`.
     sha256 : str
-        Digest of whatever defines the two distributions, part of every cell's key.
+        Digest of the definition of the two distributions, part of every cell's key.
     dimension : int
     image_shape : tuple of int, or None
-        Channels, height and width where points are flattened images, in that order; their product
-        is the dimension. None where points are just points.
+        Channels, height and width if points are images, flattened in that order; the product is
+        the dimension. None for other points.
     gamma : float or None
-        Of the weak quadratic cost (see `otbench.ot.neural.costs`) that the pair is posed for.
+        Coefficient of the weak quadratic cost for which the problem is posed; see
+        `otbench.ot.neural.costs`.
     """
 
     name: str
@@ -192,41 +192,41 @@ class MeasurePair(ABC):
         """Draw n points of the target, shape (n, d), float32, on the CPU."""
 
     def true_map(self, x: Tensor) -> Tensor | None:
-        """Carry source points by the optimal map, (n, d) to (n, d); None where it is unknown."""
+        """Apply the optimal map to source points, (n, d) to (n, d); None if it is unknown."""
         return None
 
     def squared_w2(self) -> float | None:
-        """Return the squared 2-Wasserstein distance where it is known in closed form."""
+        """Return the squared 2-Wasserstein distance if it has a known closed form, or None."""
         return None
 
     def weak_answer(self, gamma: float) -> WeakAnswer | None:
-        """Return what solves the gamma-weak problem in closed form, or None."""
+        """Return the closed-form solution of the gamma-weak problem, or None."""
         return None
 
     def jax_samplers(self) -> tuple[JaxSampler, JaxSampler] | None:
         """Return samplers of source and target for compiled training steps, or None.
 
-        Without them a method draws a large sample by `source` and `target` once and takes its
-        batches from that.
+        Without them, a method draws one large sample with `source` and `target` and takes its
+        batches from this sample.
         """
         return None
 
 
 class ImagePair(MeasurePair):
-    """Two collections of images, unpaired, to be carried from one to the other.
+    """Two unpaired collections of images: a source that is translated to a target.
 
     Points are flat images in [0, 1], in the order channel, row, column. `source` and `target` draw
-    from the training splits, with replacement; scores come from the test splits.
+    from the training splits, with replacement; scores are computed on the test splits.
 
     Parameters
     ----------
     name, variant : str
     source, target : ImageDataset
-        Of one image shape. Labels, where both have them, are modes of the target that a good map
-        should reach: the classes of both number the same kinds.
+        They have the same image shape. If both have labels, these are the modes of the target that
+        a good map should reach; a class number means the same in both.
     colour_masks : Tensor, shape (n, h, w), or None
-        For each test image of the source, the share of each pixel that belongs to the thing whose
-        colour should survive; None: pixels count by their brightness.
+        For each test image of the source, the share of each pixel that belongs to the object whose
+        colour should be preserved. If None, pixels are weighted by their brightness.
 
     Raises
     ------
@@ -260,7 +260,7 @@ class ImagePair(MeasurePair):
 
     @property
     def classes(self) -> int | None:
-        """How many modes the labels tell apart; None where a side has none."""
+        """Number of modes that the labels distinguish; None if a side has no labels."""
         counts = (self.source_images.classes, self.target_images.classes)
         return None if None in counts else max(count for count in counts if count is not None)
 
@@ -283,14 +283,14 @@ def _drawn(split: Split, n: int, generator: torch.Generator) -> Tensor:
 
 
 Data = ImageDataset | MeasurePair
-"""What a data set loads: images, or a pair of distributions."""
+"""The type that `Dataset.load` returns: images, or a pair of distributions."""
 
 
 class Dataset(Parametrised):
-    """A source of images or of two distributions: a dataclass whose fields are its parameters.
+    """Base class of data sets: a dataclass whose fields are its parameters.
 
-    ``assets`` names the files it reads (see ``otbench data``); the runner makes sure that they
-    are there before anything trains.
+    ``assets`` names the files that it reads (see ``otbench data``). The runner checks that they
+    are present before any training starts.
     """
 
     title: ClassVar[str]
@@ -298,7 +298,7 @@ class Dataset(Parametrised):
 
     @abstractmethod
     def load(self) -> Data:
-        """Read the images into memory, or set the two distributions up.
+        """Read the images into memory, or set up the two distributions.
 
         Raises
         ------

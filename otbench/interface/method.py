@@ -40,25 +40,25 @@ class PaperSettings:
 
 @dataclass(frozen=True)
 class MethodCard:
-    """Description of a method; ``otbench show METHOD`` prints it.
+    """Description of a method, printed by ``otbench show METHOD``.
 
     Attributes
     ----------
     title : str
         One line.
     source : str
-        Paper and, where used, the release that was read.
+        Paper and, if one was consulted, the authors' release.
     equations : tuple of str
-        The losses as they are computed here, each with its number in the paper.
+        The losses as implemented, each with its equation number in the paper.
     deviations : tuple of str
-        Where this implementation departs from paper or release, and why.
+        Differences from the paper or the release, each with its reason.
     paper : PaperSettings or None
-        The authors' settings; None where there is no such training.
+        The authors' settings; None if the paper has no such training.
     relative_cost : float
-        Training time relative to the plain autoencoder's, roughly; the longest cells start first.
+        Approximate training time relative to the plain autoencoder; the longest cells start first.
     reference : bool
-        Whether the method learns nothing and stands in tables as a reference, apart from methods
-        that are ranked.
+        Whether the method is a reference: it learns nothing, and tables list it apart from the
+        ranked methods.
     """
 
     title: str
@@ -71,12 +71,12 @@ class MethodCard:
 
 
 class Method(Parametrised):
-    """A method under test: a dataclass whose fields are its parameters, plain values only.
+    """Base class of methods: a dataclass whose fields are its parameters, plain values only.
 
     Subclasses are decorated with ``@dataclass``. What ``fit`` learns is kept in attributes whose
     names end in an underscore: tensors, dictionaries of tensors, plain values, and torch modules,
-    which ``build`` makes. All of these are saved and loaded; a method that keeps something else
-    there gives its own ``state`` and ``restore``.
+    which ``build`` creates. All of these are saved and loaded. A method that keeps anything else
+    there must override ``state`` and ``restore``.
     """
 
     card: ClassVar[MethodCard]
@@ -84,25 +84,25 @@ class Method(Parametrised):
     """`ImageDataset` or `MeasurePair`; set by the base classes below."""
 
     def skip(self, data: Any) -> str | None:
-        """Return why this method cannot run on the data, or None where it can."""
+        """Return the reason why this method cannot run on the data, or None if it can."""
         return None
 
     def paper_settings(self, data: Any) -> PaperSettings | None:
-        """Return the authors' settings for such data; the card's, unless a method overrides it."""
+        """Return the authors' settings for data like these; by default, those of the card."""
         return self.card.paper
 
     @abstractmethod
     def fit(self, data: Any, ctx: FitContext) -> None:
         """Learn from the data within the budget of the context.
 
-        An `Interpolator` is given an `ImageDataset` and learns from its training split, a
-        `TransportMap` a `MeasurePair`.
+        An `Interpolator` receives an `ImageDataset` and learns from its training split; a
+        `TransportMap` receives a `MeasurePair`.
         """
 
     def build(self) -> None:
-        """Make the torch modules that ``fit`` trains, from parameters and plain values.
+        """Create the torch modules that ``fit`` trains, from parameters and plain values.
 
-        A loaded model's weights are read into them.
+        When a model is loaded, its weights are copied into these modules.
         """
         return None
 
@@ -110,13 +110,13 @@ class Method(Parametrised):
         """Return what ``fit`` learned: tensors and plain values by name.
 
         Tensors of a module or dictionary ``net_``, or of an object whose ``arrays()`` returns
-        NumPy arrays by name, are called ``net_.weight`` and so on. Such an object comes back as the
-        dictionary of its tensors: ``restore`` has to make it anew.
+        NumPy arrays by name, are called ``net_.weight`` and so on. Such an object is restored as
+        the dictionary of its tensors, from which ``restore`` has to recreate it.
 
         Raises
         ------
         TypeError
-            If an attribute is neither.
+            If an attribute is of any other type.
         """
         found: dict[str, Any] = {}
         for name, value in vars(self).items():
@@ -130,12 +130,12 @@ class Method(Parametrised):
             else:
                 raise TypeError(
                     f"{type(self).__name__} keeps a {type(value).__name__} in {name}: "
-                    "give it state and restore of its own"
+                    "override state and restore"
                 )
         return found
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore what ``state`` returned; its tensors lie on the device to run on.
+        """Restore what ``state`` returned; its tensors are on the device to run on.
 
         Raises
         ------
@@ -233,21 +233,20 @@ class Autoencoder(Interpolator):
         raise NotImplementedError(f"{type(self).__name__} has no prior to sample from")
 
     def decode_samples(self, z: Tensor, n: int, generator: torch.Generator) -> Tensor | None:
-        """Draw n images for each code (m, d), shape (m, n, c, h, w), from a random decoder.
+        """Draw n images for each code (m, d) from a random decoder, shape (m, n, c, h, w).
 
-        None where decoding is deterministic, as it is by default. `decode` is deterministic in
-        either case.
+        The default is None: decoding is deterministic. `decode` is deterministic in either case.
         """
         return None
 
     def code_path(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Return the straight line between the codes of images (n, c, h, w), shape (n, k, d)."""
+        """Return the line segments between the codes of images (n, c, h, w), shape (n, k, d)."""
         z0, z1 = self.encode(x0), self.encode(x1)
         time = t.to(z0).view(1, -1, 1)
         return (1 - time) * z0.unsqueeze(1) + time * z1.unsqueeze(1)
 
     def interpolate(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-        """Decode the straight line between the two codes."""
+        """Decode the line segment between the two codes."""
         path = self.code_path(x0, x1, t)
         return self.decode(path.flatten(0, 1)).unflatten(0, path.shape[:2])
 
@@ -257,46 +256,46 @@ class Autoencoder(Interpolator):
 
 
 class TransportMap(Method):
-    """A map that carries a source distribution to a target."""
+    """A map that transports a source distribution to a target."""
 
     runs_on: ClassVar[type] = MeasurePair
 
     @abstractmethod
     def push(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Carry source points to the target, (n, d) to (n, d)."""
+        """Map source points to the target, (n, d) to (n, d)."""
 
     def pull(self, y: Tensor) -> Tensor:
-        """Carry target points back to the source, (n, d) to (n, d)."""
+        """Map target points back to the source, (n, d) to (n, d)."""
         raise NotImplementedError(f"{type(self).__name__} has no inverse map")
 
     def dual_value(self, x: Tensor, y: Tensor) -> float:
-        """Estimate half the squared 2-Wasserstein distance by the dual, from samples of the two."""
+        """Estimate half the squared 2-Wasserstein distance by the dual, from samples x and y."""
         raise NotImplementedError(f"{type(self).__name__} has no dual potentials")
 
     def potential_value(self, x: Tensor) -> Tensor:
-        """Evaluate the potential f whose gradient ``push`` is, (n, d) to (n,); for pictures."""
+        """Evaluate the potential whose gradient is ``push``, (n, d) to (n,); for pictures."""
         raise NotImplementedError(f"{type(self).__name__} has no potential")
 
 
 class StochasticMap(TransportMap):
-    """A map that carries a point to a law: ``push`` draws from it."""
+    """A map from points to distributions, from which ``push`` draws."""
 
     @abstractmethod
     def conditional(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Draw n times where each point goes, (m, d) to (m, n, d).
+        """Draw n images of each point, (m, d) to (m, n, d).
 
-        Where noise drives the map, all points share the n draws of it, so that differences between
-        points are not the noise's.
+        If the map takes noise as input, all points share the same n draws of it, so that
+        differences between points are not due to the noise.
         """
 
     def barycentric(self, x: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        """Return the mean of where each point goes, (m, d) to (m, d), by n draws if need be."""
+        """Return the mean image of each point, (m, d) to (m, d), from n draws if necessary."""
         return self.conditional(x, n, generator).mean(dim=1)
 
     def cost_gamma(self) -> float | None:
-        """Return gamma of the weak quadratic cost it minimises; None where it is another cost."""
+        """Return gamma of the weak quadratic cost that it minimises; None for another cost."""
         return None
 
     def potential_losses(self) -> Tensor | None:
-        """Return the potential's loss of every step of training, (steps,); None without one."""
+        """Return the potential's loss at every training step, (steps,); None without potential."""
         return None

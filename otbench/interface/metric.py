@@ -24,9 +24,9 @@ Degenerate = Literal[
     "shuffled",
     "one bad of eight",
 ]
-"""Outputs that no one wants: empty images; one even grey; the truth, blurred; one image all along;
-a mixture of the two ends; the first end, then suddenly the last; the source as it is; the truth of
-another item; the truth, but every eighth item blank."""
+"""Degenerate outputs, in this order: empty images; uniform grey; the truth, blurred; one image
+throughout; a mixture of the two ends; the first end, then a jump to the last; the unchanged source;
+the truth of another item; the truth, with every eighth item blank."""
 
 
 class Undefined(ValueError):
@@ -41,9 +41,9 @@ class Value:
     ----------
     value : float
     stderr : float or None
-        Standard error over the n items; None where it is not an average.
+        Standard error over the n items; None if the value is not an average.
     n : int
-        Items it was computed from.
+        Number of items that it was computed from.
     """
 
     value: float
@@ -57,7 +57,7 @@ class Value:
         Raises
         ------
         Undefined
-            If there are none.
+            If there are no values.
         """
         if not len(items):
             raise Undefined("there is no item to average over")
@@ -68,22 +68,22 @@ class Value:
 
 
 class Metric(Parametrised):
-    """A number for one task: a dataclass whose fields are its protocol.
+    """Base class of metrics: a dataclass whose fields are its protocol.
 
-    ``id`` carries the protocol, so that numbers of different protocols never share a column.
+    ``id`` contains the protocol, so that numbers of different protocols never share a column.
     """
 
     tasks: ClassVar[tuple[str, ...]]
     direction: ClassVar[Direction]
     range: ClassVar[str]
-    """The values it can take, with their unit."""
+    """The possible values, with their unit."""
     title: ClassVar[str]
     blind_to: ClassVar[tuple[Degenerate, ...]] = ()
-    """Degenerate outputs that score as well as the truth. None may score better: a metric that one
-    of them wins has no direction."""
+    """Degenerate outputs that score as well as the truth. If one of them scores better, the metric
+    must have no direction."""
 
     def direction_on(self, task: str) -> Direction:
-        """Return the direction on one of its tasks; the same on all, unless a metric says so."""
+        """Return the direction on one of its tasks; by default, it is the same on all of them."""
         return self.direction
 
     @property
@@ -93,11 +93,11 @@ class Metric(Parametrised):
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """Names of the weights it reads; see ``otbench data``."""
+        """Names of the weights that it reads; see ``otbench data``."""
         return ()
 
     def missing(self, data: Any) -> str | None:
-        """Return why the metric is not defined on this data, or None."""
+        """Return the reason why the metric is undefined on this data, or None."""
         return None
 
     @abstractmethod
@@ -109,5 +109,5 @@ class Metric(Parametrised):
         ValueError
             If the artefact is out of range or of the wrong shape.
         Undefined
-            If the number does not exist for it; the message is the reason.
+            If the metric is undefined for the artefact; the message is the reason.
         """

@@ -1,6 +1,6 @@
-"""Parameters of methods and data sets: declared once, with their constraints, and checked here.
+"""Parameters of methods, data sets and metrics: declaration, constraints and checks.
 
-A class of `Checked` is checked however it is made, in a notebook or from the command line.
+The metaclass `Checked` checks every object, in a notebook as well as from the command line.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from otbench.errors import ParameterError
 
 @dataclass(frozen=True)
 class Constraint:
-    """Which values a parameter may take, beside their type.
+    """The values that a parameter may take, in addition to its type.
 
-    Of a tuple every item is meant. Numbers are finite in any case.
+    For a tuple, the constraint applies to every item. Numbers must be finite in any case.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Constraint:
         Exclusive bounds.
     multiple_of : int or None
     nonempty : bool
-        Of a tuple: whether it must have an item.
+        Whether a tuple must have at least one item.
     """
 
     choices: tuple[Any, ...] | None = None
@@ -48,7 +48,7 @@ class Constraint:
     nonempty: bool = False
 
     def allows(self, value: Any) -> bool:
-        """Tell whether a single value, of the right type, is allowed."""
+        """Return whether a single value of the right type is allowed."""
         if self.choices is not None:
             return value in self.choices
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -63,7 +63,7 @@ class Constraint:
         )
 
     def __str__(self) -> str:
-        """Say what is allowed; an empty text where everything is."""
+        """Describe the allowed values; the text is empty if all are allowed."""
         if self.choices is not None:
             listed = ", ".join(map(str, self.choices))
             return f"one of {listed}" if len(self.choices) > 1 else listed
@@ -134,7 +134,7 @@ def parameter(
     ----------
     default : int, float, str, bool, or tuple of those
     doc : str
-        What it does and in which unit; ``otbench show`` prints it with the allowed values.
+        Meaning and unit; ``otbench show`` prints it with the allowed values.
     origin : str
         Where the default comes from: a paper's section, released code, or a sweep.
     choices, low, high, above, below, multiple_of, nonempty
@@ -157,7 +157,7 @@ def declared(cls: type) -> dict[str, dataclasses.Field[Any]]:
     Raises
     ------
     TypeError
-        If the class is no dataclass.
+        If the class is not a dataclass.
     """
     if not dataclasses.is_dataclass(cls):
         raise TypeError(f"{cls.__qualname__} is not a dataclass: decorate it with @dataclass")
@@ -166,12 +166,12 @@ def declared(cls: type) -> dict[str, dataclasses.Field[Any]]:
 
 @cache
 def type_hints(cls: type) -> dict[str, Any]:
-    """Return the types that a class annotates, by name."""
+    """Return the type annotations of a class, by name."""
     return typing.get_type_hints(cls)
 
 
 def members(hint: Any) -> tuple[Any, ...]:
-    """Return the types of a union, or the type alone."""
+    """Return the types of a union, or a single type as a tuple."""
     is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
     return typing.get_args(hint) if is_union else (hint,)
 
@@ -204,7 +204,7 @@ def search_space(cls: type) -> dict[str, Search]:
 
 
 class Checked(ABCMeta):
-    """Metaclass of methods and data sets: every object is checked once it is made."""
+    """Metaclass that checks the parameters of every object when it is made."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         """Make an object and check its parameters.
@@ -212,12 +212,12 @@ class Checked(ABCMeta):
         Raises
         ------
         ParameterError
-            If a parameter has the wrong type or a value that is not allowed, or if two of them do
-            not go together; the message names the registered name of the class.
+            If a parameter has the wrong type or a value that is not allowed, or if parameters
+            conflict; the message starts with the registered name of the class.
         """
         if not dataclasses.is_dataclass(cls):
             return super().__call__(*args, **kwargs)
-        # What is given is checked before the class's own ``__post_init__`` can stumble over it.
+        # Arguments are checked before the class's own ``__post_init__`` can fail on them.
         given = dict(zip(declared(cls), args, strict=False)) | kwargs
         for fault in _faults_of(cls, given):
             raise ParameterError(f"{registered_name(cls)}: {fault}")
@@ -228,25 +228,25 @@ class Checked(ABCMeta):
 
 
 class Parametrised(metaclass=Checked):
-    """Base of methods, data sets and metrics: dataclasses whose fields are their parameters."""
+    """Base of methods, data sets, metrics and executors: dataclasses of parameters."""
 
     def parameters(self) -> dict[str, Any]:
         """Return the declared parameters with their values."""
         return {name: getattr(self, name) for name in declared(type(self))}
 
     def conflicts(self) -> Iterator[str]:
-        """Yield what is wrong between parameters, each of which is allowed by itself."""
+        """Yield a message for each conflict between parameters that are allowed individually."""
         yield from ()
 
 
 def faults(instance: Any) -> Iterator[str]:
-    """Yield what is wrong with the parameters of an object, without its name."""
+    """Yield messages about invalid parameters of an object, without the object's name."""
     found = list(_faults_of(type(instance), vars(instance)))
     yield from found or instance.conflicts()
 
 
 def _faults_of(cls: type, values: dict[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with some of the parameters of a class, one by one."""
+    """Yield a message for each invalid value among the given parameters of a class."""
     hints = type_hints(cls)
     for name, field in declared(cls).items():
         if name in values:
@@ -256,7 +256,7 @@ def _faults_of(cls: type, values: dict[str, Any]) -> Iterator[str]:
 
 
 def fault_of(name: str, value: Any, hint: Any, constraint: Constraint) -> str | None:
-    """Say what is wrong with one value, or None."""
+    """Return a message if a value is invalid, or None."""
     if not _is_of_type(value, hint):
         return f"{name} must be {type_name(hint)}, got {value!r}"
     if value is None:
@@ -312,7 +312,7 @@ NAMES = {
 
 
 def type_name(hint: Any) -> str:
-    """Name a type in plain words, such as ``a whole number`` or ``2 numbers``."""
+    """Describe a type in plain words, such as ``a whole number`` or ``2 numbers``."""
     kinds = members(hint)
     if len(kinds) > 1:
         return " or ".join(map(type_name, kinds))
@@ -328,7 +328,7 @@ def type_name(hint: Any) -> str:
 def registered_name(cls: type) -> str:
     """Return the name that a class is registered under, or its own name in kebab-case."""
     value = f"{cls.__module__}:{cls.__qualname__}"
-    for group in ("otbench.methods", "otbench.datasets", "otbench.metrics"):
+    for group in ("otbench.methods", "otbench.datasets", "otbench.metrics", "otbench.executors"):
         for point in entry_points(group=group):
             if point.value == value:
                 return point.name
@@ -342,5 +342,5 @@ def kebab(name: str) -> str:
 
 
 def with_tuples(values: dict[str, Any]) -> dict[str, Any]:
-    """Give values that were read from JSON their tuples back; none is a list."""
+    """Convert the lists among values that were read from JSON to tuples."""
     return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}

@@ -21,13 +21,13 @@ PLAIN = (bool, int, float, str, type(None))
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether JSON can hold a value, tuples as lists."""
+    """Return whether JSON can store a value, tuples as lists."""
     items = value if isinstance(value, tuple) else (value,)
     return all(isinstance(item, PLAIN) for item in items)
 
 
 def write_model(folder: Path, parameters: dict[str, Any], state: dict[str, Any]) -> None:
-    """Write parameters and state into a folder, which is made where it does not exist.
+    """Write parameters and state to a folder, which is created if it does not exist.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def write_model(folder: Path, parameters: dict[str, Any], state: dict[str, Any])
 
 
 def read_model(folder: Path, device: str | torch.device) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read back the parameters and the state that `write_model` wrote; lists become tuples.
+    """Read the parameters and the state that `write_model` wrote; lists become tuples.
 
     Raises
     ------

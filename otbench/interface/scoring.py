@@ -12,33 +12,35 @@ from torch import Tensor
 Result = TypeVar("Result")
 
 TOLERANCE = 1e-4
-"""How far a pixel may lie outside [0, 1]: rounding, not a wrong range."""
+"""Distance outside [0, 1] at which a pixel is still accepted, to allow for rounding."""
 
 
 @dataclass
 class ScoreContext:
-    """Device, randomness, sizes, and a memory shared by the metrics of one cell.
+    """Device, randomness, sizes, and a cache shared by the metrics of one cell.
 
     Attributes
     ----------
     device : torch.device
     seed : int
     data : ImageDataset or MeasurePair
-        What the method was trained on.
+        The data that the method was trained on.
     sample : int or None
-        Images to score at most (a stratified sample of the test split), None for all.
+        Largest number of images to score (a stratified sample of the test split); None for all.
     pairs : int
-        Pairs of test images to interpolate between.
+        Number of pairs of test images to interpolate between.
     frames : int
-        Frames of a path, both ends included.
+        Number of frames of a path, including both ends.
     midpoints : int
-        Further pairs of which only the middle frame is drawn, for distances between sets.
+        Number of further pairs, for which only the middle frame is drawn, for distances between
+        sets.
     train_sample : int or None
-        Training images that the probe and K-means learn from (a stratified sample), None for all.
+        Number of training images on which the probe and K-means are fitted (a stratified sample);
+        None for all.
     batch_size : int
-        Images that pass a network at once.
+        Number of images that pass through a network at once.
     curve : list of dict
-        What the method was like while it trained, if it was followed; see `otbench.scoring.curve`.
+        Evaluations of the method during training, if there are any; see `otbench.scoring.curve`.
     """
 
     device: torch.device
@@ -54,15 +56,15 @@ class ScoreContext:
     _memory: dict[tuple[str, int], tuple[Any, Any]] = field(default_factory=dict, repr=False)
 
     def once(self, key: str, compute: Callable[[], Result], of: object = None) -> Result:
-        """Compute a value on first use, and keep it for the other metrics.
+        """Compute a value on first use, and cache it for the other metrics.
 
         Parameters
         ----------
         key : str
         compute : callable
         of : object, optional
-            What it is computed from: the same key of another object is another thing. The object
-            is kept alive, so that its identity stays its own.
+            The object that the value is computed from; each object has its own values. The object
+            is kept alive, so that no other object can have the same identity.
         """
         entry = (key, id(of))
         if entry not in self._memory:
@@ -71,7 +73,7 @@ class ScoreContext:
         return result
 
     def kept(self) -> list[tuple[str, Any]]:
-        """Return what has been computed so far, with its key."""
+        """Return the keys and values of all that has been computed so far."""
         return [(key, value) for (key, _), (_, value) in self._memory.items()]
 
     def batched(self, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
@@ -80,7 +82,8 @@ class ScoreContext:
         Parameters
         ----------
         function : callable
-            Takes as many tensors as there are inputs, all of one length, which it keeps.
+            Takes as many tensors as there are inputs, all of the same length, and returns a tensor
+            of that length.
         *inputs : Tensor, shape (n, ...)
         """
         with torch.no_grad():
@@ -92,7 +95,7 @@ class ScoreContext:
 
 
 def check_input(images: Tensor, image_shape: Sequence[int], call: str) -> None:
-    """Refuse images that a model was not trained for.
+    """Reject images for which a model was not trained.
 
     Parameters
     ----------
@@ -100,12 +103,12 @@ def check_input(images: Tensor, image_shape: Sequence[int], call: str) -> None:
     image_shape : sequence of int
         Channels, height and width of the training images.
     call : str
-        For the message.
+        The name of the call, for the message.
 
     Raises
     ------
     ValueError
-        If they are of another shape or type, or lie outside [0, 1].
+        If the images have another shape or type, or values outside [0, 1].
     """
     wanted = f"wanted (n, {', '.join(map(str, image_shape))}), as in training"
     if tuple(images.shape[1:]) != tuple(image_shape):
@@ -118,7 +121,7 @@ def check_input(images: Tensor, image_shape: Sequence[int], call: str) -> None:
 
 
 def image_fault(images: Tensor) -> str | None:
-    """Say what is wrong with the values of images that should lie in [0, 1], or None."""
+    """Return what is wrong with the values of images, which should lie in [0, 1], or None."""
     if not images.numel():
         return "holds no image"
     low, high = (float(value) for value in torch.aminmax(images.detach()))
@@ -129,5 +132,5 @@ def image_fault(images: Tensor) -> str | None:
         return f"has {bad} values that are not finite"
     hint = ""
     if -1 - TOLERANCE <= low < 0 and high <= 1 + TOLERANCE:
-        hint = "; images on [-1, 1] are brought there by (x + 1) / 2"
+        hint = "; rescale images on [-1, 1] with (x + 1) / 2"
     return f"has values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"

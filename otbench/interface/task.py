@@ -11,52 +11,52 @@ from otbench.interface.scoring import ScoreContext
 
 
 class Task(ABC):
-    """Something a trained method is asked to do; its result goes to the metrics."""
+    """Base class of tasks: a task runs a trained method; metrics score the result."""
 
     name: ClassVar[str]
     title: ClassVar[str]
     on: ClassVar[type] = ImageDataset
-    """The kind of data it is for: `ImageDataset` or `MeasurePair`."""
+    """The kind of data that it runs on: `ImageDataset` or `MeasurePair`."""
     order: ClassVar[int] = 1000
-    """Place among the tasks of a run; tasks at the same place go by name."""
+    """Position among the tasks of a run; tasks at the same position are sorted by name."""
     default_metrics: ClassVar[tuple[str, ...]] = ()
-    """Metrics scored where the user names none, as text."""
+    """Metrics, as text, that are scored if the user names none."""
     full_metrics: ClassVar[tuple[str, ...]] = ()
-    """Metrics that the presets with full scoring add, such as Inception scores."""
+    """Metrics that presets with full scoring add, such as Inception scores."""
 
     def metrics_for(self, data: Any, full: bool) -> tuple[str, ...]:
-        """Return the default metrics on this data; none leaves the task out of the run.
+        """Return the default metrics on this data; without any, the run omits the task.
 
         Parameters
         ----------
         data : Data
-            Of the kind that the task is for.
+            Data of the kind ``on``.
         full : bool
             Whether the preset asks for full scoring.
         """
         return (*self.default_metrics, *self.full_metrics) if full else self.default_metrics
 
     def lacks(self, data: Any) -> str | None:
-        """Return what the data lack for this task, for any method, or None.
+        """Return what the data lack for this task, whatever the method, or None.
 
-        A task that no method can do on the data is left out of the run altogether.
+        If the data lack something, the run omits the task.
         """
         return None
 
     @abstractmethod
     def missing(self, method: Method, data: Any) -> str | None:
-        """Return what method or data lack for this task, or None."""
+        """Return what the method or the data lack for this task, or None."""
 
     @abstractmethod
     def run(self, method: Any, data: Any, ctx: ScoreContext) -> Any:
-        """Make the method do the task on held-out data, without gradients.
+        """Run the method on held-out data, without gradients.
 
         Raises
         ------
         BadOutput
-            If the method returns what it should not; the message names call and fault.
+            If the method returns an invalid output; the message names the call and the fault.
         """
 
 
 class BadOutput(ValueError):
-    """A method returned the wrong type, shape, dtype or range."""
+    """The output of a method has the wrong type, shape, dtype or range."""

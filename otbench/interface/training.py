@@ -1,4 +1,4 @@
-"""The context of a training: budget, device, randomness, progress, a clock."""
+"""The context of a training: budget, device, randomness, progress and a clock."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a method may train.
+    """The budget of a training.
 
     Attributes
     ----------
     steps : int
-        Updates of the model; the same for all methods of the track ``matched``.
+        Number of updates of the model; the same for all methods of the track ``matched``.
     batch_size : int
-        Images in one update.
+        Number of images in one update.
     seconds : float or None
-        A cap on the training time, wall-clock, None for no cap. Results then depend on the
-        machine, so it is a safety net and never the measure.
+        Limit on the wall-clock training time; None for no limit. Results under a limit depend on
+        the machine, so it is only a safety net.
     """
 
     steps: int
@@ -44,7 +44,7 @@ class TrainingMonitor(Protocol):
     """Evaluates a method at some checkpoints of its training; see `otbench.scoring.curve`."""
 
     def due(self, step: int) -> bool:
-        """Whether to evaluate the method after ``step`` updates."""
+        """Return whether to evaluate the method after ``step`` updates."""
 
     def evaluate(self, step: int, seconds: float, method: Any) -> None:
         """Evaluate the method after ``step`` updates and ``seconds`` of training."""
@@ -82,17 +82,17 @@ class FitContext:
         self._last_report = -math.inf
 
     def seed_for(self, axis: str) -> int:
-        """Return a seed of its own for one use of randomness, such as "init" or "batches"."""
+        """Return a separate seed for one use of randomness, such as "init" or "batches"."""
         digest = hashlib.sha256(f"{self.seed}/{axis}".encode()).digest()
         return int.from_bytes(digest[:6], "big")
 
     def generator(self, axis: str, device: str | torch.device = "cpu") -> torch.Generator:
-        """Return a fresh generator for one use of randomness: one axis, one sequence of draws."""
+        """Return a new generator for one use of randomness; each axis has its own sequence."""
         return torch.Generator(device=device).manual_seed(self.seed_for(axis))
 
     @property
     def seconds(self) -> float:
-        """Training time so far, wall-clock, without the paused parts."""
+        """Wall-clock training time so far, without pauses."""
         return time.perf_counter() - self._started - self._paused
 
     @contextmanager
@@ -117,10 +117,10 @@ class FitContext:
         Parameters
         ----------
         data : Tensor, shape (n, ...)
-            A last incomplete batch is carried over into the next epoch, so that all batches are
-            full; with fewer items than a batch, items repeat.
+            The items left over at the end of an epoch start the next batch, so that all batches are
+            full. If there are fewer items than a batch holds, items repeat within it.
         axis : str
-            Names the randomness: two streams with different axes are independent.
+            Name of the use of randomness; streams with different axes are independent.
         """
         generator = self.generator(axis)
         size = self.budget.batch_size
@@ -132,17 +132,16 @@ class FitContext:
             yield data[batch].to(self.device, non_blocking=True)
 
     def checkpoint(self, step: int, method: Any) -> None:
-        """Offer the method as it is after ``step`` updates, so that its error can be followed.
+        """Evaluate the method after ``step`` updates if the monitor asks for it.
 
-        For a method that can do its work before the end of ``fit``, such as a map that can push:
-        call this wherever it is as good as it gets. Most calls return at once; at some, a dozen
-        or so, the method is scored while the clock stands still. Scoring must not disturb the
-        training.
+        Call this in ``fit`` whenever the method is ready for use, such as a map that can push. Most
+        calls return at once; in about a dozen, the method is scored while the clock is stopped.
+        Scoring must not affect the training.
 
         Parameters
         ----------
         step : int
-            Updates so far, at least 1.
+            Number of updates so far, at least 1.
         method : Method
             Usually ``self``.
         """
@@ -155,7 +154,7 @@ class FitContext:
             self._monitor.evaluate(step, seconds, method)
 
     def progress(self, step: int, **losses: Tensor | float) -> None:
-        """Report where the training stands.
+        """Report the progress of the training.
 
         Values are read (which waits for the device) only about twice a second and at the last step.
 

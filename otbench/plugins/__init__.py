@@ -1,1 +1,1 @@
-"""Finding plugins, reading selections of them, and making objects from those."""
+"""Discovery of plugins, parsing of selections, and instantiation of objects."""

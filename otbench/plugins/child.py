@@ -1,4 +1,4 @@
-"""How the suite starts its own Python processes: by name, in an environment that bends nothing."""
+"""Commands and environments of the suite's own Python processes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from pathlib import Path
 
 KEPT_JAX = ("JAX_PLATFORM", "JAX_COMPILATION_CACHE", "JAX_PERSISTENT_CACHE")
-"""Beginnings of JAX's variables that decide where and how fast it computes, not what."""
+"""Prefixes of JAX variables that are kept: they affect device and speed, but not results."""
 
 
 def python(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of the suite.
 
-    The working directory is not searched for modules (``-P``): a ``random.py`` or another checkout
-    that lies there is not executed.
+    The working directory is not searched for modules (``-P``), so a ``random.py`` or another
+    checkout there is never executed.
     """
     return [sys.executable, "-P", "-m", module, *arguments]
 
@@ -24,14 +24,14 @@ def python(module: str, *arguments: str) -> list[str]:
 def environment(**more: str) -> dict[str, str]:
     """Return the environment of a child process.
 
-    Without git's variables, without JAX's that change numbers, and without relative entries of
+    It omits the variables of git, those of JAX that change results, and relative entries of
     ``PYTHONPATH``. Variables of numerical libraries (``OMP_*``, ``MKL_*``, ``ONEDNN_*``,
-    ``ATEN_*``) pass through.
+    ``ATEN_*``) are passed on.
 
     Parameters
     ----------
     **more
-        Added to it.
+        Variables to add.
     """
     clean = {name: value for name, value in os.environ.items() if not _bends(name)}
     entries = clean.pop("PYTHONPATH", "").split(os.pathsep)
@@ -45,20 +45,23 @@ def _bends(name: str) -> bool:
 
 
 PARENT = "OTBENCH_PARENT"
-"""The process that a child of the suite ends with."""
+"""Variable with the id of the process whose end also ends a child of the suite."""
+
+WATCH_PARENT = "OTBENCH_WATCH_PARENT"
+"""Names the pipe whose other end the parent holds: a child ends when that closes."""
 
 PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it ends, even one that holds the GIL (Linux).
+    """End this process when its parent ends, even if this process holds the GIL (Linux only).
 
-    Does nothing in a process that was started otherwise, or on another system.
+    The function does nothing on other systems, or in a process that the suite did not start.
     """
     parent = os.environ.get(PARENT)
     if parent is None or not sys.platform.startswith("linux"):
         return
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):
-        # It ended before the signal was asked for.
+        # The parent ended before the signal was requested.
         os._exit(130)

@@ -1,4 +1,4 @@
-"""Defaults of the numerical libraries, which an import of a stranger's must not change for all."""
+"""Defaults of the numerical libraries, which the import of a plugin must not change."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def kept_defaults() -> Iterator[None]:
-    """Restore the suite's defaults of torch and NumPy after a plugin was imported."""
+    """Restore the suite's defaults of torch and NumPy after the import of a plugin."""
     try:
         yield
     finally:
@@ -20,7 +20,7 @@ def kept_defaults() -> Iterator[None]:
             torch.set_default_device(None)
             torch.set_grad_enabled(True)
             torch.set_float32_matmul_precision("highest")
-            # Setting it imports torch.compile, which takes seconds.
+            # The call imports torch.compile, which takes seconds.
             if torch.are_deterministic_algorithms_enabled():
                 torch.use_deterministic_algorithms(False)
         if "numpy" in sys.modules:

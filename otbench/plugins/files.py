@@ -31,7 +31,7 @@ def find_plugins(path: str) -> list[Plugin]:
     Raises
     ------
     UsageError
-        If there is no such file, or it defines neither a method nor a dataset.
+        If the file does not exist, or defines neither a method nor a dataset.
     """
     file = Path(path).resolve()
     if not file.is_file():

@@ -1,14 +1,14 @@
-"""Digest of the code that trains a method, so that a changed method is trained anew.
+"""Digest of the code that trains a method, so that a changed method is trained again.
 
-The digest covers the module that defines the method and, transitively, what that imports from
+The digest covers the module that defines the method and, transitively, its imports from
 
 - the suite's contracts and numerics (`SHARED`),
 - its own package, and
 - modules that belong to no installed package, such as a helper file beside a plugin.
 
-Code counts, prose does not: the digest is taken of the syntax tree without comments, docstrings,
-titles, cards and the documentation of parameters. Imports are read from the source; nothing is
-executed but the ``__init__`` of packages.
+It is computed from the syntax tree without comments, docstrings, titles, cards and the
+documentation of parameters, so that changes of text do not change it. Imports are read from the
+source; only the ``__init__`` of packages is executed.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ SHARED = (
     "otbench.nn",
     "otbench.ot",
 )
-"""Modules and packages of the suite whose code can change what a method learns."""
+"""Modules and packages of the suite whose code affects what a method learns."""
 
 PROSE = ("card", "title")
-"""Class attributes that only describe."""
+"""Class attributes that are documentation only."""
 
 
 def code_digest(module: str, file: str | None = None, shared: tuple[str, ...] = SHARED) -> str:
-    """Return the sha256 over a module's code and its relevant imports, in a fixed order.
+    """Return the sha256 of the code of a module and its relevant imports, in a fixed order.
 
     Parameters
     ----------
     module : str
         Dotted name.
     file : str, optional
-        The source, for a module that belongs to no package.
+        The source file of a module that belongs to no package.
     shared : tuple of str
-        Modules and packages of the suite that count.
+        Modules and packages of the suite that are included.
     """
     digest = hashlib.sha256()
     for name, path in sorted(sources(module, file, shared).items()):
@@ -84,7 +84,7 @@ def _relevant(module: str, source: Path, package: str, shared: tuple[str, ...]) 
 
 @cache
 def _is_installed(source: Path) -> bool:
-    """Tell whether a file belongs to Python itself or to an installed package."""
+    """Return whether a file belongs to Python itself or to an installed package."""
     return any(source.is_relative_to(folder) for folder in _library_folders())
 
 
@@ -102,7 +102,7 @@ def _library_folders() -> tuple[Path, ...]:
 
 @cache
 def _installed_source(module: str) -> Path | None:
-    """Return the source of a module on the import path; the packages above it are imported."""
+    """Return the source of a module on the import path; its parent packages are imported."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, AttributeError, ValueError):
@@ -113,10 +113,10 @@ def _installed_source(module: str) -> Path | None:
 
 
 def _source(module: str, package: str, beside: Path | None) -> Path | None:
-    """Return the source of a module; a plugin's folder is searched after everything else.
+    """Return the source of a module; a plugin's folder is searched last.
 
-    For a module inside somebody else's installed package it is that package's: all of it counts
-    as one, and to look inside would import it.
+    For a module of another installed package, the source of the top-level package is returned,
+    because the search for a submodule would import the package.
     """
     top = module.split(".")[0]
     found = _installed_source(top)
@@ -142,7 +142,7 @@ def _imports(path: Path, module: str, package: str, beside: Path | None) -> Iter
 
 
 def code_of(path: Path) -> str:
-    """Return the code of a file in one form, without comments and prose."""
+    """Return the code of a file in canonical form, without comments and documentation."""
     return _parsed(path.read_bytes())[1]
 
 
@@ -151,7 +151,7 @@ Import = tuple[int, str, tuple[str, ...]]
 
 @cache
 def _parsed(source: bytes) -> tuple[tuple[Import, ...], str]:
-    """Return level, module and imported names of each import, and the code; methods share most."""
+    """Return level, module and names of each import, and the code; cached, as files are shared."""
     tree = ast.parse(source)
     found: list[Import] = []
     for node in ast.walk(tree):
@@ -164,7 +164,7 @@ def _parsed(source: bytes) -> tuple[tuple[Import, ...], str]:
 
 
 class _WithoutProse(ast.NodeTransformer):
-    """Removes docstrings, descriptive class attributes, and what `parameter` only documents."""
+    """Removes docstrings, descriptive class attributes and the documentation of parameters."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):

@@ -1,4 +1,4 @@
-"""Instantiation from a specification; parameters are checked by name and type."""
+"""Instantiation from a specification, with a check of names and types of parameters."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from otbench.plugins.selection import FIRST, Spec
 
 
 def instantiate(cls: type, spec: Spec) -> Any:
-    """Make an object from a specification.
+    """Create an object from a specification.
 
     Raises
     ------
     UsageError
-        If a parameter is unknown, given twice, of the wrong type, refused by the class, or missing.
+        If a parameter is unknown, missing, given twice, of the wrong type, or refused by the class.
     """
     return _construct(cls, spec, resolve(cls, spec))
 
 
 def resolve(cls: type, spec: Spec) -> dict[str, Any]:
-    """Return the given parameters under their full names, each checked and cast to its type."""
+    """Return the given parameters by full name, each cast to its declared type."""
     fields = declared(cls)
     hints = type_hints(cls)
     given: dict[str, Any] = {}
@@ -54,10 +54,10 @@ def _construct(cls: type, spec: Spec, given: dict[str, Any]) -> Any:
 
 
 def _cast(value: Any, hint: Any) -> Any:
-    """Bring a value that was read from text to its declared type, where that loses nothing."""
+    """Convert a value that was read from text to its declared type, if that is lossless."""
     kinds = members(hint)
     if value is None and type(None) not in kinds and str in kinds:
-        return "none"  # a word like any other where the parameter is one
+        return "none"  # an ordinary word if the parameter is a string
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value

@@ -1,8 +1,8 @@
-"""Finding methods, datasets, tasks, metrics and executors: by entry point, lazily.
+"""Lazy discovery of methods, datasets, tasks, metrics and executors by entry point.
 
-Nothing is imported until it is asked for, so that listing names is quick and a broken plugin
-breaks nothing but itself. What comes with otbench uses the same entry points as a stranger's
-plugin.
+A plugin is imported only when it is loaded, so that listing names is fast and a broken plugin does
+not affect others. The plugins of otbench itself use the same entry points as those of third
+parties.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ OWN_DISTRIBUTION = "otbench-suite"
 
 @dataclass(frozen=True)
 class Plugin:
-    """Where a named thing comes from.
+    """The origin of a named plugin.
 
     Attributes
     ----------
     kind, name : str
-        Such as ``methods`` and ``path-energy``.
+        For example, ``methods`` and ``path-energy``.
     value : str
-        ``package.module:Class``, or ``Class`` of a file.
+        ``package.module:Class``, or ``Class`` for a class in a file.
     distribution, version : str
-        Of the package that registered it; ``file`` and an empty text for a single file.
+        The package that registered it; ``file`` and an empty string for a single file.
     file : str or None
         Path of a file given with ``--plugin``.
     """
@@ -51,7 +51,7 @@ class Plugin:
 
     @property
     def module(self) -> str:
-        """Name of the module it is defined in."""
+        """Name of the module that defines it."""
         return load_file_module(self.file).__name__ if self.file else self.value.split(":")[0]
 
     def load(self) -> Any:
@@ -60,7 +60,7 @@ class Plugin:
         Raises
         ------
         Exception
-            Whatever its module raises on import.
+            Any exception that its module raises on import.
         """
         with kept_defaults():
             if self.file:
@@ -77,12 +77,12 @@ class Registry:
     kind : str
         One of `KINDS`.
     extra : iterable of Plugin
-        Plugins from files; they may not take a name that is registered.
+        Plugins from files; they cannot replace a registered name.
 
     Attributes
     ----------
     problems : list of str
-        Names that were registered twice, each with who won.
+        A message for each name that was registered twice; it says which plugin is used.
     """
 
     def __init__(self, kind: str, extra: Iterable[Plugin] = ()) -> None:
@@ -104,16 +104,16 @@ class Registry:
         )
 
     def names(self) -> list[str]:
-        """Return all names, those of otbench itself first, in the order they were registered."""
+        """Return all names in the order of registration, those of otbench itself first."""
         return list(self._plugins)
 
     def get(self, name: str) -> Plugin:
-        """Look a name up.
+        """Return the plugin with a given name.
 
         Raises
         ------
         UsageError
-            If it is unknown; the message suggests near names.
+            If the name is unknown; the message suggests similar names.
         """
         if name not in self._plugins:
             raise UsageError(unknown_name(self.kind[:-1], name, self._plugins))
@@ -133,13 +133,13 @@ def _from_entry_point(kind: str, point: EntryPoint) -> Plugin:
 
 @cache
 def _name_and_version(metadata: str) -> tuple[str, str]:
-    """Parse a distribution's metadata once, not once for each of its entry points."""
+    """Parse a distribution's metadata, only once for all of its entry points."""
     headers = HeaderParser().parsestr(metadata, headersonly=True)
     return headers["Name"], headers["Version"]
 
 
 def load_file_module(path: str) -> ModuleType:
-    """Import a Python file that belongs to no package, once."""
+    """Import a Python file that belongs to no package, only once."""
     resolved = Path(path).resolve()
     name = f"otbench_plugin_{resolved.stem}"
     module = sys.modules.get(name)
@@ -150,7 +150,7 @@ def load_file_module(path: str) -> ModuleType:
         raise UsageError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # Helper modules beside the file can be imported; last, so that they shadow nothing.
+    # The folder goes last, so that helper modules beside the file shadow no other module.
     if str(resolved.parent) not in sys.path:
         sys.path.append(str(resolved.parent))
     try:

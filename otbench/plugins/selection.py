@@ -1,8 +1,8 @@
 """Parsing of selections such as ``ae,path-energy[alpha=[1,3]]``.
 
-``ae,path-energy[alpha=[1,3],tau=10]`` selects three things: brackets hold parameters, a list of
-values is a grid, and commas outside brackets separate. ``folder:PATH`` and ``fid[lenet]`` give the
-first parameter without its name.
+``ae,path-energy[alpha=[1,3],tau=10]`` selects three methods: brackets hold parameters, a list of
+values is a grid, and commas outside brackets separate selections. ``folder:PATH`` and
+``fid[lenet]`` give the first parameter without its name.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 from otbench.errors import UsageError, unknown_name
 
 FIRST = ""
-"""Key of a value given without a name; it belongs to the first parameter."""
+"""Key of a value without a name, which belongs to the first parameter."""
 
 LARGEST_GRID = 10_000
-"""Combinations of one selection; more are a slip of the keyboard."""
+"""Largest number of combinations of one selection; a larger grid is probably a typing error."""
 
 _SHAPE = re.compile(r"(?P<name>[A-Za-z][\w.-]*)(?::(?P<rest>[^\[\]]+))?(?:\[(?P<inside>.*)\])?")
 _WORDS = {"true": True, "false": False, "none": None}
@@ -30,7 +30,7 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 @dataclass(frozen=True)
 class Spec:
-    """A name with the parameters that were given for it.
+    """A name with the parameters that the user gave for it.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Spec:
 
     @property
     def label(self) -> str:
-        """The selection as text, which parses back to this."""
+        """The selection as text, which parses to this specification again."""
         if not self.parameters:
             return self.name
         inside = ",".join(
@@ -73,7 +73,7 @@ def _is_literal(text: str) -> bool:
 
 
 def split_outside_brackets(text: str) -> list[str]:
-    """Split at commas that no bracket and no quote encloses."""
+    """Split at commas that are outside brackets and quotes."""
     parts, depth, quote, start, escaped = [], 0, "", 0, False
     for position, char in enumerate(text):
         if quote:
@@ -143,7 +143,7 @@ def parse_one(text: str) -> list[Spec]:
 
 
 def parse(texts: Iterable[str]) -> list[Spec]:
-    """Parse selections, each possibly a comma-separated list; doubles are dropped."""
+    """Parse selections, each possibly a comma-separated list, and remove duplicates."""
     specs: dict[Spec, None] = {}
     for text in texts:
         for part in split_outside_brackets(text):
@@ -154,8 +154,8 @@ def parse(texts: Iterable[str]) -> list[Spec]:
 def choose(texts: Iterable[str], names: Iterable[str], what: str) -> dict[Spec, bool]:
     """Choose among known names by selections, wildcards and exclusions.
 
-    ``all`` and wildcards such as ``w2-*`` take every name that fits; a leading minus leaves names
-    out again, wherever it stands: ``all,-acai``, ``all,-w2-*``.
+    ``all`` and wildcards such as ``w2-*`` select every name that matches. A leading minus excludes
+    names, at any position in the list: ``all,-acai``, ``all,-w2-*``.
 
     Parameters
     ----------
@@ -164,17 +164,17 @@ def choose(texts: Iterable[str], names: Iterable[str], what: str) -> dict[Spec, 
     names : iterable of str
         All known names.
     what : str
-        Their kind, such as ``method``, for messages.
+        The kind of the names, such as ``method``, for messages.
 
     Returns
     -------
     dict of Spec to bool
-        In order, each with whether it was asked for by its own name.
+        The chosen specifications in order, each with whether it was requested by its own name.
 
     Raises
     ------
     UsageError
-        If a name is unknown, or a wildcard or an exclusion fits none.
+        If a name is unknown, or if a wildcard or an exclusion matches no name.
     """
     names = list(names)
     chosen: dict[Spec, bool] = {}
@@ -198,7 +198,7 @@ def _is_wildcard(text: str) -> bool:
 
 
 def _fitting(text: str, names: list[str], what: str) -> list[str]:
-    """Return the names that ``all``, a wildcard or a plain name fits."""
+    """Return the names that match ``all``, a wildcard or a plain name."""
     fitting = fnmatch.filter(names, "*" if text == "all" else text) if "[" not in text else []
     if not fitting:
         raise UsageError(unknown_name(what, text, names))

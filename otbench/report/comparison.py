@@ -23,7 +23,7 @@ def print_comparison(table: pd.DataFrame, a: str, b: str, console: Console | Non
     table : pandas.DataFrame
         Result of `otbench.results.comparison.compare`.
     a, b : str
-        What was compared.
+        Names of what was compared.
     console : rich.console.Console, optional
         By default, the standard output.
     """
@@ -40,10 +40,10 @@ def print_comparison(table: pd.DataFrame, a: str, b: str, console: Console | Non
     console.print(
         f"Paired by seed ({', '.join(map(str, pairs))} pairs). Intervals: 95 %, paired t. p: "
         f"Holm over the metrics of a data set.\nP(better): probability that a run of {b} beats a "
-        f"run of {a}. Seeds: pairs that tell a difference of this size in {POWER:.0%} of cases."
+        f"run of {a}. Seeds: pairs that detect a difference of this size in {POWER:.0%} of cases."
     )
     if pairs[0] < 5:
-        console.print("Fewer than five pairs tell only large differences; add --seeds 5 to a run.")
+        console.print("Fewer than five pairs detect only large differences; run with --seeds 5.")
 
 
 def _table(part: pd.DataFrame, a: str, b: str, by_method: bool) -> Table:

@@ -52,7 +52,9 @@ class Live:
         """Show the progress of some jobs."""
         self._left, self._slots = len(todo), at_once
         note = f", {reused} reused" if reused else ""
-        self.say(f"{len(todo)} cells to run{note}, {min(at_once, max(len(todo), 1))} at once")
+        if at_once < len(todo) or at_once == 1:
+            note += f", {at_once} at once"
+        self.say(f"{len(todo)} {'cell' if len(todo) == 1 else 'cells'} to run{note}")
         if self.quiet or not self.console.is_terminal or not todo:
             yield
             return
@@ -98,7 +100,7 @@ class Live:
         status, why = outcome_of(job, record) if record else ("failed", None)
         reason = f": {why}" if why else ""
         if record and status != record["status"]:
-            reason += "; the earlier result stands"
+            reason += "; the earlier result is kept"
         seconds = f"fit {record['fit_seconds']:.0f} s, " if record.get("fit_seconds") else ""
         scored = f"scored {record['score_seconds']:.0f} s" if record.get("score_seconds") else ""
         line = f"{status}{reason} {seconds}{scored}".rstrip(", ")
@@ -114,7 +116,10 @@ class Live:
             return ""
         mean = sum(self._seconds) / len(self._seconds)
         cells = "cell" if self._left == 1 else "cells"
-        return f" ({self._left} {cells} left, about {duration(mean * self._left / self._slots)})"
+        # On a cluster fewer may be at work than may be.
+        at_work = len(self._started) - len(self._seconds) + 1
+        seconds = mean * self._left / min(self._slots, at_work)
+        return f" ({self._left} {cells} left, about {duration(seconds)})"
 
 
 def describe_progress(content: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One picture of a whole run: the paths of every method. Those of maps are in `maps`."""
+"""Pictures of a whole run: the paths or translations of all methods. See `maps` for maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of maps between distributions: clouds, mean displacements, losses."""
+"""Pictures of stochastic maps between distributions: clouds, mean displacements, losses."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from otbench.report.pictures import pyplot, stored
 
 COLUMNS = 4
 MARGIN = 0.15
-"""Shown around source and target, a share of their width."""
+"""Margin around source and target, as a share of their extent."""
 
 SPAN = 200
-"""Steps that the moving average of a loss looks back over."""
+"""Span, in steps, of the moving average of a loss."""
 
 
 class Panel(NamedTuple):
-    """One method on one pair: title, its ``gallery.npz``, and the numbers to print below."""
+    """One method on one pair: title, ``gallery.npz``, and the numbers to print below it."""
 
     title: str
     file: Path
@@ -30,17 +30,17 @@ class Panel(NamedTuple):
 def draw_clouds(rows: Sequence[Sequence[Panel]]) -> Any:
     """Draw each method's pushed points over the target, then the losses of the first row.
 
-    Arrows lead from some source points to their mean images, where a map has such.
+    For stochastic maps, arrows lead from some source points to their mean images.
 
     Parameters
     ----------
     rows : sequence of sequence of Panel
-        The panels of one pair each.
+        One row of panels per pair.
 
     Returns
     -------
     matplotlib.figure.Figure or None
-        None where there is no gallery.
+        None if there are no rows.
     """
     if not rows:
         return None
@@ -101,7 +101,7 @@ def _losses(axis: Any, curves: dict[str, np.ndarray]) -> None:
     for title, values in curves.items():
         steps = np.arange(1, len(values) + 1)
         axis.plot(steps, smoothed(values, SPAN), linewidth=1, label=title)
-    # The first steps are of another size, and so are curves that do not settle.
+    # The limits ignore the first steps and curves that do not settle, which are much larger.
     late = [np.abs(smoothed(v, SPAN)[len(v) // 2 :]).max() for v in curves.values()]
     reach = 3 * max(float(np.median(late)), 1e-6)
     axis.set_ylim(-reach, reach)

@@ -1,4 +1,4 @@
-"""Declarations of reproductions: one TOML file a paper, one table a figure or table of it."""
+"""Declarations of reproductions: one TOML file per paper, with one table per figure or table."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PICTURES = (
     *("paths", "images", "barycenters", "curves", "dots"),
     *("transport", "clouds", "grid", "levels", "flows", "curve", "collapse"),
 )
-"""Kinds: the second line is of maps, ``curve`` being the error over seconds of training and
-``collapse`` what carried images cover over its updates."""
+"""Kinds of pictures. Those in the second line show maps: ``curve`` is the error over the seconds of
+training, and ``collapse`` is the coverage of the target over the updates."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,18 @@ class Run:
     dataset : str
         Selection as text.
     methods : tuple of str
-        Names under ``methods`` of the reproduction.
+        Names in ``methods`` of the reproduction.
     steps : int or None
-        Updates at preset ``quick``, scaled with the preset; None for the preset's own number.
+        Number of updates at preset ``quick``, scaled for other presets; None for the number of the
+        preset.
     seeds : int or None
-        At least so many, preset ``smoke`` aside.
+        Smallest number of seeds, except at preset ``smoke``.
     paper : dict
-        ``dataset`` or ``steps`` at preset ``paper`` in place of the above.
+        Values that replace ``dataset`` or ``steps`` at preset ``paper``.
     x : float or None
-        Its place on the axis of curves.
+        Position on the horizontal axis of curves.
     only : str or None
-        The one preset at which it is run; None for all.
+        The only preset at which it is run; None for all presets.
     """
 
     name: str
@@ -57,8 +58,8 @@ class Run:
 class Quantity:
     """A number that is measured in every run: a metric of a task, as text.
 
-    ``task`` is ``cell`` for the columns of a cell itself, such as ``fit_seconds``, and for
-    ``cell/diverged``, whose mean over seeds is the share that diverged.
+    ``task`` is ``cell`` for columns of the cell itself, such as ``fit_seconds``, and for
+    ``cell/diverged``, whose mean over seeds is the share of seeds that diverged.
     """
 
     name: str
@@ -68,15 +69,15 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, and the expression that decides whether it holds here.
+    """A claim of the paper, and the expression that decides whether it holds.
 
     Attributes
     ----------
     says : str
     check : Expression
     shown : str
-        Why the claim is shown and not judged: the method was trained on the number, or its settings
-        were chosen by it. Empty for a claim that is judged.
+        Reason why the claim is shown but not judged: the method was trained on the number, or its
+        settings were chosen by it. Empty for a claim that is judged.
     """
 
     says: str
@@ -86,7 +87,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Picture:
-    """What to draw: kind, the runs to draw (all if empty), quantities beside or along the axes."""
+    """A picture: its kind, the runs to draw (all if empty), and the quantities to show."""
 
     kind: str
     runs: tuple[str, ...] = ()
@@ -105,13 +106,13 @@ class Reproduction:
         ``paper/part``.
     paper, title : str
     methods : dict of str to str
-        Short names with the selections they stand for.
+        Selections by short name.
     runs : tuple of Run
     quantities : tuple of Quantity
     claims : tuple of Claim
     picture : Picture
     note : str
-        Where this differs from what the paper did.
+        Differences from the paper.
     """
 
     id: str
@@ -125,7 +126,7 @@ class Reproduction:
     note: str = ""
 
     def at(self, preset: str) -> Reproduction:
-        """Leave out the runs that are for another preset, and the claims that are about them."""
+        """Return the reproduction without the runs, and claims on runs, of other presets."""
         runs = tuple(run for run in self.runs if run.only in (None, preset))
         names = {run.name for run in runs}
         claims = tuple(
@@ -136,12 +137,12 @@ class Reproduction:
 
 @cache
 def reproductions() -> dict[str, Reproduction]:
-    """Read all declarations that come with the suite, in the order of papers and parts.
+    """Read all declarations of the suite, in the order of papers and parts.
 
     Raises
     ------
     UsageError
-        If one is malformed; the message names it.
+        If a declaration is malformed; the message names it.
     """
     found: dict[str, Reproduction] = {}
     folder = files("otbench.reproduce") / "papers"
@@ -152,12 +153,12 @@ def reproductions() -> dict[str, Reproduction]:
 
 
 def select(names: list[str], preset: str) -> list[Reproduction]:
-    """Choose reproductions by id, by paper, or ``all``, as they are at a preset.
+    """Choose reproductions by id, by paper, or ``all``, for a given preset.
 
     Raises
     ------
     UsageError
-        If a name fits nothing.
+        If a name matches nothing.
     """
     known = reproductions()
     chosen: dict[str, Reproduction] = {}
@@ -174,15 +175,15 @@ def select(names: list[str], preset: str) -> list[Reproduction]:
 
 
 def parse_paper(paper: str, text: str) -> dict[str, Reproduction]:
-    """Read one file.
+    """Parse the declarations of one paper.
 
     Parameters
     ----------
     paper : str
         First part of the ids.
     text : str
-        TOML: the key ``paper``, then one table a figure with ``title``, ``methods``, ``runs``,
-        ``quantities``, ``claims``, ``picture`` and perhaps ``note``.
+        TOML: the key ``paper``, then one table per figure with ``title``, ``methods``, ``runs``,
+        ``quantities``, ``claims``, ``picture`` and optionally ``note``.
     """
     try:
         content = tomllib.loads(text)

@@ -1,8 +1,8 @@
-"""Claims as expressions: ``disc.w2.ours < 0.5 * disc.w2.baseline``.
+"""Claims as expressions, such as ``disc.w2.ours < 0.5 * disc.w2.baseline``.
 
-A number of a reproduction is written ``run.quantity.method``. Around such numbers there may be
-constants, ``+ - * /``, ``min``, ``max``, ``abs``, comparisons, ``and``, ``or`` and ``not``; nothing
-else is understood, so that a declaration can run no code.
+A number of a reproduction is written ``run.quantity.method``. Expressions combine such numbers with
+constants, ``+ - * /``, ``min``, ``max``, ``abs``, comparisons, ``and``, ``or`` and ``not``. They
+cannot contain anything else, so that a declaration cannot run code.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _FUNCTIONS: dict[str, Callable[..., float]] = {"min": min, "max": max, "abs": ab
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides of which one must be less.
+    """An inequality between two arithmetic expressions.
 
     Attributes
     ----------
     left, right : str
-        Arithmetic.
+        Arithmetic expressions.
     less : bool
-        Whether the left one must be.
+        Whether the left side, not the right one, must be the smaller.
     strict : bool
-        Whether equal sides do not do.
+        Whether the inequality is strict.
     """
 
     left: str
@@ -57,15 +57,15 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Expression:
-    """A claim that has been checked for form.
+    """A claim whose syntax has been checked.
 
     Attributes
     ----------
     text : str
     addresses : tuple of Address
-        The numbers it speaks of, each once, in order.
+        The numbers that it contains, each once, in order.
     comparisons : tuple of Comparison
-        Of two sides each; ``a < b < c`` is two.
+        Comparisons of two sides each; ``a < b < c`` gives two.
     """
 
     text: str
@@ -74,28 +74,28 @@ class Expression:
 
     @classmethod
     def parse(cls, text: str) -> Expression:
-        """Read an expression.
+        """Parse an expression.
 
         Raises
         ------
         UsageError
-            If it is none, or says anything else than the head of this module allows.
+            If the text is not an expression, or uses anything that this module does not allow.
         """
         found: dict[Address, None] = {}
 
         def collect(address: Address) -> float:
             found[address] = None
-            # Any numbers would do that make no difference vanish in a denominator.
+            # Distinct powers of two, so that no difference in a denominator vanishes.
             return float(2 ** len(found))
 
         tree = _tree(text)
         if not isinstance(tree, ast.Compare | ast.BoolOp | ast.UnaryOp):
-            raise UsageError(f"the claim '{text}' compares nothing")
+            raise UsageError(f"the claim '{text}' has no comparison")
         _Evaluation(text, collect).of(tree)
         return cls(text, tuple(found), tuple(_comparisons(tree)))
 
     def holds(self, values: Mapping[Address, float]) -> bool:
-        """Evaluate with the numbers given.
+        """Evaluate with the given numbers.
 
         Raises
         ------
@@ -105,19 +105,19 @@ class Expression:
         return bool(_Evaluation(self.text, values.__getitem__).of(_tree(self.text)))
 
     def margin(self, comparison: Comparison, values: Mapping[Address, float]) -> float:
-        """Return by how much a comparison is met by the numbers given: above 0 where it is.
+        """Return the margin by which the given numbers satisfy a comparison; negative if they fail.
 
         Raises
         ------
         ZeroDivisionError
-            If a number divided by is 0.
+            If a divisor is 0.
         """
         evaluate = _Evaluation(self.text, values.__getitem__).of
         left, right = (float(evaluate(_tree(side))) for side in (comparison.left, comparison.right))
         return right - left if comparison.less else left - right
 
     def joined(self, states: Mapping[Comparison, str]) -> str:
-        """Return the state of the whole from ``holds``, ``fails`` or another of its comparisons."""
+        """Return the state of the claim, given the states of its comparisons."""
         return _joined(_tree(self.text), states)
 
     def filled_in(self, values: Mapping[Address, float], write: Callable[[float], str]) -> str:
@@ -169,7 +169,7 @@ def _tree(text: str) -> ast.expr:
     try:
         return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise UsageError(f"the claim '{text}' is no expression: {error.msg}") from error
+        raise UsageError(f"the claim '{text}' is not an expression: {error.msg}") from error
 
 
 class _Evaluation:
@@ -202,6 +202,6 @@ class _Evaluation:
             ):
                 return self.value_of((run, quantity, method))
         raise UsageError(
-            f"the claim '{self.text}' holds '{ast.unparse(node)}'; a number is written "
-            f"run.quantity.method, with + - * /, {', '.join(_FUNCTIONS)}, comparisons, and, or, not"
+            f"the claim '{self.text}' contains '{ast.unparse(node)}'; allowed are numbers written "
+            f"run.quantity.method, + - * /, {', '.join(_FUNCTIONS)}, comparisons, and, or, not"
         )

@@ -1,4 +1,4 @@
-"""The page that gathers all reproductions below a results folder."""
+"""The overview page of all reproductions in a results folder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from otbench.results.cell import read_json
 HEAD = """\
 # Reproductions
 
-What papers claim in figures and tables, and what came out here; written by `otbench reproduce`.
-The 95 % t-interval of the margin over at least five paired seeds decides: **holds**, **fails**, or
-**not distinguishable**. **Too few seeds**; **void**: a seed failed; **shown**, not judged: the
-method was trained on the number, or its settings were chosen by it; or why it was not measured.
+This page lists the claims of papers in figures and tables with their verdicts. `otbench reproduce`
+writes it. The 95 % t-interval of the margin over at least five paired seeds decides the verdict:
+**holds**, **fails**, or **not distinguishable**. With fewer seeds it is **too few seeds**. A claim
+is **void** if a seed failed. It is **shown** but not judged if the method was trained on the
+number, or if its settings were chosen by it. **Not measured** comes with the reason.
 """
 
 
@@ -24,7 +25,7 @@ def write_index(folder: Path) -> Path:
     Parameters
     ----------
     folder : Path
-        ``reproduce/`` below a results folder.
+        The folder ``reproduce/`` in a results folder.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def write_index(folder: Path) -> Path:
 
 
 def _order(id_: str) -> tuple[str, str, int]:
-    """Put fig10 behind fig9."""
+    """Return a sort key that puts fig10 after fig9."""
     paper, _, part = id_.partition("/")
     letters = part.rstrip("0123456789")
     return paper, letters, int(part[len(letters) :] or 0)

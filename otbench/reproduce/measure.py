@@ -1,4 +1,4 @@
-"""From a reproduction to its cells, and from their records to its numbers."""
+"""The cells of a reproduction, and its numbers from their records."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from otbench.run.request import Sweep
 from otbench.run.runner import Outcome
 
 OF_CELL = "cell"
-"""In place of a task: a quantity that stands in the record itself, such as ``fit_seconds``."""
+"""Name that replaces the task for quantities of the record itself, such as ``fit_seconds``."""
 
 LARGE = ">100"
-"""How papers print the error of a map that has diverged."""
+"""The error of a map that has diverged, as papers print it."""
 
 LEAST_SEEDS = 5
-"""Below, no interval is narrow and honest at once: a claim is not judged."""
+"""Smallest number of seeds at which a claim is judged: with fewer, intervals are too wide."""
 
 COLLAPSE = "collapse"
 """The metric that says whether a map collapsed; it is of use where one did."""
 
 DIVERGED = "diverged"
-"""A quantity of a cell, 1 or 0, also of one that failed; see `diverged`."""
+"""A quantity of a cell that is 1 or 0, and also defined for a failed cell; see `diverged`."""
 
 
 @dataclass
@@ -42,20 +42,20 @@ class Measured:
     ----------
     run, quantity, method : str
     metric, direction : str
-        Its id and what is better.
+        Id and direction of the metric.
     values : dict of int to float
-        By seed.
+        Values by seed.
     stderr : float or None
-        Within the test set, of the first seed.
+        Standard error within the test set, for the first seed.
     published : float or None
-        What the paper prints, with its ``published_spread`` over seeds and its ``source``; infinite
-        where it says that the number is large.
+        Published number, with its ``published_spread`` over seeds and its ``source``; infinite if
+        the paper only says that the number is large.
     reference : bool
         Whether the method is a reference that learns nothing.
     reason : str or None
-        Why there is no value.
+        Reason why there is no value.
     void : dict of int to str
-        Seeds whose training collapsed or diverged, with the reason: what they score is no value.
+        Seeds whose training collapsed or diverged, with the reason. Their values do not count.
     """
 
     run: str
@@ -74,21 +74,21 @@ class Measured:
 
     @property
     def address(self) -> Address:
-        """Its name in claims."""
+        """Address in claims."""
         return self.run, self.quantity, self.method
 
     @property
     def mean(self) -> float:
-        """Over seeds."""
+        """Mean over seeds."""
         return sum(self.values.values()) / len(self.values)
 
     @property
     def std(self) -> float | None:
-        """Over seeds, ddof 1; None for a single one."""
+        """Standard deviation over seeds, with ddof 1; None for a single seed."""
         return float(pd.Series(self.values).std()) if len(self.values) > 1 else None
 
     def row(self) -> dict[str, Any]:
-        """Return the number with its spread, flat, for tables."""
+        """Return the number and its spread as one row of a table."""
         content = asdict(self)
         del content["values"], content["void"]
         if self.published is not None and math.isinf(self.published):
@@ -99,7 +99,7 @@ class Measured:
 
 
 def sweeps_of(reproduction: Reproduction, preset_name: str, seeds: int | None) -> list[Sweep]:
-    """Return one sweep for each method of each run, in order; see `asked_by`."""
+    """Return one sweep for each method of each run, in the order of `asked_by`."""
     metrics: dict[str, list[str]] = {}
     for quantity in reproduction.quantities:
         if quantity.task != OF_CELL:
@@ -113,7 +113,7 @@ def sweeps_of(reproduction: Reproduction, preset_name: str, seeds: int | None) -
 
 
 def asked_by(reproduction: Reproduction) -> list[tuple[Run, str]]:
-    """Return the run and the method's short name that each sweep stands for."""
+    """Return the run and the short name of the method of each sweep."""
     return [(run, method) for run in reproduction.runs for method in run.methods]
 
 
@@ -140,7 +140,7 @@ def measured(reproduction: Reproduction, outcome: Outcome, first: int) -> list[M
     reproduction : Reproduction
     outcome : Outcome
     first : int
-        Number of its first sweep in the request.
+        Index of its first sweep in the request.
     """
     found = []
     for number, (run, method) in enumerate(asked_by(reproduction), first):

@@ -1,4 +1,4 @@
-"""The picture of a reproduction."""
+"""Pictures of reproductions."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from otbench.reproduce.measure import Measured, asked_by
 from otbench.run.runner import Outcome
 
 STRIP_WIDTH = 9.0
-"""Inches of one path."""
+"""Width of one path, in inches."""
 
 STRIP_STEPS = 10
-"""Steps of a path that are shown, about."""
+"""Approximate number of steps of a path that are shown."""
 
 WALLS = (70, 90, 130)
 """Colour of walls, which are black in the images themselves."""
 
 _Labelled = tuple[str, str, np.ndarray, str]
-"""A strip (c, h, w) with the title above it, the label to its left, the text to its right."""
+"""A title above a strip, a label to its left, the strip (c, h, w), and a text to its right."""
 
 Galleries = dict[tuple[str, str], Path]
-"""By run and method, the pictures of the cell of the first seed."""
+"""The pictures of the first seed's cell, by run and method."""
 
 Records = dict[tuple[str, str], list[dict[str, Any]]]
-"""By run and method, the records of all seeds."""
+"""The records of all seeds, by run and method."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Sheet:
         return self.reproduction.picture.quantities
 
     def scores(self, run: Run, method: str) -> str:
-        """Write the quantities that stand beside a picture."""
+        """Return the quantities that are printed beside a picture, as text."""
         addresses = [(run.name, name, method) for name in self.quantities]
         return "\n".join(
             f"{a[1]} {number(self.known[a].mean)}" for a in addresses if a in self.known
@@ -69,14 +69,14 @@ def draw(
     numbers: Sequence[Measured],
     path: Path,
 ) -> Path | None:
-    """Draw the picture that a reproduction asks for; None where there is nothing to draw.
+    """Draw the picture of a reproduction; return None if there is nothing to draw.
 
     Parameters
     ----------
     reproduction : Reproduction
     outcome : Outcome
     first : int
-        Number of the reproduction's first grid in the request.
+        Index of the reproduction's first sweep in the request.
     numbers : sequence of Measured
     path : Path
         The PNG to write.
@@ -109,7 +109,7 @@ def _galleries(
 
 
 def _show(axis: Any, image: np.ndarray) -> None:
-    """Show an image (c, h, w), 8-bit, without axes; its brightest pixel becomes white."""
+    """Show an 8-bit image (c, h, w) without axes, scaled so that its brightest pixel is white."""
     bright = image / max(int(image.max()), 1)
     style = {"cmap": "gray", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
     axis.imshow(bright.transpose(1, 2, 0).squeeze(), **style)
@@ -118,7 +118,7 @@ def _show(axis: Any, image: np.ndarray) -> None:
 
 
 def _strip(file: Path, pair: int) -> np.ndarray | None:
-    """Put the frames of a path side by side, (c, h, k w), with walls in colour."""
+    """Return the frames of a path side by side, (c, h, k w), with walls in colour."""
     paths, walls = stored(file, "paths"), stored(file, "obstacles")
     if paths is None or len(paths) <= pair:
         return None
@@ -140,7 +140,7 @@ def _paths(sheet: _Sheet) -> Any:
                 file = sheet.galleries.get((run.name, method))
                 strip = _strip(file, pair) if file else None
                 if strip is not None:
-                    # The numbers are means over all pairs: they stand beside the first.
+                    # The numbers are means over all pairs, so they are printed only once.
                     first = pair == pairs[0]
                     scores = sheet.scores(run, method) if first else ""
                     strips.append((title, method, strip, scores))
@@ -149,7 +149,7 @@ def _paths(sheet: _Sheet) -> Any:
 
 
 def _images(sheet: _Sheet) -> Any:
-    """Put a few images of each run above what each method makes of them."""
+    """Draw a few images of each run above the outputs of each method for them."""
     strips: list[_Labelled] = []
     for run in sheet.runs:
         title = run.name
@@ -168,7 +168,7 @@ def _images(sheet: _Sheet) -> Any:
 
 
 def _stacked(strips: list[_Labelled]) -> Any:
-    """Draw strips below each other, all of one width, or nothing where there are none."""
+    """Draw strips of equal width one below the other; return None if there are none."""
     if not strips:
         return None
     sizes = [np.array(strip.shape[1:]) * STRIP_WIDTH / strip.shape[2] for *_, strip, _ in strips]
@@ -316,4 +316,4 @@ DRAWERS: dict[str, Callable[[_Sheet], Any]] = {
     "curve": partial(_followed, curve_figure),
     "collapse": partial(_followed, collapse_figure),
 }
-"""What draws each kind of picture; the others are those of maps."""
+"""The function that draws each kind of picture; `_maps` draws all other kinds."""

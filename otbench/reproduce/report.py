@@ -1,4 +1,4 @@
-"""The report of a reproduction: table, verdicts, picture."""
+"""The report of a reproduction: table, verdicts and picture."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STYLES = {
 
 @dataclass
 class Presented:
-    """A reproduction with its results, ready to be printed.
+    """A reproduction with its results.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class Presented:
 
     @property
     def content(self) -> dict[str, Any]:
-        """All of it as plain values."""
+        """The report as plain values."""
         return {
             "id": self.reproduction.id,
             "title": self.reproduction.title,
@@ -88,16 +88,16 @@ class Presented:
 def present(
     reproduction: Reproduction, outcome: Outcome, first: int, out: Path, preset: str
 ) -> Presented:
-    """Collect the numbers, judge the claims, draw the picture, and write all three.
+    """Collect the numbers, judge the claims, draw the picture, and write all of them to files.
 
     Parameters
     ----------
     reproduction : Reproduction
     outcome : Outcome
     first : int
-        Number of the reproduction's first sweep in the request.
+        Index of the reproduction's first sweep in the request.
     out : Path
-        The results folder; files go to ``reproduce/`` below it.
+        The results folder; files are written to its folder ``reproduce/``.
     preset : str
     """
     numbers = measured(reproduction, outcome, first)
@@ -128,7 +128,7 @@ def last_verdicts(reproduction: Reproduction, out: Path) -> str:
 
 
 def print_summary(presented: Sequence[Presented]) -> None:
-    """Print one line a claim."""
+    """Print one line per claim."""
     console = output_console()
     console.print(Text("\nclaims", style="bold"))
     for one in presented:
@@ -139,7 +139,7 @@ def print_summary(presented: Sequence[Presented]) -> None:
 
 
 def _table(reproduction: Reproduction, numbers: Sequence[Measured]) -> Table:
-    """Lay the numbers out with runs and quantities down and methods across."""
+    """Arrange the numbers with runs and quantities as rows and methods as columns."""
     known = {one.address: one for one in numbers}
     table = Table(header_style="bold")
     table.add_column("run", no_wrap=True)

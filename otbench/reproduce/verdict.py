@@ -1,11 +1,11 @@
-"""The rule by which a claim holds, fails, or cannot be told.
+"""The rule that decides whether a claim holds, fails, or is not distinguishable.
 
-A claim is made of comparisons. Each compares two numbers in every seed, so each seed gives a
-margin: by how much the claim is met there, in the unit of the numbers. Factors, as in
-``0.5 * baseline``, are part of the claim. Seeds are paired. Over at least `LEAST_SEEDS` of them,
-the 95 % t-interval of the mean margin decides: above 0 the comparison holds, below 0 it fails,
-around 0 it is not distinguishable. Of comparisons joined by ``and`` all must hold, each at its
-own level (an intersection-union test); of those joined by ``or`` one.
+A claim consists of comparisons between two numbers. Each seed gives a margin: the amount by which
+the comparison is satisfied, in the unit of the numbers. Factors, as in ``0.5 * baseline``, are part
+of the claim. Seeds are paired. With at least `LEAST_SEEDS` seeds, the 95 % t-interval of the mean
+margin decides: the comparison holds if the interval is above 0, fails if it is below 0, and is not
+distinguishable if it contains 0. If comparisons are joined by ``and``, all must hold, each at its
+own level (an intersection-union test); if they are joined by ``or``, one must hold.
 """
 
 from __future__ import annotations
@@ -36,12 +36,11 @@ class Verdict:
     check : str
         The expression.
     status : str
-        ``holds``, ``fails`` or ``not distinguishable``, by the rule at the head of this module.
-        ``too few seeds``: fewer than `LEAST_SEEDS`. ``void``: a seed that it rests on failed,
-        collapsed or diverged.
-        ``shown``: not judged, for the reason that the claim gives. ``not measured``.
+        ``holds``, ``fails`` or ``not distinguishable``, by the rule of this module; ``too few
+        seeds`` for fewer than `LEAST_SEEDS`; ``void`` if a seed that is needed failed, collapsed or
+        diverged; ``shown`` if the claim gives a reason not to judge it; ``not measured``.
     detail : str
-        The expression with the means filled in, margins and seeds, or why there is no verdict.
+        The expression with means, margins and number of seeds, or the reason for no verdict.
     """
 
     says: str
@@ -51,7 +50,7 @@ class Verdict:
 
 
 def judge(claim: Claim, measured: Sequence[Measured]) -> Verdict:
-    """Judge a claim by the numbers of all seeds."""
+    """Judge a claim from the numbers of all seeds."""
     status, detail = _judge(claim, {one.address: one for one in measured})
     return Verdict(claim.says, claim.check.text, status, detail)
 
@@ -87,25 +86,25 @@ def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
             for comparison in claim.check.comparisons
         }
     except ZeroDivisionError:
-        return UNKNOWN, f"{filled}: a number divided by is 0"
+        return UNKNOWN, f"{filled}: a divisor is 0"
     if not all(math.isfinite(margin) for test in tests.values() for margin in test.margins):
         return UNKNOWN, f"{filled}: a number is not finite"
     if len(seeds) < LEAST_SEEDS:
-        said = "so" if claim.check.holds(means) else "not so"
-        return FEW, f"{filled}: {said} in the mean of {_count(len(seeds))}; it takes {LEAST_SEEDS}"
+        said = "true" if claim.check.holds(means) else "false"
+        return FEW, f"{filled}: {said} for the mean of {_count(len(seeds))}; needs {LEAST_SEEDS}"
     states = {comparison: test.state for comparison, test in tests.items()}
     margins = "; ".join(str(test) for test in tests.values())
     return claim.check.joined(states), f"{filled}, {_count(len(seeds))}; margin {margins}"
 
 
 def _of_references(claim: Claim, means: dict[Address, float], filled: str) -> tuple[str, str]:
-    """Judge a claim about references alone, which learn nothing: there is no chance in it."""
+    """Judge a claim about references only, which are deterministic because they learn nothing."""
     if not all(map(math.isfinite, means.values())):
         return UNKNOWN, f"{filled}: a number is not finite"
     try:
         return (HOLDS if claim.check.holds(means) else FAILS), f"{filled}, exactly"
     except ZeroDivisionError:
-        return UNKNOWN, f"{filled}: a number divided by is 0"
+        return UNKNOWN, f"{filled}: a divisor is 0"
 
 
 def _value(one: Measured, seed: int) -> float:
@@ -118,7 +117,7 @@ def _count(seeds: int) -> str:
 
 @dataclass(frozen=True)
 class _Test:
-    """The margins of one comparison, one a seed."""
+    """The margins of one comparison, one per seed."""
 
     margins: list[float]
     strict: bool

@@ -1,1 +1,1 @@
-"""Cells, their records, and the tables that are made from them."""
+"""Cells, their records, and the tables made from them."""

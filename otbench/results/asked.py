@@ -1,7 +1,7 @@
-"""Which cells the last commands asked for: what the tables of a results folder show.
+"""The cells that the last commands requested, which the tables of a results folder show.
 
-Below one label there may be results of several codes, data or versions. The file ``asked.json``
-says which of them was asked for last; clocks say nothing.
+One label may have results from several versions of code, data or libraries. The file
+``asked.json`` records which of them was requested last; timestamps are not used.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 FILE = "asked.json"
 LINE = ("dataset", "preset", "track", "method")
-"""What a line of a table is about, in words; its group says what it is."""
+"""The columns that identify a line of a table for the user; the group identifies its cells."""
 
 
 def remember(out: Path, cells: Iterable[Cell]) -> None:
-    """Write down that these cells were asked for.
+    """Record that these cells were requested.
 
     Parameters
     ----------
     out : Path
-        Results folder.
+        The results folder.
     cells : iterable of Cell
     """
     with FileLock(out / f".{FILE}.lock"):
@@ -39,7 +39,7 @@ def remember(out: Path, cells: Iterable[Cell]) -> None:
 
 
 def asked(out: Path) -> dict[str, str]:
-    """Return the group asked for last, by line; empty where nothing is written down."""
+    """Return the group that was requested last for each line; empty without a readable file."""
     try:
         content = read_json(out / FILE)
     except (OSError, ValueError, RecursionError):
@@ -48,9 +48,9 @@ def asked(out: Path) -> dict[str, str]:
 
 
 def shown(results: pd.DataFrame, out: Path) -> pd.DataFrame:
-    """Leave out what the last commands did not ask for.
+    """Remove the rows that the last commands did not request.
 
-    A line of which nothing is written down is kept whole: its groups stand below each other.
+    All groups of a line are kept if no request for it is recorded.
 
     Parameters
     ----------

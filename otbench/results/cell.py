@@ -1,4 +1,4 @@
-"""A cell: one method with its parameters, one dataset, one budget, one seed; names and files."""
+"""Cells: one method with its parameters, one dataset, one budget and one seed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +16,40 @@ from otbench.interface.parameters import with_tuples
 from otbench.plugins.registry import Plugin
 
 LONGEST_NAME, DIGITS = 80, 8
-"""Characters of a label in a file name, and of the digest at the end of a longer one."""
+"""Largest number of characters of a label in a file name, and length of the digest that ends a
+shortened one."""
 
 LABELS = ("plugin", "dataset_plugin")
-"""Fields of which only the name decides the result; where a package lies does not."""
+"""Fields of which only the name enters the digest; the location of a package does not."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """The identity of a trained model: everything that decides what is learned.
+    """The identity of a trained model: everything that determines what is learned.
 
-    How it is scored is no part of it: the same model is scored again where metrics, tasks or sizes
-    change.
+    Scoring is not part of it: if metrics, tasks or sizes change, the same model is scored again.
 
     Attributes
     ----------
     method, dataset : str
-        Labels: the name with the parameters that differ from the defaults.
+        Labels: names with the parameters that differ from the defaults.
     parameters, dataset_parameters : dict
         All declared parameters with their values.
     plugin, dataset_plugin : Plugin
     variant, data_sha256 : str
-        Of the data in use.
+        Variant and digest of the data in use.
     track, preset : str
     seed, steps, batch_size : int
     seconds : float or None
-        Cap on the training time.
+        Limit on the training time.
     code_sha256 : str
-        Digest of the method's source and of what it imports from its own package and the suite.
+        Digest of the method's source and of its imports from its own package and the suite.
     device : str
         ``cpu``, ``cuda`` or ``mps``.
     threads : int
-        Of the CPU: sums in another order give other weights.
+        Number of CPU threads; it changes the order of sums and thus the weights.
     libraries : dict of str to str
-        Versions of the libraries that compute.
+        Versions of the numerical libraries.
     """
 
     method: str
@@ -70,14 +71,14 @@ class Cell:
     threads: int
     libraries: dict[str, str]
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Digest of all of it."""
+        """Digest of all fields."""
         return self._digest()
 
-    @property
+    @cached_property
     def group(self) -> str:
-        """Digest of all but the seed: what may be averaged."""
+        """Digest of all fields but the seed; cells of one group may be averaged."""
         return self._digest(without="seed")
 
     def _digest(self, without: str = "") -> str:
@@ -89,12 +90,12 @@ class Cell:
 
     @property
     def folder_name(self) -> str:
-        """A readable name with the key in it."""
+        """A readable name that contains the key."""
         return f"{slug(self.method)}-s{self.seed}-{self.key}"
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Cell:
-        """Read back what ``dataclasses.asdict`` made of a cell."""
+        """Make a cell from the output of ``dataclasses.asdict``."""
         content = dict(content)
         for name in LABELS:
             content[name] = Plugin(**content[name])
@@ -104,15 +105,15 @@ class Cell:
 
 
 def canonical(content: Any) -> str:
-    """Serialise to JSON in one form only, for digests."""
+    """Serialise to JSON in canonical form, for digests."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def slug(text: str) -> str:
-    """Make a label fit for a file name.
+    """Convert a label to a file name.
 
-    One that is cut, or holds characters that a name of a method or parameter cannot, ends in a
-    digest of the whole, so that two labels never share a file.
+    If the label is too long, or contains characters that names of methods and parameters cannot
+    have, the result ends in a digest of the whole label, so that two labels never share a file.
     """
     name = re.sub(r"[^\w.=-]+", "_", text, flags=re.ASCII).strip("_")
     if len(name) <= LONGEST_NAME and re.fullmatch(r"[\w.=\-\[\],:]*", text, flags=re.ASCII):
@@ -122,7 +123,7 @@ def slug(text: str) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a file whole or not at all."""
+    """Write a JSON file atomically."""
     with whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(content, file, indent=1, allow_nan=False)
 
@@ -131,5 +132,5 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object."""
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no JSON object")
+        raise ValueError(f"{path} does not hold a JSON object")
     return content

@@ -1,8 +1,8 @@
-"""Paired comparison of two methods, or of two results folders, over the seeds that both have.
+"""Paired comparison of two methods, or of two results folders, over their common seeds.
 
-Everything rests on the differences of pairs: one seed, one data set, one metric. With few seeds
-only the t-interval covers what it says (95 % at three normal seeds, where a percentile bootstrap
-covers 75 %), and no sign-flip test on five pairs can go below p = .0625.
+All statistics are computed from paired differences for one seed, data set and metric. For few seeds
+the t-interval is used because it has the nominal coverage (95 % for three normal values, where a
+percentile bootstrap has 75 %). A sign-flip test on five pairs cannot go below p = .0625.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ import pandas as pd
 from otbench.results.statistics import interval
 
 LEVEL = 0.05
-"""Two-sided error of each interval and of the whole family of tests, after Holm."""
+"""Two-sided error of each interval, and of the whole family of tests after Holm's correction."""
 
 POWER = 0.8
-"""Probability of telling the observed difference, for the number of seeds that would do."""
+"""Power of the test for which `seeds_needed` returns the number of seeds."""
 
 MOST_SEEDS = 1000
 SAME_DATA = ["dataset", "variant", "preset", "track", "data_sha256"]
@@ -37,20 +37,20 @@ class Paired:
     ----------
     pairs : int
     mean_a, mean_b : float
-        Over the pairs.
+        Means over the pairs.
     difference, low, high : float
         Mean of b - a and its 95 % t-interval; NaN bounds with fewer than two pairs.
     p : float
-        Of the two-sided paired t-test; NaN with fewer than two pairs.
+        p-value of the two-sided paired t-test; NaN with fewer than two pairs.
     effect : float
-        Mean difference over its standard deviation (Cohen's d of pairs); infinite where all pairs
-        differ by the same amount.
+        Mean of the differences over their standard deviation (Cohen's d for pairs); infinite if all
+        pairs differ by the same amount.
     improvement : float
         Probability of improvement (Agarwal et al. 2021): share of all n^2 pairs of runs in which b
-        is better than a, ties one half; NaN for a metric without a direction.
+        is better than a; ties count one half. NaN for a metric without a direction.
     seeds_needed : int or None
-        Pairs with which a t-test tells a difference of this size with probability `POWER`; None
-        where that takes more than `MOST_SEEDS` or cannot be said.
+        Number of pairs with which a t-test detects a difference of this size with probability
+        `POWER`; None if it exceeds `MOST_SEEDS` or is undefined.
     """
 
     pairs: int
@@ -71,7 +71,7 @@ def paired(a: Sequence[float], b: Sequence[float], direction: str = "neutral") -
     Parameters
     ----------
     a, b : sequence of float, length n
-        Position by position from the same seed.
+        Values at the same position are from the same seed.
     direction : {"higher", "lower", "neutral"}
         Which values are better.
 
@@ -106,17 +106,19 @@ def paired(a: Sequence[float], b: Sequence[float], direction: str = "neutral") -
 
 
 def seeds_needed(effect: float, level: float = LEVEL, power: float = POWER) -> int | None:
-    """Return with how many pairs a two-sided t-test tells an effect, by the noncentral t.
+    """Return the number of pairs at which a two-sided t-test detects an effect.
+
+    The power is computed with the noncentral t-distribution.
 
     Parameters
     ----------
     effect : float
-        Mean difference over standard deviation of the differences.
+        Mean of the differences over their standard deviation.
 
     Returns
     -------
     int or None
-        None where no number up to `MOST_SEEDS` does.
+        None if no number up to `MOST_SEEDS` is sufficient.
     """
     from scipy.stats import nct, t
 
@@ -133,7 +135,7 @@ def seeds_needed(effect: float, level: float = LEVEL, power: float = POWER) -> i
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for the size of their family (Holm 1979); NaN stays and does not count."""
+    """Adjust p-values for multiple testing (Holm 1979); NaN stays NaN and is not counted."""
     values = np.asarray(p_values, float)
     order = [i for i in np.argsort(values) if not math.isnan(values[i])]
     adjusted, running = values.copy(), 0.0
@@ -146,16 +148,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def compare(
     a: pd.DataFrame, b: pd.DataFrame, metrics: Sequence[str] | None = None, by_method: bool = False
 ) -> pd.DataFrame:
-    """Compare two parts of a long table wherever both have values of the same seeds.
+    """Compare two parts of a long table where both have values for the same seeds.
 
     Parameters
     ----------
     a, b : pandas.DataFrame
-        Rows of the long table, one method each, or two folders' with ``by_method``.
+        Rows of the long table: one method each, or, with ``by_method``, one folder each.
     metrics : sequence of str, optional
-        Ids, or their names before the bracket; by default all.
+        Ids of metrics, or their names before the bracket; by default, all metrics.
     by_method : bool
-        Pair rows of the same method, and give one line a method.
+        Whether to pair rows of the same method, with one row of results per method.
 
     Returns
     -------

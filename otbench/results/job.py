@@ -1,9 +1,9 @@
-"""A cell in its folder, with the metrics wanted of it now.
+"""Jobs: a cell, its folder, and the metrics that are requested for it.
 
-Files, not pickles, pass between the processes. A cell's folder holds ``cell.json`` (what was
-trained), ``progress.json`` (where it stands), ``cell.log``, ``model/`` (what was learned),
-``gallery.npz`` (pictures) and ``record.json`` (what came out), each written whole or not at all.
-While a process works on the cell there is also its own ``request-ATTEMPT.json``.
+Processes communicate by files, never by pickles. The folder of a cell holds ``cell.json`` (the
+identity of the model), ``progress.json`` (the current state), ``cell.log``, ``model/`` (the trained
+model), ``gallery.npz`` (pictures) and ``record.json`` (the results), each written atomically. While
+a process works on the cell, its ``request-ATTEMPT.json`` is there, too.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from otbench.results.text import clean
 
 @dataclass(frozen=True)
 class Job:
-    """A cell in its folder, with the metrics wanted of it now.
+    """A cell, its folder, and the metrics that are requested for it.
 
     Attributes
     ----------
     cell : Cell
     folder : Path
     metrics : dict of str to list of str
-        For each task the metrics to score, as text.
+        Metrics to score for each task, as text.
     digests : dict of str to str
-        For each ``task/text`` the digest of all that decides the score beside the model.
+        For each ``task/text``, the digest of everything except the model that determines the score.
     unavailable : dict of str to str
         Metrics that cannot be scored in this run, with the reason.
     sizes : Sizes
@@ -39,13 +39,13 @@ class Job:
     cost : float
         Expected training time relative to other jobs; the longest start first.
     provenance : dict
-        Commit, dirty flag and versions, stored with the record.
+        Commit, dirty flag and versions, which the record includes.
     attempt : str
-        Names this attempt; the record repeats it.
+        Name of this attempt, which the record includes.
     fresh : bool
-        Train and score anew, whatever lies in the folder.
+        Whether to train and score again, regardless of earlier results in the folder.
     rescore : bool
-        Score all that is wanted anew; what has been scored stays until then.
+        Whether to score all requested metrics again; earlier scores are kept until then.
     """
 
     cell: Cell
@@ -63,25 +63,25 @@ class Job:
 
     @property
     def request(self) -> Path:
-        """The file by which a worker is told what to do; no other attempt reads it."""
+        """The file that holds the request for the worker of this attempt."""
         return self.folder / f"request-{self.attempt}.json"
 
     def write(self) -> None:
-        """Put ``cell.json`` and the request into the folder."""
+        """Write ``cell.json`` and the request to the folder."""
         cell = dataclasses.asdict(self.cell)
         write_json(self.folder / "cell.json", {"key": self.cell.key, "cell": cell})
         write_json(self.request, dataclasses.asdict(self) | {"folder": None})
 
     @classmethod
     def read(cls, request: Path) -> Job:
-        """Read what `write` wrote."""
+        """Read a request that `write` wrote."""
         content = read_json(request)
         content["cell"] = Cell.from_json(content["cell"])
         content["sizes"] = Sizes(**content["sizes"])
         return cls(**content | {"folder": request.parent})
 
     def record(self) -> Record | None:
-        """Return the record in the folder; None where there is none or it cannot be read."""
+        """Return the record in the folder, or None if there is no readable one."""
         try:
             record = read_record(self.folder / "record.json")
         except (FileNotFoundError, BadRecord):
@@ -89,7 +89,7 @@ class Job:
         return record if record["key"] == self.cell.key else None
 
     def write_record(self, **content: Any) -> Record:
-        """Put ``record.json`` into the folder, the cell and then the content; return it."""
+        """Write ``record.json`` with the cell and the given content, and return the record."""
         record = {
             "schema": SCHEMA,
             "key": self.cell.key,

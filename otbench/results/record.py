@@ -1,4 +1,4 @@
-"""Records: what came out of a cell, read from files that anything may have happened to."""
+"""Records of the results of cells, and a reader that validates their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otbench.results.cell import Cell
 from otbench.results.text import clean
 
 SCHEMA = 2
-"""Version of the records' form; those of another are left out."""
+"""Version of the record format; records of other versions are ignored."""
 
 COLLAPSED, DIVERGED = "collapsed", "diverged"
 LOST = (COLLAPSED, DIVERGED)
@@ -44,7 +44,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
     "losses": (dict,),
     "curve": (list,),
 }
-"""What a record holds, with the types allowed."""
+"""The fields of a record, with their allowed types."""
 
 ROW: dict[str, tuple[type, ...]] = {
     "task": TEXT,
@@ -58,22 +58,22 @@ ROW: dict[str, tuple[type, ...]] = {
     "status": TEXT,
     "reason": OPTIONAL_TEXT,
 }
-"""What a row of it holds."""
+"""The fields of a row of a record, with their allowed types."""
 
 
 class BadRecord(ValueError):
-    """A file that is no record; the message says why, without the file's name."""
+    """A file is not a valid record; the message says why, without the file's name."""
 
 
 def read_record(path: Path) -> Record:
-    """Read a record and check it from end to end.
+    """Read and validate a record.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If the file does not exist.
     BadRecord
-        If the file cannot be read, or holds something else.
+        If the file cannot be read, or is not a valid record.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -82,18 +82,18 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         raise BadRecord(error.strerror or str(error)) from error
     except (ValueError, RecursionError) as error:
-        raise BadRecord(f"no JSON that can be read: {clean(str(error))}") from error
+        raise BadRecord(f"not valid JSON: {clean(str(error))}") from error
     if not isinstance(record, dict):
-        raise BadRecord("no JSON object")
+        raise BadRecord("not a JSON object")
     if record.get("schema") != SCHEMA:
         raise BadRecord(
-            f"records of form {record.get('schema', 1)!r} cannot be read by this version, which "
-            f"writes form {SCHEMA}; run the command again"
+            f"this version cannot read records of format {record.get('schema', 1)!r}, only of "
+            f"format {SCHEMA}; run the command again"
         )
     _check(record, FIELDS, "")
     for number, row in enumerate(record["rows"]):
         if not isinstance(row, dict):
-            raise BadRecord(f"row {number} is no JSON object")
+            raise BadRecord(f"row {number} is not a JSON object")
         _check(row, ROW, f"row {number}: ")
         row["reason"] = None if row["reason"] is None else clean(row["reason"])
     record["reason"] = None if record["reason"] is None else clean(record["reason"])

@@ -1,4 +1,4 @@
-"""Which metrics a record lacks, how new rows are merged into it, and failures beside it."""
+"""Missing metrics of a record, the merge of new rows, and the record of a failure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from otbench.results.job import Job
 from otbench.results.record import LOST, Record
 
 FINISHED = ("ok", "skipped", *LOST)
-"""Statuses that the same command does not try again: a training that is lost is lost again."""
+"""Statuses that are not retried when the same command runs again. A training that collapsed or
+diverged would do so again."""
 
 
 def missing_metrics(job: Job, record: Record) -> dict[str, list[str]]:
-    """Return the wanted metrics, by task, that have no row worth keeping in the record.
+    """Return the requested metrics, by task, for which the record has no valid row.
 
-    Rows that failed are scored again, and so are rows of other code or sizes, and rows that were
-    skipped for want of weights which are there now.
+    A row is not valid if it failed, if it was scored with other code or sizes, or if it was skipped
+    for missing weights that are now available.
     """
     done = {
         (row["task"], row["text"])
@@ -32,7 +33,7 @@ def missing_metrics(job: Job, record: Record) -> dict[str, list[str]]:
 
 
 def is_finished(job: Job, record: Record | None) -> bool:
-    """Tell whether the record answers all that the job wants."""
+    """Return whether the record contains everything that the job requests."""
     if not record or record["status"] not in FINISHED:
         return False
     # One that diverged in training has left no model to score.
@@ -41,7 +42,7 @@ def is_finished(job: Job, record: Record | None) -> bool:
 
 
 def answers(job: Job, record: Record | None) -> bool:
-    """Tell whether a record comes from this attempt, or from another that did the same."""
+    """Return whether a record comes from this attempt, or from another that did its work."""
     if record is None:
         return False
     last = record.get("last_attempt") or {}
@@ -51,7 +52,7 @@ def answers(job: Job, record: Record | None) -> bool:
 
 
 def outcome_of(job: Job, record: Record) -> tuple[str, str | None]:
-    """Return status and reason of this attempt, which may have left a better record in place."""
+    """Return status and reason of this attempt, even if an earlier, better record was kept."""
     last = record.get("last_attempt") or {}
     if last.get("attempt") == job.attempt:
         return last["status"], last["reason"]
@@ -59,9 +60,9 @@ def outcome_of(job: Job, record: Record) -> tuple[str, str | None]:
 
 
 def merge_rows(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put new rows in the place of old ones of the same task and metric, others at the end.
+    """Replace old rows by new ones of the same task and metric, and append the others.
 
-    A row that failed does not replace one of the same code that has a value.
+    A row that failed does not replace a row of the same code that has a value.
     """
     merged = {(row["task"], row["text"]): row for row in old}
     for row in new:
@@ -75,17 +76,17 @@ def merge_rows(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dic
 
 
 def with_failure(job: Job, kept: Record | None, status: str, reason: str, **known: Any) -> Record:
-    """Write that an attempt failed; a finished record stays, with the failure beside it.
+    """Record a failed attempt; a finished record is kept, and the failure is added to it.
 
     Parameters
     ----------
     job : Job
     kept : dict or None
-        The record that lies in the folder.
+        The record in the folder, if there is one.
     status, reason : str
-        Of this attempt.
+        Status and reason of this attempt.
     **known
-        What else is known of it, for the record of a cell that has no better one.
+        Further fields, for a cell without a finished record.
     """
     if kept is not None and kept["status"] in FINISHED:
         failure = {"attempt": job.attempt, "status": status, "reason": reason}
@@ -98,4 +99,4 @@ def with_failure(job: Job, kept: Record | None, status: str, reason: str, **know
 
 
 OWN = ("schema", "key", "group", "cell")
-"""What `Job.write_record` writes by itself."""
+"""The fields that `Job.write_record` adds itself."""

@@ -1,4 +1,4 @@
-"""Statistics over seeds: intervals, summaries, and how many seeds diverged."""
+"""Statistics over seeds: intervals, summaries, and the share of seeds that diverged."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from otbench.results.record import LOST
 MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
 MAP_TASKS = (MAP_TASK, "translation")
 ENDED = ("ok", "failed", *LOST)
-"""Statuses of rows from which one can tell whether training went well."""
+"""Statuses of rows that show whether the training succeeded."""
 
 DIVERGED_UVP = 101.0
-"""A map that leaves more of the variance unexplained, in percent, counts as diverged.
+"""Unexplained variance, in percent, above which a map counts as diverged.
 
-A constant map leaves 100, and up to one more where its point is the mean of a sample."""
+A constant map has 100, or up to 101 if its value is the mean of a sample."""
 
 
 def interval(values: pd.Series) -> float:
     """Return the half-width of the 95 % t-interval of the mean; NaN for fewer than two values."""
-    # scipy.stats takes a second to import, and its quantile is this function.
+    # The import of scipy.stats takes a second; its quantile is this function.
     from scipy.special import stdtrit
 
     n = len(values)
@@ -39,16 +39,16 @@ def prediction(values: pd.Series) -> float:
 
 
 def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Average over seeds: one row a method and metric.
+    """Average over seeds, with one row per method and metric.
 
     Returns
     -------
     pandas.DataFrame
-        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` and ``pi95`` (half-widths of the intervals
-        of the mean and of one more training), ``stderr`` (within the test set, of a single seed)
-        and ``seeds``, beside ``direction``, ``reference``, ``params`` and ``data_sha256``; in the
-        order of the results. Where seeds of one group were scored by different code, or at
-        different sizes, there is a row for each.
+        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` and ``pi95`` (half-widths of the 95 %
+        intervals of the mean and of one more training), ``stderr`` (within the test set, if there
+        is a single seed), ``seeds``, ``direction``, ``reference``, ``params`` and ``data_sha256``,
+        in the order of the results. If seeds of one group were scored with different code or
+        sizes, each of these has its own row.
     """
     scored = results[(results["status"] == "ok") & results["value"].notna()]
     keys = [*WHAT, "task", "metric", "direction", "score_sha256", "reference"]
@@ -63,31 +63,31 @@ def summary(results: pd.DataFrame) -> pd.DataFrame:
 
 
 WHAT = ["dataset", "variant", "preset", "track", "method", "group"]
-"""What a line of a table is about; seeds of one group differ in nothing else."""
+"""The columns that identify a line of a table; within one, cells differ only in the seed."""
 
 
 def of_maps(results: pd.DataFrame) -> bool:
-    """Tell whether results are of maps between distributions."""
+    """Return whether results are of maps between distributions."""
     return bool(results["task"].isin(MAP_TASKS).any())
 
 
 def diverged(rows: pd.DataFrame) -> float:
-    """Return the share of a method's seeds that failed or ended off the mark; lower is better.
+    """Return the share of a method's seeds that failed or diverged; lower is better.
 
-    A seed counts if it has no value and something failed, such as its training, or if its forward
-    unexplained variance failed or is above `DIVERGED_UVP`; a reference learns nothing, and only
-    fails. Seeds that were skipped or ended from
-    outside (timeout, memory) are not among those that it is a share of.
+    A seed counts as diverged if it has no value and something failed, such as its training, or if
+    its forward unexplained variance failed or is above `DIVERGED_UVP`. This threshold does not
+    apply to references, which learn nothing. Seeds that were skipped, or stopped from outside
+    (timeout, memory), are left out.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        Of the long table: one method on one data set.
+        Rows of the long table for one method on one data set.
 
     Returns
     -------
     float
-        In [0, 1]; NaN where no seed came to an end.
+        A share in [0, 1]; NaN if no seed ended.
     """
     ended = {s: own for s, own in rows.groupby("seed") if own["status"].isin(ENDED).any()}
     return sum(map(_is_off, ended.values())) / len(ended) if ended else math.nan
@@ -107,7 +107,7 @@ def lost(rows: pd.DataFrame) -> tuple[int, int]:
 
 
 def _is_off(rows: pd.DataFrame) -> bool:
-    """Tell whether one seed diverged."""
+    """Return whether one seed diverged."""
     uvp = rows[rows["metric"] == UVP_METRIC]
     learned = uvp["reference"] != True  # noqa: E712 - missing is neither
     if (uvp["status"] == "failed").any() or (learned & (uvp["value"] > DIVERGED_UVP)).any():

@@ -1,4 +1,4 @@
-"""Where the cells of a results folder stand, seen from another process."""
+"""The states of the cells of a results folder, read from another process."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ RUNNING, WAITING = "running", "waiting"
 
 @dataclass(frozen=True)
 class Standing:
-    """One cell.
+    """The state of one cell.
 
     Attributes
     ----------
     cell : Cell
     state : str
-        ``running``, ``waiting`` (asked for, and neither run nor running), or the status of its
-        record.
+        ``running``, ``waiting`` (requested, but not started), or the status of its record.
     reason : str or None
-        Of the record.
+        Reason given in the record.
     stage : str or None
-        What a running cell does now: ``fit 120/500``, or the name of a task.
+        Stage of a running cell: ``fit 120/500``, or the name of a task.
     seconds : float or None
-        Of training and scoring, from the record; for a running cell, since its start.
+        Seconds of training and scoring, from the record; for a running cell, since its start.
     """
 
     cell: Cell
@@ -42,14 +41,14 @@ class Standing:
 
 
 def standings(out: Path) -> list[Standing]:
-    """Return where each cell that the last commands asked for stands, in the order of folders.
+    """Return the state of each cell that the last commands requested, sorted by folder.
 
-    Nothing is written, and no lock is kept.
+    The function writes nothing and keeps no lock.
 
     Parameters
     ----------
     out : Path
-        Results folder.
+        The results folder.
     """
     groups = set(asked(out).values())
     found = (_standing(folder) for folder in sorted((out / "cells").glob("*/*")))
@@ -57,15 +56,15 @@ def standings(out: Path) -> list[Standing]:
 
 
 def seconds_left(cells: Iterable[Standing]) -> float | None:
-    """Estimate the time until all are done, as many at once as run now.
+    """Estimate the seconds until all cells are done, if as many run at once as now.
 
-    A cell is taken to last as long as the finished ones of other seeds did on average, or, where
-    there is none, as those of its data set.
+    The expected duration of a cell is the mean over its finished seeds or, without any, over the
+    finished cells of its data set.
 
     Returns
     -------
     float or None
-        None where nothing runs, or where no finished cell says how long one lasts.
+        None if nothing runs, or if no finished cell gives an expected duration.
     """
     cells = list(cells)
     running = [one for one in cells if one.state == RUNNING]
@@ -97,7 +96,7 @@ def _mean(values: Iterator[float]) -> float | None:
 
 
 def _standing(folder: Path) -> Standing | None:
-    """Return where one cell stands; None for a folder that holds none."""
+    """Return the state of one cell; None for a folder without a cell."""
     record = _record(folder)
     try:
         cell = Cell.from_json((record or read_json(folder / "cell.json"))["cell"])
@@ -119,9 +118,9 @@ def _record(folder: Path) -> Record | None:
 
 
 def _locked_since(lock: Path) -> float | None:
-    """Return when the process that holds a lock took it; None where none does."""
+    """Return the time at which the current holder of a lock took it; None if it is free."""
     try:
-        # Opened to read: `FileLock` would write, and so move the time.
+        # Opened for reading, because `FileLock` would write and change the time.
         with lock.open("rb") as file:
             taken = lock.stat().st_mtime
             try:

@@ -1,4 +1,4 @@
-"""Records to tables: the long table and the leaderboard."""
+"""Tables made from records: the long table and the leaderboard."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Printed:
     Attributes
     ----------
     value : float
-        Infinite where the paper only says that it is large.
+        Infinite if the paper only says that it is large.
     spread : float or None
-        Standard deviation over the paper's seeds, where it is printed.
+        Standard deviation over the paper's seeds, if it is printed.
     source : str
-        Where it stands.
+        The place in the literature.
     """
 
     value: float
@@ -53,18 +53,18 @@ class Printed:
 
 
 def load_results(path: str | Path = "results") -> pd.DataFrame:
-    """Read all records below a folder into the long table: one row a value.
+    """Read all records below a folder into the long table, with one row per value.
 
     Parameters
     ----------
     path : str or Path
-        What ``otbench run --out`` was given.
+        The results folder: the argument of ``otbench run --out``.
 
     Returns
     -------
     pandas.DataFrame
-        Columns as in `COLUMNS`. A cell that yielded no values has one row, with its status and
-        reason and neither task nor metric.
+        Columns as in `COLUMNS`. A cell without values has one row with its status and reason, but
+        without task and metric.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def load_results(path: str | Path = "results") -> pd.DataFrame:
 
 
 def _read_records(folder: Path, known: Iterable[dict[str, Any]] = ()) -> Iterator[dict[str, Any]]:
-    """Yield the records below a folder; those that are known are not read again."""
+    """Yield the records below a folder; known records are not read again."""
     if not folder.is_dir():
         raise FileNotFoundError(f"no results folder at {folder}")
     read = {record["key"]: record for record in known}
@@ -89,7 +89,7 @@ def _read_records(folder: Path, known: Iterable[dict[str, Any]] = ()) -> Iterato
 
 
 def table(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Turn records into the long table; an entry without a cell is a row itself."""
+    """Convert records to the long table; an entry without a cell is itself a row."""
     rows = [row for record in records for row in _rows(record)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -128,9 +128,9 @@ def published() -> pd.DataFrame:
 
 @cache
 def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]]:
-    """Return, by data set, method's name, task and metric, what is printed, and for whom.
+    """Return the published numbers by data set, name of the method, task and metric.
 
-    That is, the parameters that a cell must have, and those of which it must have none.
+    Each comes with the parameters that a cell must have and those that it must not have.
     """
     found: dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]] = {}
     for row in published().fillna({"unless": ""}).to_dict("records"):
@@ -145,12 +145,12 @@ def _printed() -> dict[tuple[str, ...], list[tuple[set[Any], set[Any], Printed]]
 
 
 def _readings(value: Any) -> tuple[Any, ...]:
-    """Return what a value in a selection may stand for: `none` is a word or nothing."""
+    """Return the possible meanings of a value in a selection: `none` may be None or a string."""
     return (None, "none") if value is None else (value,)
 
 
 def _without_folder(dataset: str) -> str:
-    """Return the label of a data set without the folder that a user keeps it in."""
+    """Return the label of a data set without the user's folder."""
     (spec,) = parse_one(dataset)
     return replace(spec, parameters=tuple(x for x in spec.parameters if x[0] != "path")).label
 
@@ -165,9 +165,9 @@ def published_number(
     dataset, method : str
         Labels.
     parameters : mapping
-        All parameters of the method with their values. A number stands for the methods that have
-        the parameters it is printed under and none of those in the column ``unless``. The one
-        with the most parameters counts.
+        All parameters of the method with their values. A number applies to a method that has the
+        parameters under which it is listed and none of those in the column ``unless``. If several
+        apply, the one with the most parameters is returned.
     task, metric : str
     """
     key = (_without_folder(dataset), method.partition("[")[0], task, metric)
@@ -185,21 +185,21 @@ def published_number(
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
-    """Lay results out with one row a method.
+    """Arrange results with one row per method.
 
-    For each metric there are the columns ``task/metric``, then ``… n`` (the seeds with a value),
+    Each metric has the columns ``task/metric`` (mean), ``… n`` (number of seeds with a value),
     ``… std``, ``… ci95`` and ``… pi95`` (half-widths of the 95 % intervals of the mean and of one
-    more training), ``… pi95 of`` (``own`` seeds, or the number of reference runs that the spread of
-    a single training is taken from), ``… direction`` and, where a paper prints one, ``… published``
-    with its ``… source``. ``collapsed`` is the share of seeds that collapsed or diverged, whose
-    values are in no mean. For maps there are also ``… median``, and one column ``diverged``, see
-    the function of that name.
+    more training), ``… pi95 of`` (``own`` for the spread over these seeds, or the number of
+    reference runs that a single training takes it from), ``… direction`` and, if a paper prints a
+    number, ``… published`` and ``… source``. The column ``collapsed`` is the share of seeds that
+    collapsed or diverged; their values are not part of any mean. Maps also have ``… median`` and a
+    column ``diverged``; see the function `otbench.results.statistics.diverged`.
 
     Parameters
     ----------
     results : pandas.DataFrame
-        The long table, of one data set. What differs in more than the seed (code, data, budget,
-        versions, device, threads) stands in rows of its own.
+        The long table of one data set. Cells that differ in more than the seed (code, data, budget,
+        versions, device, threads) are in separate rows.
     """
     head = ["dataset", "variant", "preset", "track", "method", "group"]
     grouped = results.groupby(head, sort=False, dropna=False)
@@ -238,7 +238,7 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _published(board: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
-    """Return the published number of each row and where it is printed."""
+    """Return the published number of each row and its source."""
     cells = zip(board["dataset"], board["method"], board["params"], strict=True)
     found = [
         published_number(dataset, method, _read(params), task, metric)
@@ -249,7 +249,7 @@ def _published(board: pd.DataFrame, task: str, metric: str) -> pd.DataFrame:
 
 
 def _read(params: Any) -> dict[str, Any]:
-    """Read the column ``params``, which is missing for what could not run."""
+    """Read the column ``params``, which is missing for methods that could not run."""
     return json.loads(params) if isinstance(params, str) else {}
 
 
@@ -264,17 +264,17 @@ def _outcome(rows: pd.DataFrame) -> tuple[str, str]:
 def write_tables(
     out: Path, rejected: Iterable[dict[str, Any]] = (), known: Iterable[dict[str, Any]] = ()
 ) -> list[Path]:
-    """Write the long table and the leaderboard of each data set below a results folder.
+    """Write the long table and the leaderboard of each data set to a results folder.
 
-    Smoke runs are kept apart: their numbers mean nothing.
+    Smoke runs have separate files, because their numbers are meaningless.
 
     Parameters
     ----------
     out : Path
     rejected : iterable of dict
-        Rows of methods that could not run at all.
+        Rows for methods that could not run.
     known : iterable of dict
-        Records that have been read already.
+        Records that have already been read.
 
     Returns
     -------
@@ -300,7 +300,7 @@ def write_tables(
 
 
 def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a table whole or not at all; no text in it starts a spreadsheet's formula."""
+    """Write a table atomically; text that a spreadsheet would take for a formula is quoted."""
     texts = frame.select_dtypes(include=["object", "string"]).columns
     plain = frame.assign(
         **{

@@ -1,4 +1,4 @@
-"""Text from plugins, files and exceptions, made fit to be shown and stored."""
+"""Sanitisation of text from plugins, files and exceptions, for display and storage."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import re
 import unicodedata
 
 LONGEST = 500
-"""Characters of a reason that are kept."""
+"""Largest number of characters of a reason."""
 
 ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-"""Control sequences of terminals."""
+"""Terminal control sequences."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the start of a formula."""
+"""Characters with which a formula in a spreadsheet starts."""
 
 
 def clean(text: str, longest: int = LONGEST) -> str:
-    """Return the text in one line of printable characters, cut to a length.
+    """Return the text as one line of printable characters, truncated to a length.
 
-    Escape sequences and control characters go, lone surrogates become the replacement character.
+    Escape sequences and control characters are removed; lone surrogates become the replacement
+    character.
     """
     plain = ESCAPE.sub("", text).encode("utf-8", "replace").decode("utf-8")
     plain = re.sub(r"\s+", " ", plain)
@@ -29,5 +30,5 @@ def clean(text: str, longest: int = LONGEST) -> str:
 
 
 def no_formula(text: str) -> str:
-    """Return the text so that a spreadsheet shows it and computes nothing."""
+    """Return the text, quoted if a spreadsheet would take it for a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,1 +1,1 @@
-"""From a request to records: plan, check, and run each cell in a process of its own."""
+"""Execution of a request: plan, check, and run each cell in a separate process."""

@@ -40,7 +40,7 @@ def dry_pass(
     kind = kind_of(data)
     few, method = kind.excerpt(data), kind.stand_in()
     sizes = Sizes(IMAGES, IMAGES, pairs=2, midpoints=IMAGES, frames=FRAMES)
-    ctx = ScoreContext(torch.device(plan.device), 0, few, **asdict(sizes))
+    ctx = ScoreContext(torch.device(plan.tried_on), 0, few, **asdict(sizes))
     well = True
     for row in score(method, few, ctx, wanted, plan.unavailable, make_metrics=make_metrics):
         if row["status"] == "failed":

@@ -1,4 +1,4 @@
-"""Memory of dry passes that went well, so that the same checks are not computed again."""
+"""Markers of successful dry passes, so that the same checks are not computed again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otbench.results.cell import canonical
 from otbench.run.provenance import libraries
 
 CHECKING = ("otbench.interface", "otbench.run.dry_pass", "otbench.scoring")
-"""Modules and packages of the suite that decide what a dry pass does, beside tasks and metrics."""
+"""Modules and packages of the suite that affect a dry pass, besides tasks and metrics."""
 
 
 def place_of(
@@ -25,14 +25,14 @@ def place_of(
     data_code: str,
     device: str,
 ) -> Path:
-    """Return the file that exists where the same dry pass went well before.
+    """Return the marker file, which exists if the same dry pass has succeeded before.
 
     Parameters
     ----------
     digests : mapping of str to str
-        Of all scores that it computes, as `otbench.scoring.digests.score_digests` returns them.
+        Digests of all scores in the pass, from `otbench.scoring.digests.score_digests`.
     unavailable : iterable of str
-        Metrics that it leaves out.
+        Metrics that the pass omits.
     data : Data
     data_code : str
         Digest of the code of the data set.
@@ -41,8 +41,8 @@ def place_of(
     Returns
     -------
     Path
-        Its name is a digest of scores, data, device, versions of libraries and Python, and the
-        code of the dry pass.
+        The name of the file is a digest of scores, data, device, versions of libraries and Python,
+        and the code of the dry pass.
     """
     content = {
         "scores": dict(digests),
@@ -58,7 +58,7 @@ def place_of(
 
 
 def remember(place: Path) -> None:
-    """Note that the pass went well; where nothing can be written it is computed again."""
+    """Create the marker file; if it cannot be written, the pass is computed again next time."""
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.touch()

@@ -58,7 +58,8 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     plan.warnings += methods.problems + datasets.problems
-    plan.device, plan.gpus = choose_device(request.device)
+    plan.device, plan.gpus = choose_device(request.device, request.here)
+    plan.tried_on = plan.device if request.here else "cpu"
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan))
     digest, make_metrics = cache(code_digest), MetricFactory()
@@ -111,7 +112,7 @@ def make_plan(request: Request, breadcrumb: Path) -> Plan:
         digests = score_digests(wanted, preset.sizes)
         require_assets(wanted, plan, make_metrics)
         data_code = digest(plugin.module, plugin.file)
-        place = place_of(digests, plan.unavailable, data, data_code, plan.device)
+        place = place_of(digests, plan.unavailable, data, data_code, plan.tried_on)
         if not place.exists() and dry_pass(wanted, data, plan, make_metrics):
             remember(place)
         plan.digests |= digests
@@ -180,15 +181,17 @@ def _load_dataset(plugin: Plugin, spec: Spec, plan: Plan) -> tuple[Dataset, Data
     return dataset, data
 
 
-def choose_device(wanted: str) -> tuple[str, int]:
-    """Return the device that is meant, and how many CUDA devices there are to spread cells over.
+def choose_device(wanted: str, here: bool = True) -> tuple[str, int]:
+    """Return the device of the cells, and how many CUDA devices of this machine serve them.
 
     Raises
     ------
     UsageError
-        If there is no such device.
+        If this machine has no such device.
     """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not here and wanted != "auto":
+        return wanted, 0
     if wanted == "cuda" and not gpus:
         raise UsageError("--device cuda: torch sees no CUDA device; use --device cpu")
     if wanted == "mps":

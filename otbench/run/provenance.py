@@ -1,4 +1,4 @@
-"""Provenance of results: versions, commit, machine."""
+"""Provenance of results: versions, commit and machine."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ PACKAGES = (
 
 
 COMPUTING = ("torch", "numpy", "scipy", "scikit-learn", "jax", "optax", "ott-jax", "POT", "numba")
-"""Distributions whose version decides numbers."""
+"""Distributions whose version affects results."""
 
 
 @functools.cache
 def libraries() -> dict[str, str]:
-    """Return the versions of the installed libraries that compute, by name."""
+    """Return the versions of the installed numerical libraries, by name."""
     found = {name: _version(name) for name in COMPUTING}
     return {name: known for name, known in found.items() if known is not None}
 
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """Return versions of otbench and of the libraries that decide numbers, and the commit.
+    """Return the versions of otbench and of the numerical libraries, and the commit.
 
-    ``commit`` and ``dirty`` are None where otbench does not run from a git checkout.
+    ``commit`` and ``dirty`` are None if otbench does not run from a git checkout.
     """
     return {
         "otbench_version": __version__,
@@ -54,7 +54,7 @@ def provenance() -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Return the hardware and system that this process runs on."""
+    """Return the hardware and operating system of this process."""
     import psutil
 
     return {
@@ -76,7 +76,7 @@ def _version(distribution: str) -> str | None:
 def _commit() -> dict[str, Any]:
     folder = Path(__file__).resolve().parents[2]
     commit = _git(folder, "rev-parse", "HEAD") if (folder / ".git").exists() else None
-    # Runs write their tables into results/, which are not part of the code.
+    # Runs write their tables to results/, which is not part of the code.
     changes = _git(folder, "status", "--porcelain", "-uno", "--", ".", ":!results")
     dirty = bool(changes) if commit else None
     return {"commit": commit, "dirty": dirty}

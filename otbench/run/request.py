@@ -1,4 +1,4 @@
-"""The messages between the command and the preflight, as plain values."""
+"""Messages between the command and the preflight, as plain values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IMPORTING = ".importing"
 
 @dataclass
 class Sweep:
-    """Every one of some methods on every one of some data sets with every one of some seeds.
+    """All combinations of some methods, data sets and seeds.
 
     Attributes
     ----------
@@ -20,9 +20,9 @@ class Sweep:
         Selections as text; ``all`` stands for every registered method.
     seeds : list of int
     steps : int or None
-        In place of the preset's.
+        Number of updates; None for that of the preset.
     metrics : dict of str to list of str, or None
-        For each task the metrics to score, as text, in place of the preset's.
+        Metrics to score for each task, as text; None for those of the preset.
     """
 
     methods: list[str]
@@ -34,20 +34,22 @@ class Sweep:
 
 @dataclass
 class Request:
-    """What the command line asks for, as plain values.
+    """The request of a command, as plain values.
 
     Attributes
     ----------
     sweeps : list of Sweep
     metrics : list of str
-        Metrics to score besides, as text, by whatever tasks they belong to.
+        Further metrics to score, as text, on all tasks to which they belong.
     preset : str
     seconds : float or None
-        Cap on each training.
+        Limit on the time of each training.
     threads : int
-        Of the CPU, for each cell.
+        Number of CPU threads of each cell.
     device : str
         ``cpu``, ``cuda``, ``mps`` or ``auto``, which is ``cuda`` where there is one.
+    here : bool
+        Whether cells run on this machine, which must then have the device.
     files : list of dict
         Plugins from single files, as dicts of `Plugin`.
     avoid : dict of str to str
@@ -60,12 +62,13 @@ class Request:
     seconds: float | None = None
     threads: int = 1
     device: str = "auto"
+    here: bool = True
     files: list[dict[str, Any]] = field(default_factory=list)
     avoid: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Request:
-        """Read back what ``dataclasses.asdict`` made of a request."""
+        """Make a request from the output of ``dataclasses.asdict``."""
         return cls(**content | {"sweeps": [Sweep(**sweep) for sweep in content["sweeps"]]})
 
     def selected(self, kind: str) -> list[str]:
@@ -81,25 +84,28 @@ class Request:
 
 @dataclass
 class Plan:
-    """What to run.
+    """The plan of a run.
 
     Attributes
     ----------
     cells : list of dict
-        Each with ``cell``, ``cost``, ``reference`` and the number of the ``sweep`` that asks for
+        Each with ``cell``, ``cost``, ``reference`` and the index of the ``sweep`` that requests
         it.
     metrics : dict of str to dict of str to list of str
-        For each dataset label and task, the metrics as text.
+        Metrics, as text, by label of the data set and task.
     digests : dict of str to str
-        For each ``task/text`` the digest of what decides the score beside the model.
+        For each ``task/text``, the digest of everything except the model that determines the score.
     sizes : dict
-        Of `presets.Sizes`.
+        Fields of `presets.Sizes`.
     unavailable : dict of str to str
-        Metrics that cannot be scored now, with the reason.
+        Metrics that cannot be scored in this run, with the reason.
     rejected : list of dict
-        Methods that cannot run at all: ``method``, ``dataset``, ``status``, ``reason``, ``sweep``.
+        Methods that cannot run: ``method``, ``dataset``, ``status``, ``reason``, ``sweep``.
     warnings : list of str
     device : str
+        That cells compute on.
+    tried_on : str
+        The device of this machine that metrics were tried on.
     gpus : int
     error : dict or None
         ``message`` and ``exit_code`` of an error that stops the whole run.
@@ -113,5 +119,6 @@ class Plan:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     device: str = "cpu"
+    tried_on: str = "cpu"
     gpus: int = 0
     error: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""From a request to records: plan in a process of its own, run what is missing, write tables."""
+"""The runner: plans a request in a separate process, and runs the cells that are missing."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from otbench.results.cell import Cell, slug
 from otbench.results.job import Job
 from otbench.results.records import is_finished, outcome_of
 from otbench.run.executors.base import Executor, ExecutorOptions
+from otbench.run.executors.local import LocalExecutor
 from otbench.run.provenance import provenance
 from otbench.run.request import IMPORTING, Plan, Request
 
@@ -33,32 +34,33 @@ TRIED_AGAIN = ("failed", "timeout", "oom", "interrupted")
 """Statuses of records that ``only-failed`` runs again."""
 
 WORKER_MEMORY_GB = 2.0
-"""What one cell may need; fewer run at once where memory is short."""
+"""Memory that one cell may need, in GiB; it limits how many run at once."""
 
 
 @dataclass
 class Options:
-    """How to run a request, apart from what it asks for.
+    """Options for the execution of a request.
 
     Attributes
     ----------
     out : Path
         Results folder.
-    executor : str
+    executor : Executor
+        Runs the cells.
     jobs : int or None
-        Cells at once; None for as many as cores and memory allow.
+        Number of cells that run at once; None for as many as cores and memory allow.
     timeout : float or None
-        Seconds, wall-clock, after which a cell is killed.
+        Wall-clock seconds after which a cell is killed.
     strategy : str
-        ``only-missing``: reuse what is finished, try the rest again. ``only-failed``: try again
-        what failed, and run nothing else. ``always``: redo all. ``never``: keep any record, even
-        of a failure.
+        ``only-missing``: reuse finished cells and run all others. ``only-failed``: run only cells
+        that failed, were killed or were interrupted. ``always``: run all cells again. ``never``:
+        keep any record, even of a failure.
     rescore : bool
-        Score finished models again without training them.
+        Whether to score finished models again, without training.
     """
 
     out: Path
-    executor: str = "local"
+    executor: Executor = field(default_factory=LocalExecutor)
     jobs: int | None = None
     timeout: float | None = None
     strategy: str = "only-missing"
@@ -74,13 +76,13 @@ class Outcome:
     jobs : list of Job
         All cells of the request.
     asked : dict of int to list of Job
-        Those of each sweep of the request.
+        The cells of each sweep of the request.
     reused : int
-        Cells whose records were there already.
+        Number of cells that already had a record and were not run.
     rejected : list of dict
-        Methods that could not run at all, with status and reason.
+        Methods that could not run, with status and reason.
     found : dict of str to dict
-        The records, by the key of their cell.
+        The records, by key of the cell.
     """
 
     jobs: list[Job]
@@ -90,7 +92,7 @@ class Outcome:
     found: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def record(self, job: Job) -> dict[str, Any] | None:
-        """Return the record of a cell; None where there is none."""
+        """Return the record of a cell, or None."""
         return self.found.get(job.cell.key)
 
     @property
@@ -100,7 +102,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0: all ok, reused or skipped. 1: some failed, collapsed or diverged. 3: nothing ran."""
+        """0 if all cells are ok or skipped, 1 if some failed or collapsed, 3 if nothing ran."""
         statuses = [outcome_of(job, record)[0] for job in self.jobs if (record := self.record(job))]
         statuses += [rejection["status"] for rejection in self.rejected]
         if not statuses or all(status in ("not_installed", "skipped") for status in statuses):
@@ -109,7 +111,7 @@ class Outcome:
 
 
 def check_names(request: Request) -> None:
-    """Refuse unknown names at once, before anything heavy is imported.
+    """Check all names before heavy libraries are imported.
 
     Raises
     ------
@@ -165,12 +167,12 @@ def preflight(request: Request) -> Plan:
 
 
 def prepare(plan: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job]]]:
-    """Give every cell its folder; return all jobs, and those of each sweep."""
+    """Create the job of every cell; return all jobs, and the jobs of each sweep."""
     jobs: dict[str, Job] = {}
     asked: dict[int, dict[str, Job]] = {}
     for entry in plan.cells:
         cell = Cell.from_json(entry["cell"])
-        # Two selections may come to the same parameters.
+        # Two selections may have the same parameters.
         jobs[cell.key] = Job(
             cell=cell,
             folder=options.out / "cells" / slug(cell.dataset) / cell.folder_name,
@@ -190,9 +192,11 @@ def prepare(plan: Plan, options: Options) -> tuple[list[Job], dict[int, list[Job
 
 
 def slots(cells: int, gpus: int, options: Options) -> int:
-    """Return how many cells run at once."""
+    """Return the number of cells that run at once."""
     if options.jobs:
         return options.jobs
+    if not options.executor.here:
+        return max(1, cells)
     if gpus:
         return gpus
     import psutil
@@ -213,18 +217,18 @@ def _check_writable(out: Path) -> None:
 
 
 def run(request: Request, options: Options, live: Live) -> Outcome:
-    """Run a request to its end.
+    """Run a request.
 
     Raises
     ------
     OTBenchError
-        If nothing was started.
+        If the request cannot run; nothing was started.
     KeyboardInterrupt
-        If the user stopped it; finished cells are kept.
+        If the user interrupts it; finished cells are kept.
     """
     check_names(request)
     _check_writable(options.out)
-    executor: Executor = Registry("executors").get(options.executor).load()()
+    options.executor.check()
     live.say("checking methods, data and metrics")
     plan = preflight(request)
     for text in plan.warnings:
@@ -245,9 +249,9 @@ def run(request: Request, options: Options, live: Live) -> Outcome:
             found[job.cell.key] = content
         live.observe(job, event, content)
 
-    settings = ExecutorOptions(at_once, options.timeout, plan.gpus)
+    settings = ExecutorOptions(at_once, options.timeout, plan.gpus, options.out, live.say)
     with live.watching(todo, outcome.reused, at_once):
-        executor.run(todo, settings, observe)
+        options.executor.run(todo, settings, observe)
     return outcome
 
 

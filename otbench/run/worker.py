@@ -1,7 +1,8 @@
 """The process of one cell: ``python -m otbench.run.worker REQUEST``.
 
-It reads its request, fits the method unless a finished model lies there, scores what the record
-lacks, and writes ``record.json``. Whatever goes wrong ends in a record with a status and a reason.
+It reads the request, fits the method unless the folder has a finished model, scores the metrics
+that are missing from the record, and writes ``record.json``. After an error, the record has a
+status and a reason.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from otbench.interface.method import Method
 from otbench.interface.scoring import ScoreContext
 from otbench.interface.training import Budget, Diverged, FitContext
 from otbench.nn.memory import keep_freed_memory
-from otbench.plugins.child import die_with_parent
+from otbench.plugins.child import WATCH_PARENT, die_with_parent
 from otbench.plugins.fingerprint import code_digest
 from otbench.plugins.parameters import instantiate
 from otbench.plugins.registry import Plugin
@@ -37,7 +38,7 @@ from otbench.results.cell import write_json
 from otbench.results.job import Job
 from otbench.results.record import DIVERGED, Record
 from otbench.results.records import is_finished, merge_rows, missing_metrics, with_failure
-from otbench.run.executors.local import WATCH_PARENT
+from otbench.run.provenance import libraries
 from otbench.scoring.digests import score_digests
 from otbench.scoring.kinds import kind_of
 from otbench.scoring.lost import JUDGED_FROM, Lost, of_losses
@@ -48,14 +49,14 @@ log = logging.getLogger("otbench.run.worker")
 
 
 def main(request: Path) -> int:
-    """Bring the cell that a request is about to a record."""
+    """Run the cell of a request and write its record."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     die_with_parent()
     if watch := os.environ.get(WATCH_PARENT):
         threading.Thread(target=_end_with_parent, args=[int(watch)], daemon=True).start()
     job = Job.read(request)
-    # Another run may have started the same cell: one of them works at a time, and the second one
-    # finds what the first one left.
+    # Another run may have started the same cell: only one of them works at a time, and the second
+    # one uses the results of the first.
     with FileLock(job.folder / "cell.lock"):
         _Worker(job).run()
     return 0
@@ -71,7 +72,7 @@ class _Worker:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.found = job.record()
-        # What an earlier run came to stays, should this one fail before it has something better.
+        # Earlier results are kept in case this run fails before it has better ones.
         self.previous: Record = {} if job.fresh or self.found is None else self.found
         kept = {name: self.previous.get(name) for name in ("fit_seconds", "score_seconds")}
         self.content: dict[str, Any] = kept | {
@@ -115,6 +116,10 @@ class _Worker:
             raise RuntimeError(
                 "the code of the method changed after the run was planned; run the command again"
             )
+        if reason := _other_libraries(cell.libraries):
+            raise RuntimeError(
+                f"this machine has other libraries than the run was planned with: {reason}"
+            )
         method = _build(cell.plugin, cell.parameters)
         if reason := method.skip(data):
             self._end("skipped", reason)
@@ -125,13 +130,13 @@ class _Worker:
         if self.previous.get("fit_seconds") is None or not self._can_load():
             self._fit(method, data, ctx)
             guard.check("fit")
-        # As it was saved: what is scored now is what would be scored after a restart.
+        # The saved model is scored, so that a restart would give the same scores.
         trained = cell.plugin.load().load(self.model, device=cell.device)
         ctx.curve = self.content["curve"]
         self._score(trained, data, ctx, guard)
 
     def _can_load(self) -> bool:
-        """Tell whether a model lies in the folder that can be read; else it is trained again."""
+        """Return whether the folder has a model that can be loaded; otherwise it is trained."""
         if not self.model.is_dir():
             return False
         try:
@@ -152,7 +157,7 @@ class _Worker:
         self.content |= {"fit_seconds": None, "losses": {}, "curve": [], "rows": []}
 
         def on_progress(step: int, steps: int, seconds: float, values: dict[str, float]) -> None:
-            # A method that trains in two parts counts its steps twice.
+            # A method that trains in two phases counts its steps from the start again.
             if step <= phase["step"]:
                 phase["began"] = seconds
             phase["step"] = step
@@ -184,7 +189,7 @@ class _Worker:
         everything = job.rescore or not kept
         wanted = job.metrics if everything else missing_metrics(job, self.previous)
         if not kept:
-            # Trained anew: what was scored of the model before is scored of this one.
+            # After a new training, all metrics of the earlier record are scored again.
             wanted = _joined(wanted, (self.found or {}).get("rows", []))
         digests = score_digests(wanted, job.sizes)
         if any(job.digests.get(name, digest) != digest for name, digest in digests.items()):
@@ -230,13 +235,23 @@ class _Worker:
 
 
 def _joined(wanted: dict[str, list[str]], rows: list[dict[str, Any]]) -> dict[str, list[str]]:
-    """Return the metrics wanted, by task, and those that rows are of."""
+    """Return the requested metrics, by task, together with those of existing rows."""
     joined = {task: list(texts) for task, texts in wanted.items()}
     for row in rows:
         texts = joined.setdefault(row["task"], [])
         if row["text"] not in texts:
             texts.append(row["text"])
     return joined
+
+
+def _other_libraries(planned: dict[str, str]) -> str:
+    """Name the libraries whose versions decide numbers and are not those of the plan."""
+    here = libraries()
+    return ", ".join(
+        f"{name} {here.get(name, 'not installed')} for {planned.get(name, 'none')}"
+        for name in sorted(here.keys() | planned.keys())
+        if here.get(name) != planned.get(name)
+    )
 
 
 def _build(plugin: Plugin, parameters: dict[str, Any]) -> Any:

@@ -1,1 +1,1 @@
-"""Scoring of trained methods, evaluation during training, pictures."""
+"""Scoring of trained methods, evaluation during training, and pictures."""

@@ -1,4 +1,4 @@
-"""A few images, and methods that learn nothing, to try metrics on before anything trains."""
+"""Small data and methods that learn nothing, to test metrics before any training."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IdentityCodes(Autoencoder):
 
 @dataclass
 class IdentityMap(TransportMap):
-    """The map that moves nothing."""
+    """The identity map."""
 
     card = MethodCard("identity-map", "none")
 

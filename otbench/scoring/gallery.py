@@ -1,4 +1,4 @@
-"""Pictures of one cell: a few held-out images, their reconstructions, a few paths."""
+"""Pictures of one cell: a few held-out images, their reconstructions, and a few paths."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def _bytes(images: Tensor) -> np.ndarray:
 def write_clouds(path: Path, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> None:
     """Write held-out points ``source`` and ``target`` and the ``pushed`` source points.
 
-    Each is (n, 2), float32; of more than two coordinates the first two are written. In the plane
-    the file also holds a regular ``grid`` over the source and its image ``warped``, (k, k, 2) each,
-    and the values of the ``potential`` on the grid, (k, k), if the method has one. For a stochastic
-    map there are also ``barycentric``, the mean images of the first source points, and the
-    ``potential_losses`` of its training, (steps,), if it has any.
+    Each is (n, 2), float32; in higher dimensions, only the first two coordinates are written. In
+    the plane the file also holds a regular ``grid`` over the source and its image ``warped``,
+    (k, k, 2) each, and the values of the ``potential`` on the grid, (k, k), if the method has one.
+    For a stochastic map there are also ``barycentric``, the mean images of the first source points,
+    and the ``potential_losses`` of its training, (steps,), if it has any.
     """
     source = transport.drawn(data, "source", CLOUD, transport.SOURCE_SEED)
     target = transport.drawn(data, "target", CLOUD, transport.TARGET_SEED)

@@ -35,7 +35,7 @@ class Kind:
     budget : callable
         Maps preset and data to the number of updates of a training and the batch size.
     stand_in : type
-        A method that learns nothing; metrics are tried on it before anything trains.
+        A method that learns nothing, with which metrics are tested before any training.
     write_gallery : callable
         Writes the pictures of one cell; called with path, method, data, context.
     when : callable
@@ -43,7 +43,7 @@ class Kind:
     check : callable
         Raises a `DataError` for data on which no method can run.
     excerpt : callable
-        Returns the data on which metrics are tried before anything trains.
+        Returns the data on which metrics are tested before any training.
     curve : callable
         Returns the `Curve` that evaluates a method during training, or None; called with data,
         context, updates and the points so far.
@@ -131,7 +131,7 @@ def mismatch(method: type[Method], data: Data) -> str | None:
     """Return why a method cannot run on data of this kind, or None."""
     wanted = getattr(method, "runs_on", None)
     if wanted is None:
-        return "is neither an Interpolator nor a TransportMap, so nothing says what it runs on"
+        return "is neither an Interpolator nor a TransportMap, so its kind of data is unknown"
     if isinstance(data, wanted):
         return None
     names = [kind.name for kind in reversed(KINDS) if issubclass(kind.cls, wanted)]

@@ -1,4 +1,4 @@
-"""Scoring: run each task on a trained method, and compute its metrics on the result."""
+"""Scoring: run each task with a trained method, and compute its metrics on the result."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Row = dict[str, Any]
 
 
 class MetricFactory:
-    """Makes metrics from their text, such as ``fid[lenet]``, and makes each only once."""
+    """Creates metrics from text, such as ``fid[lenet]``, each only once."""
 
     def __init__(self) -> None:
         self.registry = Registry("metrics")
         self._made: dict[str, Metric | str] = {}
 
     def __call__(self, texts: Iterable[str]) -> dict[str, Metric | str]:
-        """Return each metric, or the reason why it could not be made."""
+        """Return each metric, or the reason why it could not be created."""
         return {text: self._one(text) for text in texts}
 
     def _one(self, text: str) -> Metric | str:
@@ -46,14 +46,14 @@ class MetricFactory:
 
 
 def row(task: str, text: str, metric: Metric | str, **content: Any) -> Row:
-    """Make one row of results.
+    """Create one row of results.
 
     Parameters
     ----------
     task, text : str
-        The task, and the metric as it was asked for.
+        The task, and the metric as it was requested.
     metric : Metric or str
-        The metric, or the reason why it could not be made.
+        The metric, or the reason why it could not be created.
     **content
         ``value``, ``stderr`` and ``n``, or ``status`` and ``reason``; ``retry`` marks a value
         that another run on the same model may supply.

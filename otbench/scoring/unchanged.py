@@ -1,4 +1,4 @@
-"""Whether a method changed the data that it was given."""
+"""Detection of methods that modify the data they were given."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from otbench.interface.scoring import ScoreContext
 
 WIDTH = 1021
-"""Numbers in a row of the second sum; a prime, so that rows of images do not line up with it."""
+"""Length of a row of the second sum; it is prime, so that rows of images do not align with it."""
 
 
 class ChangedData(RuntimeError):
-    """A method wrote into a tensor that is not its own."""
+    """A method modified a tensor of the suite in place."""
 
 
 class Unchanged:
-    """Remembers the data of a cell, and what has been computed from them, by checksums.
+    """Checksums of the data of a cell, and of cached values that were computed from them.
 
     Parameters
     ----------
     data : ImageDataset or MeasurePair
     ctx : ScoreContext
-        What its memory holds is watched as well: test images and points on the device.
+        The values in its cache are checked, too: test images and points on the device.
     """
 
     def __init__(self, data: Any, ctx: ScoreContext) -> None:
@@ -35,12 +35,12 @@ class Unchanged:
         self._look()
 
     def check(self, where: str) -> None:
-        """Compare with what was there before.
+        """Compare all tensors with their checksums, and add new tensors.
 
         Raises
         ------
         ChangedData
-            If a tensor has other values now; the message names it and the call.
+            If the values of a tensor have changed; the message names it and the call.
         """
         for name, tensor, before in self._known.values():
             if _checksum(tensor) != before:
@@ -51,7 +51,7 @@ class Unchanged:
         self._look()
 
     def _look(self) -> None:
-        """Add what is new."""
+        """Add the checksums of new tensors."""
         found = [*_tensors("data", self._data)]
         for key, value in self._ctx.kept():
             found += _tensors(key, value)
@@ -79,7 +79,7 @@ def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _checksum(tensor: Tensor) -> tuple[int, int]:
-    """Return two sums over the bits: of all numbers, and weighted by their place."""
+    """Return two sums over the bits: a plain one, and one weighted by position."""
     flat = tensor.detach().contiguous().view(torch.uint8).view(-1)
     whole = len(flat) // 4 * 4
     words = flat[:whole].view(torch.int32)

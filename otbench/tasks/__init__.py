@@ -1,1 +1,1 @@
-"""Tasks, one file each: what a trained method is asked to do for the metrics."""
+"""Tasks, one file each: they run a trained method and pass the result to metrics."""

@@ -16,27 +16,27 @@ from otbench.interface.task import Task
 from otbench.tasks.base import checked_images
 
 STEPS = 5
-"""Steps from one corner to the next. The paper prints i/6, which never reaches the far corners;
-its figures show i/5."""
+"""Number of steps from one corner to the next. The paper prints weights i/6, which never reach the
+far corners; its figures show i/5."""
 
 MOST_CORNERS = STEPS
-"""With more, no weights on the grid have all corners in them."""
+"""Largest number of corners for which the grid has weights that are all positive."""
 
 
 def grid_weights(corners: int) -> Tensor:
-    """List the weights that corners are averaged with.
+    """Return the grid of weights with which the corners are averaged.
 
     Parameters
     ----------
     corners : int
-        From 2 to `MOST_CORNERS`.
+        Number of corners, from 2 to `MOST_CORNERS`.
 
     Returns
     -------
     Tensor, shape (k, corners), float32
-        Four corners (top left, top right, bottom left, bottom right) span a square: its 6 x 6
-        bilinear weights, row by row. Else all weights that are multiples of 1/5: for two corners
-        6, from the second to the first, for three 21, for five 126.
+        For four corners (top left, top right, bottom left, bottom right of a square), the 6 x 6
+        bilinear weights, row by row. Otherwise all weights that are multiples of 1/5: 6 for two
+        corners, from the second to the first, 21 for three and 126 for five.
     """
     if corners == 4:
         along = torch.arange(STEPS + 1) / STEPS
@@ -52,7 +52,7 @@ def grid_weights(corners: int) -> Tensor:
 
 
 def draws_barycenters(method: Method) -> bool:
-    """Say whether a method averages images at all."""
+    """Return whether a method can average images."""
     return (
         isinstance(method, Interpolator) and type(method).barycenter is not Interpolator.barycenter
     )
@@ -61,12 +61,14 @@ def draws_barycenters(method: Method) -> bool:
 def drawn_barycenters(
     method: Interpolator, corners: Tensor, weights: Tensor, ctx: ScoreContext
 ) -> Tensor:
-    """Average corners (m, c, h, w) by each row of weights (k, m), once a cell; check the images.
+    """Average corners (m, c, h, w) with each row of weights (k, m), and check the images.
+
+    The images are drawn once per cell.
 
     Raises
     ------
     BadOutput
-        If they are of the wrong type, shape, dtype or range.
+        If the images have the wrong type, shape, dtype or range.
     """
     call = f"{type(method).__name__}.barycenter"
     corners = corners.to(ctx.device)
@@ -81,7 +83,7 @@ def drawn_barycenters(
 
 
 class Barycenter(Task):
-    """Average the corner images of a scene by the weights of `grid_weights`."""
+    """Average the corner images of a scene with the weights of `grid_weights`."""
 
     name: ClassVar[str] = "barycenter"
     title: ClassVar[str] = "Barycentres of the corners of a scene"
@@ -94,22 +96,22 @@ class Barycenter(Task):
     )
 
     def lacks(self, data: ImageDataset) -> str | None:
-        """Need a scene with two to five corners."""
+        """Require a scene with two to five corners."""
         if data.scene is None or data.scene.corners is None:
-            return f"needs corners: {data.name} has none to average"
+            return f"needs corners: {data.name} has none"
         count = len(data.scene.corners)
         if not 2 <= count <= MOST_CORNERS:
             return f"needs 2 to {MOST_CORNERS} corners: {data.name} has {count}"
         return None
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need a method that averages, too."""
+        """Require also a method that can average images."""
         if not draws_barycenters(method):
-            return f"needs barycenter: {type(method).__name__} averages no images"
+            return f"needs barycenter: {type(method).__name__} cannot average images"
         return self.lacks(data)
 
     def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> Barycenters:
-        """Return what the method draws, with the exact barycentres where they are known."""
+        """Return the method's averages, with the exact barycentres if they are known."""
         assert data.scene is not None
         assert data.scene.corners is not None
         corners = data.scene.corners.to(ctx.device)

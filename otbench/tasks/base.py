@@ -1,6 +1,6 @@
-"""Checked calls of a method's functions, and helpers of several tasks.
+"""Checked calls of a method's functions, and helpers that several tasks share.
 
-A method is given copies: what it writes into them changes nothing that is scored.
+Methods receive copies, so that writing into an argument does not change the data to be scored.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from otbench.interface.scoring import ScoreContext, image_fault
 from otbench.interface.task import BadOutput, Task
 
 INCEPTION_METRICS = ("fid[inception-2048]", "kid[inception-2048]")
-"""What presets with full scoring add where two sets of images are compared."""
+"""Metrics that presets with full scoring add to tasks that compare two sets of images."""
 
 SAMPLE_SEED = 20_220_621
-"""Fixes what a random decoder draws, whatever the seed of the training."""
+"""Seed of the draws from a random decoder, independent of the seed of the training."""
 
 
 class CollectionTask(Task):
-    """A task of collections of images; scenes have tasks of their own."""
+    """A task on collections of images; scenes have other tasks."""
 
     def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
-        """Leave scenes out."""
+        """Return no metrics for a scene."""
         return super().metrics_for(data, full) if data.scene is None else ()
 
 
@@ -48,30 +48,30 @@ def _check_tensor(value: Any, dimensions: Sequence[int | None], call: str) -> No
 
 
 def checked_images(images: Any, shape: Sequence[int], call: str) -> Tensor:
-    """Return what a method drew if it is float32 of the wanted shape and lies in [0, 1].
+    """Check that images are float32, have the given shape and lie in [0, 1]; return them.
 
-    Values are not clipped: rounding up to 1e-4 outside passes, more is the method's fault.
+    Values are not clipped. They may lie up to 1e-4 outside [0, 1], to allow for rounding.
 
     Raises
     ------
     BadOutput
-        If not; ``call`` names the culprit in the message.
+        If the check fails; the message names ``call``.
     """
     _check_tensor(images, shape, call)
     fault = image_fault(images)
     if fault:
-        raise BadOutput(f"what {call} returned {fault}")
+        raise BadOutput(f"the output of {call} {fault}")
     result: Tensor = images
     return result
 
 
 def checked_points(points: Any, n: int, dimension: int, call: str) -> Tensor:
-    """Return n points if they are float32 of shape (n, dimension) and finite.
+    """Check that points are float32 of shape (n, dimension) and finite; return them.
 
     Raises
     ------
     BadOutput
-        If not; ``call`` names the culprit in the message.
+        If the check fails; the message names ``call``.
     """
     _check_tensor(points, (n, dimension), call)
     bad = int((~torch.isfinite(points)).any(1).sum())
@@ -82,12 +82,12 @@ def checked_points(points: Any, n: int, dimension: int, call: str) -> Tensor:
 
 
 def encoded(method: Autoencoder, images: Tensor, ctx: ScoreContext) -> Tensor:
-    """Encode images in batches and check the codes, float32 of shape (n, d) and finite.
+    """Encode images in batches, and check the codes.
 
     Raises
     ------
     BadOutput
-        If they are not.
+        If the codes are not float32 of shape (n, d) and finite.
     """
     call = f"{type(method).__name__}.encode"
 
@@ -96,19 +96,19 @@ def encoded(method: Autoencoder, images: Tensor, ctx: ScoreContext) -> Tensor:
         _check_tensor(codes, (len(x), None), call)
         bad = int((~torch.isfinite(codes)).sum())
         if bad:
-            raise BadOutput(f"what {call} returned has {bad} values that are not finite")
+            raise BadOutput(f"the output of {call} has {bad} values that are not finite")
         return codes.to(ctx.device)
 
     return ctx.batched(encode, images)
 
 
 def decoded(method: Autoencoder, codes: Tensor, data: ImageDataset, ctx: ScoreContext) -> Tensor:
-    """Decode codes in batches and check the images.
+    """Decode codes in batches, and check the images.
 
     Raises
     ------
     BadOutput
-        If they are of the wrong type, shape, dtype or range.
+        If the images have the wrong type, shape, dtype or range.
     """
     call = f"{type(method).__name__}.decode"
 
@@ -122,12 +122,12 @@ def decoded(method: Autoencoder, codes: Tensor, data: ImageDataset, ctx: ScoreCo
 def decoded_samples(
     method: Autoencoder, codes: Tensor, n: int, data: ImageDataset, ctx: ScoreContext
 ) -> Tensor | None:
-    """Draw n images for each code from a random decoder; None where decoding is deterministic.
+    """Draw n images for each code from a random decoder; None if decoding is deterministic.
 
     Raises
     ------
     BadOutput
-        If they are of the wrong type, shape, dtype or range.
+        If the images have the wrong type, shape, dtype or range.
     """
     call = f"{type(method).__name__}.decode_samples"
     generator = torch.Generator(ctx.device).manual_seed(SAMPLE_SEED)
@@ -142,7 +142,7 @@ def decoded_samples(
 
 
 def scored_split(data: ImageDataset, ctx: ScoreContext) -> Split:
-    """Return the test images to score with their labels, on the device, sampled once a cell."""
+    """Return the test images to score with their labels, on the device, sampled once per cell."""
 
     def draw() -> Split:
         split = data.test.sample(ctx.sample)
@@ -158,17 +158,17 @@ def scored_images(data: ImageDataset, ctx: ScoreContext) -> Tensor:
 
 
 def scored_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> Tensor:
-    """Return the codes (n, d) of the test images to score, encoded once a cell."""
+    """Return the codes (n, d) of the test images to score, encoded once per cell."""
     return ctx.once(
         "scored-codes", lambda: encoded(method, scored_images(data, ctx), ctx), of=method
     )
 
 
 def latent_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> LatentCodes:
-    """Encode training and test images, once a cell.
+    """Encode training and test images, once per cell.
 
-    A stratified sample of `ScoreContext.train_sample` training images, and the test images to
-    score.
+    The training images are a stratified sample of `ScoreContext.train_sample`; the test images are
+    those to score.
     """
 
     def compute() -> LatentCodes:
@@ -188,14 +188,14 @@ def latent_codes(method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> 
 
 
 def missing_codes(method: Method, data: ImageDataset, labels: bool) -> str | None:
-    """Say what a task on codes lacks, or None.
+    """Return what the method or the data lack for a task on codes, or None.
 
     Parameters
     ----------
     method : Method
     data : ImageDataset
     labels : bool
-        Whether the task needs labels too.
+        Whether the task needs labels.
     """
     if not isinstance(method, Autoencoder):
         name = type(method).__name__

@@ -1,4 +1,4 @@
-"""Classification: a single linear layer on frozen codes."""
+"""Classification of frozen codes by a single linear layer."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ from otbench.interface.scoring import ScoreContext
 from otbench.tasks.base import CollectionTask, latent_codes, missing_codes
 
 SOLVER = "newton-cg"
-"""On 1,254 codes of 1,024 numbers 20 times faster than L-BFGS, and as precise."""
+"""Solver of scikit-learn; on 1,254 codes of dimension 1,024 it is 20 times faster than L-BFGS and
+as precise."""
 
 TOLERANCE = 1e-5
-"""On the gradient; Newton's method passes from 1e-4 to this in an iteration."""
+"""Tolerance on the gradient; Newton's method goes from 1e-4 to this in one iteration."""
 
 ITERATIONS = 1000
-"""Cap on the solver's iterations; 15 are usual."""
+"""Largest number of iterations of the solver; it usually takes 15."""
 
 
 def fit_probe(codes: Tensor, labels: Tensor) -> Any:
     """Standardise codes and fit a multinomial logistic regression to convergence.
 
-    From zero and without randomness; scikit-learn's ridge at its default C = 1.
+    The fit starts at zero and is deterministic. It uses scikit-learn's L2 penalty with the default
+    C = 1.
 
     Parameters
     ----------
     codes : Tensor, shape (n, d)
-        Computed with in float64; a coordinate that never varies is only shifted.
+        Converted to float64. A constant coordinate is centred but not scaled.
     labels : Tensor, shape (n,), int64
     """
-    # Its import takes seconds, which cells without a code need not pay.
+    # The import takes seconds, and cells without a code do not need it.
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -45,11 +47,11 @@ def fit_probe(codes: Tensor, labels: Tensor) -> Any:
 
 
 class Classification(CollectionTask):
-    """Predict the classes of test images from their codes by a single linear layer.
+    """Predict the classes of test images from their codes with a single linear layer.
 
-    Codes are standardised by the training codes; the layer is a logistic regression trained to
-    convergence on the codes of `ScoreContext.train_sample` training images, a stratified sample,
-    the method being frozen.
+    Codes are standardised with the statistics of the training codes. The layer is a logistic
+    regression, fitted to convergence on the codes of a stratified sample of
+    `ScoreContext.train_sample` training images; the method is not trained further.
     """
 
     name: ClassVar[str] = "classification"
@@ -61,7 +63,7 @@ class Classification(CollectionTask):
     )
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an autoencoder and labels."""
+        """Require an autoencoder and labels."""
         return missing_codes(method, data, labels=True)
 
     def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> Predictions:

@@ -1,4 +1,4 @@
-"""Clustering: codes of training and test images, for K-means to group."""
+"""Clustering: codes of training and test images for K-means."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from otbench.tasks.base import CollectionTask, latent_codes, missing_codes
 
 
 class Clustering(CollectionTask):
-    """Encode training and test images; the metrics say how the codes are grouped.
+    """Encode training and test images; the metrics cluster the codes.
 
-    The labels are used only to score the groups.
+    Labels are used only to score the clusters.
     """
 
     name: ClassVar[str] = "clustering"
@@ -36,14 +36,14 @@ class Clustering(CollectionTask):
     )
 
     def lacks(self, data: ImageDataset) -> str | None:
-        """Need as many training images as there are classes."""
+        """Require at least as many training images as classes."""
         classes = data.classes or 2
         if len(data.train) >= classes:
             return None
         return f"needs {classes} training images: {data.name} has {len(data.train)}"
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an autoencoder and labels."""
+        """Require an autoencoder and labels."""
         return missing_codes(method, data, labels=True)
 
     def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> LatentCodes:

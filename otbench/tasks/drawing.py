@@ -1,4 +1,4 @@
-"""Base of the tasks on paths: pairs, the frames a method draws, and the exact geodesics."""
+"""Helpers of the tasks on paths: pairs, a method's frames, and exact geodesics."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ GEODESIC_METRICS = (
     "mass-drift",
     "endpoint-error",
 )
-"""How far paths are from the exact ones, and what carries mass wrongly."""
+"""Metrics of the distance from the exact paths and of misplaced mass."""
 
 EVENNESS_METRICS = ("max-step", "adjacent-ssim[std]", "adjacent-ssim[mean,ends=data]")
-"""How evenly paths move."""
+"""Metrics of how evenly paths move."""
 
 THRESHOLD = 1e-3
-"""Pixels at most this bright carry no mass in an exact geodesic: below one 8-bit gray level."""
+"""Brightness up to which pixels carry no mass in an exact geodesic; less than one 8-bit level."""
 
 
 def random_pairs(n: int, count: int, seed: int) -> Tensor:
-    """Draw different unordered pairs of different items.
+    """Draw distinct unordered pairs of distinct items.
 
     Parameters
     ----------
     n : int
-        Items; at least 2.
+        Number of items, at least 2.
     count : int
-        Pairs wanted; all n (n - 1) / 2 of them where that is fewer.
+        Number of pairs; all n (n - 1) / 2 pairs are returned if there are fewer.
     seed : int
 
     Returns
     -------
     Tensor, shape (2, m), int64
-        Either item may come first.
+        The items of each pair, in random order.
     """
     generator = torch.Generator().manual_seed(seed)
     count = min(count, n * (n - 1) // 2)
@@ -62,24 +62,24 @@ def random_pairs(n: int, count: int, seed: int) -> Tensor:
 
 
 def missing_interpolation(method: Method) -> str | None:
-    """Say that a method draws no paths, or None where it does."""
+    """Return the reason that a method cannot interpolate, or None if it can."""
     if isinstance(method, Interpolator):
         return None
     return f"needs interpolate: {type(method).__name__} draws no paths"
 
 
 class PathTask(Task):
-    """A task on paths that applies depending on the data alone."""
+    """A task on paths, for any interpolator."""
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an interpolator, too."""
+        """Require an interpolator, in addition to the conditions on the data."""
         return missing_interpolation(method) or self.lacks(data)
 
 
 def drawn_paths(
     method: Interpolator, x0: Tensor, x1: Tensor, times: Tensor, ctx: ScoreContext
 ) -> Tensor:
-    """Interpolate in batches of about `ScoreContext.batch_size` frames, and check them.
+    """Interpolate in batches of about `ScoreContext.batch_size` frames, and check the frames.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def drawn_paths(
     Raises
     ------
     BadOutput
-        If the frames are of the wrong type, shape, dtype or range.
+        If the frames have the wrong type, shape, dtype or range.
     """
     call = f"{type(method).__name__}.interpolate"
     size = max(1, ctx.batch_size // len(times))
@@ -113,11 +113,11 @@ def drawn_paths(
 
 
 def exact_geodesics(x0: Tensor, x1: Tensor, times: Tensor) -> Tensor:
-    """Draw McCann's geodesics between images by exact plans of their pixels, on the CPU.
+    """Draw McCann's geodesics between images from exact plans between their pixels, on the CPU.
 
-    Each colour is a density of its own: masses are normalised for the plan, then the mass goes
-    linearly in time; see `displacement_path`. A point between pixels is
-    shared out among its four neighbours.
+    Each colour is a separate density. Masses are normalised for the plan, and the total mass
+    changes linearly in time; see `displacement_path`. A point between pixels is distributed among
+    its four neighbours.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def exact_geodesics(x0: Tensor, x1: Tensor, times: Tensor) -> Tensor:
 
 
 def scene_geodesics(data: ImageDataset, x0: Tensor, x1: Tensor, times: Tensor) -> Tensor:
-    """Return the exact geodesics of a scene's first n pairs: its own answer, else by plans.
+    """Return the exact geodesics of a scene's first n pairs, from its solution or from plans.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def scene_geodesics(data: ImageDataset, x0: Tensor, x1: Tensor, times: Tensor) -
     Raises
     ------
     ValueError
-        If the scene's own answer has another shape.
+        If the scene's own solution has another shape.
     """
     if data.scene is None or data.scene.geodesic is None:
         return exact_geodesics(x0, x1, times)

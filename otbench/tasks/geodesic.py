@@ -1,4 +1,4 @@
-"""Geodesic: paths between the images of a scene, beside the exact ones."""
+"""Geodesic: paths between the images of a scene, compared with the exact geodesics."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from otbench.tasks.drawing import (
 
 
 class Geodesic(PathTask):
-    """Draw paths between the pairs of a scene without walls, with the exact answer beside them.
+    """Draw paths between the pairs of a scene without obstacles, for comparison with the geodesics.
 
-    The answer is the scene's own where it gives one, else McCann's geodesic by an exact plan
-    between the pixels. The first `ScoreContext.pairs` pairs are drawn, `ScoreContext.frames`
-    frames each.
+    The geodesics are the scene's own solution if it has one, otherwise McCann's geodesics from an
+    exact plan between the pixels. The first `ScoreContext.pairs` pairs are drawn, with
+    `ScoreContext.frames` frames each.
     """
 
     name: ClassVar[str] = "geodesic"
@@ -40,17 +40,17 @@ class Geodesic(PathTask):
     )
 
     def lacks(self, data: ImageDataset) -> str | None:
-        """Need a scene with pairs and without walls."""
+        """Require a scene with pairs and without obstacles."""
         if data.scene is None:
             return f"needs a scene: {data.name} is a collection of images"
         if data.pairs is None:
             return f"needs pairs: {data.name} has none"
         if data.obstacles is not None:
-            return f"needs free space: {data.name} has walls, see the task obstacles"
+            return f"needs free space: {data.name} has obstacles, see the task obstacles"
         return None
 
     def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> KnownPaths:
-        """Return the paths with the exact ones."""
+        """Return the method's paths and the exact geodesics."""
         assert data.pairs is not None
         x0, x1 = (x[: ctx.pairs].to(ctx.device) for x in data.pairs)
         times = torch.linspace(0, 1, ctx.frames)

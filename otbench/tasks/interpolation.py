@@ -14,19 +14,19 @@ from otbench.tasks.base import INCEPTION_METRICS, CollectionTask, scored_images
 from otbench.tasks.drawing import drawn_paths, missing_interpolation, random_pairs
 
 PAIR_SEED, MIDPOINT_SEED = 2024, 2025
-"""Seeds of the draws of pairs: of the protocol, so that all methods and seeds see the same."""
+"""Seeds of the protocol for the draws of pairs, so that all methods and seeds share the pairs."""
 
 FAMILY_FRAMES = 16
-"""Frames of a path where the true family of images is known: ACAI's protocol for its lines."""
+"""Number of frames of a path if the family of images is known, as in ACAI's protocol for lines."""
 
 
 class Interpolation(CollectionTask):
     """Draw paths between pairs of test images.
 
-    The pairs are those of the data set where it brings some (`ScoreContext.pairs` drawn of them),
-    else random unordered pairs of the test split. `ScoreContext.midpoints` further random pairs
-    give one frame each, at t = 1/2, for distances between sets, which need more images than there
-    are paths. All draws have seeds of their own, so every method and seed sees the same pairs.
+    `ScoreContext.pairs` pairs are sampled from those of the data set or, if it has none, are random
+    unordered pairs of the test split. `ScoreContext.midpoints` further random pairs give one frame
+    each, at t = 1/2, for distances between sets, which need more images than there are paths. The
+    draws have fixed seeds, so all methods and seeds share the pairs.
     """
 
     name: ClassVar[str] = "interpolation"
@@ -51,7 +51,7 @@ class Interpolation(CollectionTask):
     full_metrics: ClassVar[tuple[str, ...]] = INCEPTION_METRICS
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an interpolator and two test images."""
+        """Require an interpolator and two test images."""
         if reason := missing_interpolation(method):
             return reason
         if len(data.test) < 2:
@@ -59,7 +59,7 @@ class Interpolation(CollectionTask):
         return None
 
     def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> Paths:
-        """Return the paths, and the midpoints beside the test images."""
+        """Return the paths, and the midpoints together with the test images."""
         if data.pairs is None:
             x0, x1 = data.test.images[random_pairs(len(data.test), ctx.pairs, PAIR_SEED)]
         else:

@@ -1,4 +1,4 @@
-"""Limited data: paths between training images, where there are few of them."""
+"""Limited data: paths between training images of small data sets."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from otbench.tasks.drawing import (
 )
 
 FEW = 200
-"""Training images at most."""
+"""Largest number of training images."""
 
 PAIRS, PAIR_SEED = 32, 2026
-"""Pairs at most, and the seed of their draw: of the protocol, so that all methods see the same."""
+"""Largest number of pairs, and the protocol's seed for their draw, which all methods share."""
 
 
 class LimitedData(PathTask):
     """Draw paths between training images of a data set that has at most `FEW` of them.
 
-    What does a method draw between images that it saw, when it saw 2, 4, 10 or 100 (Feng &
-    Strohmer 2024, section 7)? All pairs where there are at most `PAIRS`, else a fixed draw of so
-    many (and never more than `ScoreContext.pairs`). The exact answer is McCann's geodesic by a
-    plan between the pixels. A scene is left to the task ``geodesic``, which draws the same.
+    This is the setting of Feng & Strohmer 2024, section 7, with 2, 4, 10 or 100 training images.
+    The paths join all pairs if there are at most `PAIRS`, otherwise a fixed draw of that many (but
+    never more than `ScoreContext.pairs`). The exact paths are McCann's geodesics from a plan
+    between the pixels. Scenes are left to the task ``geodesic``, which draws the same paths.
     """
 
     name: ClassVar[str] = "limited-data"
@@ -43,7 +43,7 @@ class LimitedData(PathTask):
     )
 
     def lacks(self, data: ImageDataset) -> str | None:
-        """Need 2 to `FEW` training images that are no scene."""
+        """Require 2 to `FEW` training images that are not a scene."""
         if data.scene is not None:
             return f"needs a small collection of images: {data.name} is a scene, see geodesic"
         if not 2 <= len(data.train) <= FEW:
@@ -51,7 +51,7 @@ class LimitedData(PathTask):
         return None
 
     def run(self, method: Interpolator, data: ImageDataset, ctx: ScoreContext) -> KnownPaths:
-        """Return the paths with the exact ones."""
+        """Return the method's paths and the exact geodesics."""
         chosen = random_pairs(len(data.train), min(PAIRS, ctx.pairs), PAIR_SEED)
         x0, x1 = data.train.images[chosen].to(ctx.device)
         times = torch.linspace(0, 1, ctx.frames)

@@ -1,4 +1,4 @@
-"""Obstacles: paths among walls."""
+"""Obstacles: paths around walls."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from otbench.tasks.drawing import EVENNESS_METRICS, PathTask, drawn_paths
 class Obstacles(PathTask):
     """Draw paths between pairs of images with walls, and mask the walls.
 
-    No loss of a training sees what a decoder puts on walls, so frames are shown and scored with
-    the walls set to 0, and what was there is scored by itself. The first `ScoreContext.pairs`
-    pairs are drawn.
+    Training losses do not depend on the values on the walls. Frames are therefore shown and scored
+    with the walls set to 0, and the mass on the walls is scored separately. The first
+    `ScoreContext.pairs` pairs are drawn.
     """
 
     name: ClassVar[str] = "obstacles"
-    title: ClassVar[str] = "Paths among walls"
+    title: ClassVar[str] = "Paths around walls"
     order: ClassVar[int] = 70
     default_metrics: ClassVar[tuple[str, ...]] = (
         "wall-mass",
@@ -36,7 +36,7 @@ class Obstacles(PathTask):
     )
 
     def lacks(self, data: ImageDataset) -> str | None:
-        """Need walls and pairs."""
+        """Require walls and pairs."""
         if data.obstacles is None:
             return f"needs walls: {data.name} has none"
         if data.pairs is None:

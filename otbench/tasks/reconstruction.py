@@ -1,4 +1,4 @@
-"""Reconstruction: test images through encoder and decoder."""
+"""Reconstruction: encode and decode test images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from otbench.tasks.base import (
 )
 
 SAMPLED, DRAWS = 512, 8
-"""Test images that a random decoder draws several times, and how often."""
+"""Number of test images for which a random decoder draws several samples, and of samples each."""
 
 
 class Reconstruction(Task):
@@ -40,11 +40,11 @@ class Reconstruction(Task):
     full_metrics: ClassVar[tuple[str, ...]] = INCEPTION_METRICS
 
     def metrics_for(self, data: ImageDataset, full: bool) -> tuple[str, ...]:
-        """Compare pixels only on a scene, whose few images say nothing of a distribution."""
+        """Return only pixel metrics for a scene, whose few images represent no distribution."""
         return super().metrics_for(data, full) if data.scene is None else ("mse", "psnr")
 
     def missing(self, method: Method, data: ImageDataset) -> str | None:
-        """Need an autoencoder."""
+        """Require an autoencoder."""
         return missing_codes(method, data, labels=False)
 
     def run(self, method: Autoencoder, data: ImageDataset, ctx: ScoreContext) -> ComparedImages:

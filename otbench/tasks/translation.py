@@ -1,4 +1,4 @@
-"""Translation: carry held-out images of one collection to another, unpaired one."""
+"""Translation: map held-out images of one collection to another, unpaired one."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from otbench.tasks.base import INCEPTION_METRICS
 from otbench.tasks.transport import MapTask, carried
 
 DRAWN_FROM, DRAWS = 64, 8
-"""Source images that a stochastic map carries several times, and how often."""
+"""Number of source images for which a stochastic map draws several samples, and of samples each."""
 
 DRAW_SEED = 7_160_008
 
 FAR, SHARE = 0.25, 0.01
-"""Images of which more than this share of the numbers lies farther than this from [0, 1] are on
-another range, and refused. Maps that know nothing of images leave [0, 1] by less: they are clipped.
-"""
+"""Images are rejected as having another range if more than the share `SHARE` of their values is
+farther than `FAR` from [0, 1]. Values closer to [0, 1] are clipped, because maps that do not know
+the range of images leave it by a little."""
 
 
 class Translation(MapTask):
-    """Carry test images of the source to images of the target."""
+    """Map test images of the source to images of the target."""
 
     name: ClassVar[str] = "translation"
-    title: ClassVar[str] = "Held-out images carried to another collection"
+    title: ClassVar[str] = "Translation of held-out images to another collection"
     order: ClassVar[int] = 110
     default_metrics: ClassVar[tuple[str, ...]] = (
         "domain-fd",
@@ -53,16 +53,16 @@ class Translation(MapTask):
     full_metrics: ClassVar[tuple[str, ...]] = INCEPTION_METRICS
 
     def lacks(self, data: MeasurePair) -> str | None:
-        """Need two collections of images."""
-        return None if isinstance(data, ImagePair) else f"{data.name} is no pair of image sets"
+        """Require two collections of images."""
+        return None if isinstance(data, ImagePair) else f"{data.name} is not a pair of image sets"
 
     def run(self, method: TransportMap, data: ImagePair, ctx: ScoreContext) -> Translated:
-        """Return the images with what the method made of them.
+        """Return the images and their translations.
 
         Raises
         ------
         BadOutput
-            If what it made are not points of the right shape, or far from [0, 1].
+            If the translations have the wrong shape, or are far from [0, 1].
         """
         rows = data.source_images.test.sample_rows(ctx.sample)
         source = data.source_images.test.images[rows].to(ctx.device)
@@ -92,12 +92,12 @@ class Translation(MapTask):
 
 
 def as_images(points: Tensor, data: ImagePair, call: str) -> tuple[Tensor, float]:
-    """Return points (n, d) as images, clipped to [0, 1], and how far off that they were on average.
+    """Return points (n, d) as images clipped to [0, 1], and their mean distance from [0, 1].
 
     Raises
     ------
     BadOutput
-        If they were so far off that they must be on another range, see `FAR`.
+        If they are so far off that they must have another range; see `FAR`.
     """
     images = data.images(points)
     clipped = images.clamp(0, 1)
@@ -106,7 +106,7 @@ def as_images(points: Tensor, data: ImagePair, call: str) -> tuple[Tensor, float
         low, high = (float(value) for value in torch.aminmax(images))
         hint = ""
         if low >= -1 - TOLERANCE and high <= 1 + TOLERANCE:
-            hint = "; images on [-1, 1] are brought there by (x + 1) / 2"
+            hint = "; rescale images on [-1, 1] with (x + 1) / 2"
         raise BadOutput(
             f"{call} returned images with values from {low:.4g} to {high:.4g}, wanted [0, 1]{hint}"
         )

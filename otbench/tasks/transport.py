@@ -1,4 +1,4 @@
-"""Transport: carry held-out points of one distribution to another, and back."""
+"""Transport: map held-out points of one distribution to another, and back."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from otbench.interface.task import BadOutput, Task
 from otbench.tasks.base import checked_points
 
 POINTS = 2**14
-"""Held-out points of each distribution (release of Amos 2023)."""
+"""Number of held-out points of each distribution (release of Amos 2023)."""
 
 CHECKED = 64
-"""Points of each distribution that are looked at before anything trains."""
+"""Number of points of each distribution that are checked before any training."""
 
 BATCH = 4096
-"""Points that a method carries in one call."""
+"""Number of points that a method maps in one call."""
 
 SOURCE_SEED, TARGET_SEED, AGAIN_SEED, PUSH_SEED = 7_160_001, 7_160_002, 7_160_003, 7_160_004
-"""Of the protocol: all methods and seeds are scored on the same points."""
+"""Seeds of the protocol: all methods and seeds are scored on the same points."""
 
 
 def drawn(data: MeasurePair, side: str, n: int, seed: int) -> Tensor:
-    """Draw n points of one side of a pair by a seed, on the CPU.
+    """Draw n points of one side of a pair with a given seed, on the CPU.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def _of_data(points: Any, n: int, data: MeasurePair, call: str) -> Tensor:
 
 
 def check_pair(data: MeasurePair) -> None:
-    """Draw a few points of both sides and carry them, so that a wrong pair is refused at once.
+    """Draw and map a few points of both sides, to reject an invalid pair early.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def held_out(data: MeasurePair, ctx: ScoreContext) -> HeldOut:
     Raises
     ------
     DataError
-        If a sampler or the true map of the data set returns what it should not.
+        If a sampler or the true map of the data set returns invalid points.
     """
     n = POINTS if ctx.sample is None else min(POINTS, ctx.sample)
 
@@ -93,35 +93,35 @@ def held_out(data: MeasurePair, ctx: ScoreContext) -> HeldOut:
 
 
 class MapTask(Task):
-    """A task of maps between two distributions."""
+    """A task on maps between two distributions."""
 
     on: ClassVar[type] = MeasurePair
 
     def missing(self, method: Method, data: MeasurePair) -> str | None:
-        """Need a map between distributions."""
+        """Require a map between distributions."""
         if isinstance(method, TransportMap):
             return None
-        return f"needs push: {type(method).__name__} is no TransportMap"
+        return f"needs push: {type(method).__name__} is not a TransportMap"
 
 
 class PointTask(MapTask):
-    """A task whose points are drawn afresh from the two laws, which image sets do not allow."""
+    """A task on new draws from the two distributions, which image sets do not allow."""
 
     def lacks(self, data: MeasurePair) -> str | None:
-        """Leave pairs of image sets to the task ``translation``."""
+        """Exclude pairs of image sets, which the task ``translation`` scores."""
         return "images are scored by the task translation" if isinstance(data, ImagePair) else None
 
 
 class Transportation(PointTask):
-    """Push held-out points of the source, and pull the images of the true map back.
+    """Push held-out points of the source, and pull points of the target back.
 
-    Where the optimal map is known, the points to pull are the images of the source points, so that
-    the answer is known too; elsewhere they come from the target, and there are fewer of them. If
-    `pull` or `dual_value` returns something invalid, only the metrics that use it fail.
+    If the optimal map is known, the points to pull are the images of the source points, so that
+    their preimages are known; otherwise they are the first points of the target sample. If `pull`
+    or `dual_value` returns an invalid result, only the metrics that use it fail.
     """
 
     name: ClassVar[str] = "transport"
-    title: ClassVar[str] = "Held-out points carried from one distribution to the other"
+    title: ClassVar[str] = "Transport of held-out points between two distributions"
     order: ClassVar[int] = 90
     default_metrics: ClassVar[tuple[str, ...]] = (
         "uvp",
@@ -148,15 +148,15 @@ class Transportation(PointTask):
         "sinkhorn-cost[inverse]",
         "w2-reference[source-floor,of=sinkhorn]",
     )
-    """Besides, in two dimensions."""
+    """Further metrics, in two dimensions."""
 
     def metrics_for(self, data: MeasurePair, full: bool) -> tuple[str, ...]:
-        """Add Sinkhorn costs in the plane."""
+        """Return also Sinkhorn costs for data in the plane."""
         chosen = super().metrics_for(data, full)
         return (*chosen, *self.plane_metrics) if data.dimension == 2 else chosen
 
     def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> Transport:
-        """Return the points with what the method made of them."""
+        """Return the points and the method's results for them."""
         points = held_out(data, ctx)
         pushed, seconds = push(method, points.source, ctx)
         pulled = returned = None
@@ -176,7 +176,7 @@ class Transportation(PointTask):
 def _there_and_back(
     method: TransportMap, points: HeldOut, ctx: ScoreContext
 ) -> tuple[Tensor | BadOutput, Tensor | BadOutput]:
-    """Pull points of the target, and push the first of them again."""
+    """Pull points of the target, and push the first pulled points again."""
     arrivals = points.target[:BATCH] if points.images is None else points.images
     try:
         pulled = _in_batches(arrivals, f"{type(method).__name__}.pull", method.pull)
@@ -189,12 +189,12 @@ def _there_and_back(
 
 
 def offers(method: TransportMap, name: str) -> bool:
-    """Tell whether a method has its own ``pull``, ``dual_value`` or ``potential_value``."""
+    """Return whether a method implements ``pull``, ``dual_value`` or ``potential_value``."""
     return bool(getattr(type(method), name) is not getattr(TransportMap, name))
 
 
 def _in_batches(points: Tensor, call: str, carry: Any) -> Tensor:
-    """Carry points (n, d) in batches, without gradients, to checked ones on the same device."""
+    """Map points (n, d) in batches, without gradients, and check the results."""
     with torch.no_grad():
         parts = [
             checked_points(carry(part.clone()), len(part), part.shape[1], call).to(points.device)
@@ -204,7 +204,7 @@ def _in_batches(points: Tensor, call: str, carry: Any) -> Tensor:
 
 
 def carried(method: TransportMap, points: Tensor, ctx: ScoreContext) -> Tensor:
-    """Push points (n, d) in batches, with the protocol's randomness, to checked ones."""
+    """Push points (n, d) in batches, with the protocol's seed, and check the results."""
     generator = torch.Generator(ctx.device).manual_seed(PUSH_SEED)
 
     def carry(x: Tensor) -> Tensor:
@@ -214,7 +214,7 @@ def carried(method: TransportMap, points: Tensor, ctx: ScoreContext) -> Tensor:
 
 
 def push(method: TransportMap, source: Tensor, ctx: ScoreContext) -> tuple[Tensor, float]:
-    """Push all points; return them, and the seconds of all but a first call that warms up."""
+    """Push all points after a warm-up call; return the images and the seconds of the push."""
     carried(method, source[:BATCH], ctx)
     # The check of each batch reads its values, so the device has finished when the clock stops.
     started = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Weak transport: the law that held-out points of one distribution are carried to, point by point.
+"""Weak transport: the conditional distributions to which held-out points are mapped.
 
-A deterministic map is a stochastic one without conditional variance, so that both stand side by
-side.
+A deterministic map counts as a stochastic map without conditional variance, so that the two can be
+compared.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from otbench.tasks.base import checked_points
 from otbench.tasks.transport import PointTask, held_out
 
 POINTS = 400
-"""Of the held-out points: as many as the plan that is the reference has in some ten seconds."""
+"""Number of held-out points, limited so that the reference plan takes some ten seconds."""
 
 DRAWS = 256
-"""For each point."""
+"""Number of draws for each point."""
 
 DRAW_SEED, MEAN_SEED = 7_160_006, 7_160_007
 
 
 class WeakTransportation(PointTask):
-    """Draw many times where each of a few held-out points goes."""
+    """Draw many images of each of a few held-out points."""
 
     name: ClassVar[str] = "weak-transport"
-    title: ClassVar[str] = "Laws that held-out points are carried to"
+    title: ClassVar[str] = "Conditional distributions of held-out points"
     order: ClassVar[int] = 100
     default_metrics: ClassVar[tuple[str, ...]] = (
         "weak-uvp",
@@ -47,11 +47,11 @@ class WeakTransportation(PointTask):
     )
 
     def metrics_for(self, data: MeasurePair, full: bool) -> tuple[str, ...]:
-        """Leave the plane out: weak transport is scored there only where a user asks for it."""
+        """Return no metrics in the plane, where weak transport is scored only on request."""
         return super().metrics_for(data, full) if data.dimension != 2 else ()
 
     def run(self, method: TransportMap, data: MeasurePair, ctx: ScoreContext) -> WeakTransport:
-        """Return the points with what the method made of them."""
+        """Return the points and the method's results for them."""
         points = held_out(data, ctx)
         x, y = points.source[:POINTS], points.target[:POINTS]
         variance = float(points.target.double().var(dim=0, correction=0).sum())

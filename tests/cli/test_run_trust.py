@@ -79,8 +79,8 @@ def test_an_old_record_is_no_answer_and_no_good_one_is_lost(
     (mood / "sleepy").touch()
     again = otbench(*run, *both, "--overwrite-strategy", "always", "--timeout", "12s")
     assert again.code == 1
-    assert "without a record of its own; see cell.log; the earlier result stands" in again.err
-    assert "timeout: killed after 12 s; the earlier result stands" in again.err
+    assert "without a record of its own; see cell.log; the earlier result is kept" in again.err
+    assert "timeout: killed after 12 s; the earlier result is kept" in again.err
     for name, record in before.items():
         (after,) = records(out, name)
         assert after["rows"] == record["rows"]

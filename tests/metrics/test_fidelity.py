@@ -170,7 +170,7 @@ def test_the_slides_bottleneck_compresses_48_times(short) -> None:
 )
 def test_images_on_minus_one_to_one_are_told_so(metric: Metric, scoring: ScoreContext) -> None:
     real = random_images(6, 3, 32, 32)
-    message = r"values from -.*wanted \[0, 1\]; images on \[-1, 1\] are brought there by \(x"
+    message = r"values from -.*wanted \[0, 1\]; rescale images on \[-1, 1\] with \(x"
     with pytest.raises(ValueError, match=message):
         metric.compute(ComparedImages(real, 2 * real - 1), scoring)
     with pytest.raises(ValueError, match=r"wanted \[0, 1\]$"):

@@ -282,7 +282,7 @@ def test_images_on_another_range_are_refused_everywhere(
 def test_so_does_the_distance_of_other_features() -> None:
     images = noise(8, 3, 32, 32)
     artefact, ctx = scene(images, images)
-    with pytest.raises(ValueError, match=r"on \[-1, 1\] are brought there"):
+    with pytest.raises(ValueError, match=r"rescale images on \[-1, 1\]"):
         FID().compute(dataclasses.replace(artefact, generated=2 * images - 1), ctx)
 
 

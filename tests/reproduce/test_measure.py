@@ -248,7 +248,7 @@ check = "pair.off.shaky > 0.5 and pair.off.steady <= 0"
     assert find(numbers, "pair", "off", "late").reason == "timeout"
     verdict = judge(one.claims[0], numbers)
     assert verdict.status == "too few seeds"
-    assert "so in the mean of 2 seeds" in verdict.detail
+    assert "true for the mean of 2 seeds" in verdict.detail
 
 
 def test_what_a_lost_training_scored_is_no_value(tmp_path):

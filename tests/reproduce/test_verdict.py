@@ -1,4 +1,4 @@
-"""The rule by which a claim holds, fails, or cannot be told; against scipy and by hand."""
+"""The rule that decides whether a claim holds; checked against scipy and by hand."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_seeds_are_paired() -> None:
 def test_few_seeds_are_no_verdict() -> None:
     made = verdict("r.q.a < r.q.b", numbers("a", LOW[:3]), numbers("b", HIGH[:3]))
     assert made.status == "too few seeds"
-    assert made.detail == "1.033 < 2: so in the mean of 3 seeds; it takes 5"
+    assert made.detail == "1.033 < 2: true for the mean of 3 seeds; needs 5"
 
 
 def test_a_claim_over_failed_seeds_is_void() -> None:
@@ -126,7 +126,7 @@ def test_between_references_there_is_no_chance() -> None:
 @pytest.mark.parametrize(
     ("check", "b", "reason"),
     [
-        ("r.q.a / r.q.b < 1", [0.0] * 5, "a number divided by is 0"),
+        ("r.q.a / r.q.b < 1", [0.0] * 5, "a divisor is 0"),
         ("r.q.a < r.q.b", [math.inf] * 5, "a number is not finite"),
         ("r.q.a < r.q.b", [], "b: it was not measured"),
     ],

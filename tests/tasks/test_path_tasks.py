@@ -195,7 +195,7 @@ def test_what_the_data_lack_is_named(
 
 def test_what_the_method_lacks_is_named(scene: ImageDataset, maze: ImageDataset) -> None:
     assert Barycenter().missing(NoAverage(), scene) == (
-        "needs barycenter: NoAverage averages no images"
+        "needs barycenter: NoAverage cannot average images"
     )
     tasks: list[tuple[Task, ImageDataset]] = [(Geodesic(), scene), (Obstacles(), maze)]
     for task, data in tasks:
@@ -212,7 +212,7 @@ def test_images_out_of_range_are_refused(
         (Barycenter(), scene, "barycenter"),
     ]
     for task, data, call in tasks:
-        with pytest.raises(BadOutput, match=rf"TooBright\.{call} returned has values"):
+        with pytest.raises(BadOutput, match=rf"output of TooBright\.{call} has values"):
             task.run(TooBright(), data, scoring)
 
 

@@ -237,14 +237,14 @@ FAULTS: list[tuple[Task, type[Method], str, Any, str]] = [
         Pixels,
         "decode",
         lambda z: 2 * z.unflatten(1, (1, 32, 32)) - 1,
-        r"decode returned has values from -1 to .*, wanted \[0, 1\]",
+        r"decode has values from -1 to .*, wanted \[0, 1\]",
     ),
     (
         TASKS[1],
         Fade,
         "interpolate",
         lambda a, b, t: torch.full((len(a), len(t), *a.shape[1:]), float("nan")),
-        "Fade.interpolate returned has .* values that are not finite",
+        "Fade.interpolate has .* values that are not finite",
     ),
     (
         TASKS[1],
@@ -265,7 +265,7 @@ FAULTS: list[tuple[Task, type[Method], str, Any, str]] = [
         Pixels,
         "encode",
         lambda x: x.flatten(1) / 0,
-        "encode returned has .* values that are not finite",
+        "encode has .* values that are not finite",
     ),
 ]
 

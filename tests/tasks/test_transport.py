@@ -180,7 +180,7 @@ def test_a_bad_inverse_concerns_the_inverse_only() -> None:
 
 def test_a_method_of_images_is_told_what_is_missing() -> None:
     reason = Transportation().missing(object(), pair())  # type: ignore[arg-type]
-    assert reason == "needs push: object is no TransportMap"
+    assert reason == "needs push: object is not a TransportMap"
     assert Transportation().missing(Forward(), pair()) is None
 
 

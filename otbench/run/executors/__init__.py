@@ -1,1 +1,1 @@
-"""Executors: where cells run."""
+"""Executors, which run cells."""

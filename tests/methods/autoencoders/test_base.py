@@ -44,7 +44,7 @@ def test_other_sizes_types_and_ranges_are_refused_by_name(trained, call: str) ->
         (fine.expand(-1, 3, -1, -1), r"got images of shape \(2, 3, 32, 32\), wanted"),
         (fine[0], r"got images of shape \(1, 32, 32\), wanted"),
         (255 * fine, r"has values from .* to 25\d.*, wanted \[0, 1\]"),
-        (2 * fine - 1, r"wanted \[0, 1\]; images on \[-1, 1\] are brought there"),
+        (2 * fine - 1, r"wanted \[0, 1\]; rescale images on \[-1, 1\] with"),
         ((255 * fine).byte(), r"got images of torch.uint8, wanted torch.float32"),
         (fine / 0 * 0, "not finite"),
     ):
