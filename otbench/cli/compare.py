@@ -60,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from otbench.report.comparison import print_comparison
     from otbench.results.comparison import compare
+    from otbench.results.record import LOST
 
     folders = Path(options.a).is_dir() and Path(options.b).is_dir()
     if options.rerun:
@@ -79,6 +80,9 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(table.to_json(orient="records", indent=1) + "\n")
     else:
         print_comparison(table, options.a, options.b)
+        for name, rows in ((options.a, a), (options.b, b)):
+            if number := int(rows.loc[rows["status"].isin(LOST), "cell"].nunique()):
+                sys.stdout.write(f"{name}: {number} trainings collapsed or diverged, left out\n")
     return 0
 
 

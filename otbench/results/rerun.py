@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from otbench.results.record import LOST
 from otbench.results.shipped import with_shipped
 from otbench.results.statistics import summary
 
@@ -110,6 +111,4 @@ def _orders(joined: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lost(rows: pd.DataFrame) -> int:
-    from otbench.results.record import LOST
-
     return int(rows.loc[rows["status"].isin(LOST), "cell"].nunique())
