@@ -11,6 +11,7 @@ EXTRAS = {
     "avatars": ("dicebear", "dicebear_styles", "resvg_py"),
     "slurm": ("submitit",),
     "dask": ("dask", "distributed"),
+    "tune": ("optuna",),
 }
 """The modules that each extra of the distribution installs; the base requires none of them."""
 

@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from otbench.interface import Autoencoder, FitContext, ImageDataset, parameter
+from otbench.interface import Autoencoder, FitContext, ImageDataset, Search, parameter
 from otbench.interface.scoring import check_input
 from otbench.nn.backbone import Backbone, initialise
 from otbench.nn.training import PEAK_LR, Optimiser
+
+LR_SEARCH = Search(5e-4, 1e-2, log=True)
 
 
 @dataclass
@@ -29,6 +31,7 @@ class BackboneAutoencoder(Autoencoder):
         "Adam's learning rate: the peak of the one-cycle schedule, or the constant rate",
         "swept at 500 steps",
         above=0,
+        search=LR_SEARCH,
     )
     schedule: str = parameter(
         "one-cycle",

@@ -16,6 +16,7 @@ from otbench.interface import (
     ImageDataset,
     MethodCard,
     PaperSettings,
+    Search,
     parameter,
 )
 from otbench.nn.perceptual import SMALLEST
@@ -108,13 +109,18 @@ class NOTAE(RandomAutoencoder):
         choices=COSTS,
     )
     inner_steps: int = parameter(
-        5, "K_T: updates of T for each update of the potential, >= 1", SWEEP, low=1
+        5,
+        "K_T: updates of T for each update of the potential, >= 1",
+        SWEEP,
+        low=1,
+        search=Search(choices=(1, 2, 5, 10)),
     )
     potential_lr: float = parameter(
         3e-4,
         "Adam's learning rate for the potential, with the schedule of T's rate",
         SWEEP,
         above=0,
+        search=Search(3e-5, 3e-3, log=True),
     )
     squash: bool = parameter(
         True, "bound the decoder's output; false: linear", "LeCun et al. 1998b; the release: false"

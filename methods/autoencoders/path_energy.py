@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
+from otbench.interface import (
+    FitContext,
+    ImageDataset,
+    MethodCard,
+    PaperSettings,
+    Search,
+    parameter,
+)
 from otbench.nn.backbone import Backbone
 from otbench.ot.dynamic.path_energy import image_energy
 from otbench_methods.autoencoders.base import MatchedAutoencoder
@@ -48,7 +55,11 @@ class PathEnergyAE(MatchedAutoencoder):
     """Autoencoder whose decoded straight lines have low kinetic energy."""
 
     alpha: float = parameter(
-        1.0, "weight of the path energy, in nats per image and squared pixel, >= 0", SWEEP, low=0
+        1.0,
+        "weight of the path energy, in nats per image and squared pixel, >= 0",
+        SWEEP,
+        low=0,
+        search=Search(0.03, 10.0, log=True),
     )
     beta: float = parameter(
         0.01,
@@ -56,6 +67,7 @@ class PathEnergyAE(MatchedAutoencoder):
         SWEEP + "; 0.01 corresponds to the release's notebook (1e-5 with losses averaged over "
         "32x32 pixels)",
         low=0,
+        search=Search(0.001, 0.1, log=True),
     )
     balanced: bool = parameter(
         False,
@@ -67,6 +79,7 @@ class PathEnergyAE(MatchedAutoencoder):
         "cost of creating mass, in squared pixels; unused if balanced",
         "unpublished",
         above=0,
+        search=Search(1.0, 1000.0, log=True),
     )
     boundary: str = parameter(
         "noflux",
@@ -100,6 +113,7 @@ class PathEnergyAE(MatchedAutoencoder):
         "mass",
         SWEEP + "; the paper has 1e-5, the release 1e-2",
         above=0,
+        search=Search(0.001, 0.1, log=True),
     )
     grid: int = parameter(
         0,

@@ -8,7 +8,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from otbench.interface import FitContext, ImageDataset, MethodCard, PaperSettings, parameter
+from otbench.interface import (
+    FitContext,
+    ImageDataset,
+    MethodCard,
+    PaperSettings,
+    Search,
+    parameter,
+)
 from otbench.nn.backbone import Backbone
 from otbench_methods.autoencoders.base import ACAI_RELEASE, ACAI_STEPS, MatchedAutoencoder
 
@@ -96,6 +103,7 @@ class VAE(MatchedAutoencoder):
         "weight of the KL term, >= 0; 1 is the evidence lower bound",
         "Kingma & Welling 2014",
         low=0,
+        search=Search(0.01, 2.0, log=True),
     )
 
     def bare_network(self, image_shape: tuple[int, int, int]) -> VariationalBackbone:

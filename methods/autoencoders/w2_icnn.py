@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from otbench.interface import Diverged, FitContext, ImageDataset, MethodCard, parameter
+from otbench.interface import Diverged, FitContext, ImageDataset, MethodCard, Search, parameter
 from otbench_methods.autoencoders.ae import AE
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class W2ICNN(AE):
         "Adam's initial learning rate for vectors, with cosine decay; matrices have a tenth of it",
         "0.002 to 0.03 tried on MNIST codes at 500 steps; one rate for both, or Muon, is worse",
         above=0,
+        search=Search(1e-3, 5e-2, log=True),
     )
     ema_decay: float = parameter(
         0.98,

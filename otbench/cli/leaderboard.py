@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from otbench.cli.results import read_results
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,6 +21,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("folder", nargs="?", type=Path, default=Path("results"))
     parser.add_argument("--dataset", metavar="NAME", help="only this data set")
     parser.add_argument("--preset", metavar="NAME", help="only this preset")
+    parser.add_argument(
+        "--raw", type=Path, metavar="DIR",
+        help="write the rows behind the tables, with machine and versions, as the reference runs "
+        "of the suite are kept; on the machine that ran them",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the leaderboard as JSON")
 
 
@@ -36,6 +45,44 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.write(f"\n{heading}\n")
         sys.stdout.flush()
         print_tables(part)
-    for path in write_tables(options.folder):
+    written = write_tables(options.folder)
+    if options.raw:
+        written += _write_raw(results, options.raw)
+    for path in written:
         sys.stdout.write(f"wrote {path}\n")
     return 0
+
+
+def _write_raw(results: pd.DataFrame, folder: Path) -> list[Path]:
+    from otbench.results.cell import slug
+    from otbench.results.shipped import write_shipped
+    from otbench.run.provenance import machine, provenance
+
+    written = []
+    for dataset, part in results.groupby("dataset", sort=False):
+        about = {
+            "commands": [_command(own) for _, own in part.groupby("preset", sort=False)],
+            "machine": {name: value for name, value in machine().items() if name != "python"},
+            "versions": {
+                "python": provenance()["python"], **provenance()["packages"],
+                "otbench-suite": ", ".join(sorted(set(part["otbench_version"].dropna()))),
+            },
+            "commits": sorted(set(part["commit"].dropna())),
+        }  # fmt: skip
+        written += write_shipped(part, slug(str(dataset)), about, folder)
+    return written
+
+
+def _command(rows: pd.DataFrame) -> str:
+    """Return a command that runs the cells of the rows again."""
+    import shlex
+
+    preset, _, steps = str(rows["preset"].iloc[0]).partition("-")
+    methods = dict.fromkeys(rows["method"])
+    return shlex.join(
+        [
+            "otbench", "run", "--methods", *methods, "--dataset", rows["dataset"].iloc[0],
+            "--preset", preset, "--seeds", str(int(rows["seed"].max()) + 1),
+            *(["--steps", steps] if steps else []),
+        ]
+    )  # fmt: skip

@@ -12,7 +12,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from otbench._version import __version__
-from otbench.cli import check, compare, data, leaderboard, ls, reproduce, run, show, status, sysinfo
+from otbench.cli import (
+    check,
+    compare,
+    data,
+    leaderboard,
+    ls,
+    reproduce,
+    run,
+    show,
+    status,
+    sysinfo,
+    tune,
+)
 from otbench.errors import OTBenchError
 from otbench.extras import install_hint
 
@@ -25,7 +37,7 @@ quick start:
   otbench show path-energy                           what a method does, and its parameters
 
 exit codes:
-  0 all cells ok, reused, or skipped with a reason   1 finished, but some cells failed
+  0 all cells ok, reused, or skipped with a reason   1 finished, but some cells failed or collapsed
   2 wrong usage, nothing started                     3 nothing could run (data missing)
   130 interrupted, finished cells are kept
 """
@@ -35,7 +47,7 @@ ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasatt
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of a full or read-only file system."""
 
-VERBS = (run, status, reproduce, ls, show, check, data, leaderboard, compare, sysinfo)
+VERBS = (run, status, reproduce, tune, ls, show, check, data, leaderboard, compare, sysinfo)
 
 
 class Ended(KeyboardInterrupt):

@@ -21,6 +21,7 @@ from otbench.cli.execution import (
     seconds,
 )
 from otbench.errors import UsageError, describe, unknown_name
+from otbench.results.record import LOST
 from otbench.run.config import read_config
 from otbench.run.request import Request, Sweep
 from otbench.run.trail import IMPORT, Stage
@@ -144,12 +145,7 @@ def _report(outcome: Outcome, out: Path, live: Live, as_json: bool) -> None:
     written = write_tables(out, outcome.rejected, outcome.records)
     results = table([*outcome.records, *outcome.rejected])
     for dataset in dict.fromkeys(results["dataset"]):
-        galleries = {
-            job.cell.method: file
-            for job in reversed(outcome.jobs)
-            if job.cell.dataset == dataset and (file := job.folder / "gallery.npz").exists()
-        }
-        ordered = dict(reversed(galleries.items()))
+        ordered = _galleries(outcome, str(dataset))
         records: dict[str, list[dict[str, Any]]] = {}
         for job in outcome.jobs:
             if job.cell.dataset == dataset and (record := outcome.record(job)):
@@ -185,6 +181,23 @@ def _report(outcome: Outcome, out: Path, live: Live, as_json: bool) -> None:
         sys.stdout.write(f"{outcome.reused} of {len(outcome.jobs)} cells reused\n")
     for path in written:
         sys.stdout.write(f"wrote {path}\n")
+
+
+def _galleries(outcome: Outcome, dataset: str) -> dict[str, Path]:
+    """Return the pictures of each method: of its first seed that did not collapse or diverge.
+
+    If all seeds did, of the first one.
+    """
+    found: dict[str, tuple[bool, Path]] = {}
+    for job in outcome.jobs:
+        file = job.folder / "gallery.npz"
+        if job.cell.dataset != dataset or not file.exists():
+            continue
+        lost = (outcome.record(job) or {}).get("status") in LOST
+        before, _ = found.setdefault(job.cell.method, (lost, file))
+        if before and not lost:
+            found[job.cell.method] = (lost, file)
+    return {method: file for method, (_, file) in found.items()}
 
 
 def _as_json(results: pd.DataFrame, written: list[Path], outcome: Outcome) -> str:

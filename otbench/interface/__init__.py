@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         TransportMap,
     )
     from otbench.interface.metric import Metric, Undefined, Value
-    from otbench.interface.parameters import parameter
+    from otbench.interface.parameters import Search, parameter
     from otbench.interface.scoring import ScoreContext
     from otbench.interface.task import BadOutput, Task
     from otbench.interface.training import Budget, Diverged, FitContext
@@ -56,6 +56,7 @@ __all__ = [
     "PaperSettings",
     "Scene",
     "ScoreContext",
+    "Search",
     "Split",
     "StochasticMap",
     "Task",
@@ -85,6 +86,7 @@ _PLACES = {
     "Metric": "metric",
     "Undefined": "metric",
     "Value": "metric",
+    "Search": "parameters",
     "parameter": "parameters",
     "ScoreContext": "scoring",
     "BadOutput": "task",

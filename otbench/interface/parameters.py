@@ -81,6 +81,35 @@ class Constraint:
         return (multiple + " and ".join(bounds)).strip()
 
 
+@dataclass(frozen=True)
+class Search:
+    """Where ``otbench tune`` looks for the value of a parameter: a range, or a few choices.
+
+    Attributes
+    ----------
+    low, high : int, float or None
+        Inclusive bounds; whole numbers for a parameter that is one.
+    log : bool
+        Whether equal factors are equally likely, not equal differences.
+    choices : tuple or None
+        In place of a range.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.choices is None:
+            if self.low is None or self.high is None or not self.low < self.high:
+                raise ValueError("a search needs low < high, or choices")
+            if self.log and not self.low > 0:
+                raise ValueError(f"a logarithmic search needs low > 0, got {self.low}")
+        elif self.low is not None or self.high is not None or len(self.choices) < 2:
+            raise ValueError("a search has two choices at least, and then no bounds")
+
+
 def _text(bound: float) -> str:
     return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
@@ -97,6 +126,7 @@ def parameter(
     below: float | None = None,
     multiple_of: int | None = None,
     nonempty: bool = False,
+    search: Search | None = None,
 ) -> Any:
     """Declare a parameter of a method or data set.
 
@@ -109,13 +139,15 @@ def parameter(
         Where the default comes from: a paper's section, released code, or a sweep.
     choices, low, high, above, below, multiple_of, nonempty
         See `Constraint`.
+    search : Search, optional
+        Where ``otbench tune`` looks for its value; a parameter without it is not tuned.
 
     Returns
     -------
     dataclasses.Field
     """
     constraint = Constraint(choices, low, high, above, below, multiple_of, nonempty)
-    metadata = {"doc": doc, "origin": origin, "constraint": constraint}
+    metadata = {"doc": doc, "origin": origin, "constraint": constraint, "search": search}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -147,6 +179,27 @@ def members(hint: Any) -> tuple[Any, ...]:
 def constraint_of(field: dataclasses.Field[Any]) -> Constraint:
     """Return the constraint that a field was declared with."""
     found: Constraint = field.metadata.get("constraint", Constraint())
+    return found
+
+
+def search_space(cls: type) -> dict[str, Search]:
+    """Return where the value of each parameter of a class is looked for, of those that are tuned.
+
+    Raises
+    ------
+    TypeError
+        If an end or choice of a search is a value that the parameter does not allow.
+    """
+    found: dict[str, Search] = {}
+    hints = type_hints(cls)
+    for name, field in declared(cls).items():
+        search = field.metadata.get("search")
+        if search is None:
+            continue
+        for value in search.choices or (search.low, search.high):
+            if fault := fault_of(name, value, hints[name], constraint_of(field)):
+                raise TypeError(f"the search of {cls.__qualname__} goes too far: {fault}")
+        found[name] = search
     return found
 
 

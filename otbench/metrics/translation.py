@@ -220,9 +220,7 @@ class Diversity(TranslationMetric):
         return "diversity"
 
     def measure(self, artefact: Translated, ctx: ScoreContext) -> Value:
-        """Average over images; the standard error is over them, with the target's variance
-        fixed.
-        """
+        """Average over images; the standard error treats the target's variance as fixed."""
         if artefact.samples is None:
             return Value(0.0, None, len(artefact.generated))
         if artefact.samples.shape[1] < 2 or len(artefact.real) < 2:

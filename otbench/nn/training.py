@@ -12,8 +12,8 @@ from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 from otbench.interface.training import Budget
 
 PEAK_LR = 4e-3
-"""Peak of the one-cycle learning rate: the highest that was stable for all methods and seeds
-tried."""
+"""Peak of the one-cycle learning rate: the highest that was stable for all seeds tried, of all
+methods but `acai`, which has half of it."""
 
 
 class Optimiser:

@@ -9,11 +9,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from otbench.results.statistics import DIVERGED_UVP, UVP_METRIC, diverged, of_maps, summary
+from otbench.results.shipped import with_shipped
+from otbench.results.statistics import (
+    DIVERGED_UVP,
+    UVP_METRIC,
+    diverged,
+    lost,
+    of_maps,
+    summary,
+)
 
 ARROWS = {"higher": "↑", "lower": "↓", "neutral": ""}
 ROUNDING = 1e-9
 """Relative spread that counts as none."""
+
+SHIPPED = "*"
+"""Marks a spread that is not of the run itself but of the reference runs."""
+
+LOST_COLUMN = "collapsed,\ndiverged"
 
 PLAIN_WIDTH = 160
 """Width in characters of a table that is written to a file or a pipe."""
@@ -32,24 +45,27 @@ def number(value: float) -> str:
 def cell_text(row: pd.Series, seeds: int = 1) -> str:
     """Write a mean with the 95 % interval over trainings.
 
-    A single training has no interval, because the spread within the test set says nothing about
-    another training. For a reference, which learns nothing, that spread is the only one and gives
-    the interval. The unexplained variance of a map that has diverged is printed as just above 100,
-    as in papers.
+    The spread within the test set says nothing about another training. A single training is given
+    that of the reference runs which are shipped with the suite, marked by `SHIPPED`, and none where
+    there are no such runs. For a reference, which learns nothing, that within the test set is the
+    only one and gives the interval. The unexplained variance of a map that has diverged is printed
+    as just above 100, as in papers.
 
     Parameters
     ----------
     row : pandas.Series
-        A row of `summary`.
+        A row of `with_shipped`.
     seeds : int
         Number of seeds that ran; if fewer have a value, both numbers are printed.
     """
     reference = row["reference"] == True  # noqa: E712 - missing is neither
     if row["metric"] == UVP_METRIC and row["mean"] > DIVERGED_UVP and not reference:
         return ">100"
-    alone = row["stderr"] if reference else math.nan
+    alone = row["stderr"] if reference else row.get("pi95", math.nan)
     spread = row["ci95"] if row["seeds"] > 1 else alone
     text = _with_spread(row, spread)
+    if "±" in text and row["seeds"] == 1 and not reference:
+        text += SHIPPED
     return f"{text} ({row['seeds']} of {seeds})" if row["seeds"] < seeds else text
 
 
@@ -110,7 +126,7 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
         By default, the standard output.
     """
     console = output_console(console)
-    averages = summary(results)
+    averages = with_shipped(summary(results))
     methods = list(dict.fromkeys(results["method"]))
     trained = results[results["reference"] != True]  # noqa: E712 - missing is neither
     seeds = trained["seed"].nunique()
@@ -120,15 +136,32 @@ def print_tables(results: pd.DataFrame, console: Console | None = None) -> None:
     titles = [f"{task}{mark}" for task, mark in zip(averages["task"], legacy, strict=True)]
     for title, part in averages.groupby(titles, sort=False):
         console.print(Text(f"\n{title} ({spread})", style="bold"))
+        of_task = results[results["task"] == part["task"].iloc[0]]
+        gone = {str(method): lost(rows) for method, rows in of_task.groupby("method", sort=False)}
         for columns in _fitting(part, methods, console.width):
-            console.print(_table(part[part["metric"].isin(columns)], methods, seeds))
-    for line in [*divergences(results, averages), *reasons(results)]:
+            console.print(_table(part[part["metric"].isin(columns)], methods, seeds, gone))
+    for line in [*_footnote(averages), *divergences(results, averages), *reasons(results)]:
         console.print(Text(line))
+
+
+def _footnote(averages: pd.DataFrame) -> list[str]:
+    """Say what the mark beside ± stands for, where there is one."""
+    marked = averages[averages["pi95_of"].notna() & (averages["pi95_of"] != "own")]
+    if marked.empty:
+        return []
+    of = ", ".join(
+        f"{method} {', '.join(sorted({str(n).split()[0] for n in part['pi95_of']}))}"
+        for method, part in marked.groupby("method", sort=False)
+    )
+    return [
+        f"{SHIPPED} one training; 95 % of further trainings lie this near, judged by the shipped "
+        f"reference runs of the same method, data and preset (runs: {of})"
+    ]
 
 
 def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[str]]:
     """Divide the metrics, in order, among tables that fit the width without wrapping a word."""
-    left = width - max(map(len, methods)) - 4
+    left = width - max(map(len, methods)) - 4 - (len(LOST_COLUMN.split("\n")[0]) + 3)
     tables: list[list[str]] = [[]]
     free = left
     for metric, rows in part.groupby("metric", sort=False):
@@ -142,10 +175,18 @@ def _fitting(part: pd.DataFrame, methods: list[str], width: int) -> list[list[st
     return tables
 
 
-def _table(part: pd.DataFrame, methods: list[str], seeds: int) -> Table:
-    """Arrange rows of `summary` with methods as rows, metrics as columns and references last."""
+def _table(
+    part: pd.DataFrame, methods: list[str], seeds: int, gone: dict[str, tuple[int, int]]
+) -> Table:
+    """Arrange rows of `summary` with methods as rows, metrics as columns and references last.
+
+    Where a training collapsed or diverged there is a column with how many did, by ``gone``.
+    """
     table = Table(header_style="bold")
     table.add_column("method", no_wrap=True)
+    some_lost = any(number for number, _ in gone.values())
+    if some_lost:
+        table.add_column(LOST_COLUMN, justify="right", no_wrap=True)
     columns = list(dict.fromkeys(part["metric"]))
     references = set(part.loc[part["reference"] == True, "method"])  # noqa: E712
     ranked = part[~part["method"].isin(references)]
@@ -166,8 +207,10 @@ def _table(part: pd.DataFrame, methods: list[str], seeds: int) -> Table:
             else Text("–", style="dim")
             for m in columns
         ]
-        if len(own):
-            table.add_row(Text(method), *texts)
+        number, of = gone.get(method, (0, 0))
+        shares = [Text(f"{number} of {of}", style="bold red" if number else "")]
+        if len(own) or number:
+            table.add_row(Text(method), *(shares if some_lost else []), *texts)
     return table
 
 

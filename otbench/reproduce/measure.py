@@ -12,6 +12,7 @@ from otbench.presets import DEFAULT, get_preset
 from otbench.reproduce.declaration import Quantity, Reproduction, Run
 from otbench.reproduce.expression import Address
 from otbench.results.job import Job
+from otbench.results.record import LOST
 from otbench.results.statistics import diverged, interval
 from otbench.results.tables import published_number, table
 from otbench.run.request import Sweep
@@ -25,6 +26,9 @@ LARGE = ">100"
 
 LEAST_SEEDS = 5
 """Smallest number of seeds at which a claim is judged: with fewer, intervals are too wide."""
+
+COLLAPSE = "collapse"
+"""The metric that says whether a map collapsed; it is of use where one did."""
 
 DIVERGED = "diverged"
 """A quantity of a cell that is 1 or 0, and also defined for a failed cell; see `diverged`."""
@@ -50,6 +54,8 @@ class Measured:
         Whether the method is a reference that learns nothing.
     reason : str or None
         Reason why there is no value.
+    void : dict of int to str
+        Seeds whose training collapsed or diverged, with the reason. Their values do not count.
     """
 
     run: str
@@ -64,6 +70,7 @@ class Measured:
     source: str | None = None
     reference: bool = False
     reason: str | None = None
+    void: dict[int, str] = field(default_factory=dict)
 
     @property
     def address(self) -> Address:
@@ -83,7 +90,7 @@ class Measured:
     def row(self) -> dict[str, Any]:
         """Return the number and its spread as one row of a table."""
         content = asdict(self)
-        del content["values"]
+        del content["values"], content["void"]
         if self.published is not None and math.isinf(self.published):
             content["published"] = LARGE
         ci95 = interval(pd.Series(self.values)) if len(self.values) > 1 else None
@@ -167,6 +174,9 @@ def _add(one: Measured, quantity: Quantity, job: Job, record: dict[str, Any] | N
         ]
         reason = record["reason"] or f"{quantity.metric} does not apply to this data"
         row = rows[0] if rows else {"value": None, "reason": reason}
+        if record["status"] in LOST and quantity.metric.partition("[")[0] != COLLAPSE:
+            row = {"value": None, "reason": f"{record['status']}: {record['reason']}"}
+            one.void[job.cell.seed] = row["reason"]
     if row["value"] is None:
         one.reason = one.reason or row["reason"]
         return

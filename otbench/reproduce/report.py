@@ -167,9 +167,11 @@ def _table(reproduction: Reproduction, numbers: Sequence[Measured]) -> Table:
 
 
 def _text(one: Measured | None) -> str:
-    if one is None or not one.values:
+    if one is None or not (one.values or one.void):
         return "–"
-    return cell_text(pd.Series(one.row())) + _published(one)
+    if not one.values:
+        return "lost" + _published(one)
+    return cell_text(pd.Series(one.row()), len(one.values) + len(one.void)) + _published(one)
 
 
 def _published(one: Measured) -> str:

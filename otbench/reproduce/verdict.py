@@ -37,8 +37,8 @@ class Verdict:
         The expression.
     status : str
         ``holds``, ``fails`` or ``not distinguishable``, by the rule of this module; ``too few
-        seeds`` for fewer than `LEAST_SEEDS`; ``void`` if a seed that is needed failed; ``shown`` if
-        the claim gives a reason not to judge it; ``not measured``.
+        seeds`` for fewer than `LEAST_SEEDS`; ``void`` if a seed that is needed failed, collapsed or
+        diverged; ``shown`` if the claim gives a reason not to judge it; ``not measured``.
     detail : str
         The expression with means, margins and number of seeds, or the reason for no verdict.
     """
@@ -57,6 +57,9 @@ def judge(claim: Claim, measured: Sequence[Measured]) -> Verdict:
 
 def _judge(claim: Claim, known: dict[Address, Measured]) -> tuple[str, str]:
     needed = [known[address] for address in claim.check.addresses]
+    for one in needed:
+        for seed, why in one.void.items():
+            return VOID, f"{'.'.join(one.address)}, seed {seed}: {why}"
     for one in needed:
         if not one.values:
             return UNKNOWN, f"{'.'.join(one.address)}: {one.reason}"

@@ -15,7 +15,13 @@ from otbench.results.text import clean
 SCHEMA = 2
 """Version of the record format; records of other versions are ignored."""
 
-STATUSES = ("ok", "failed", "timeout", "oom", "skipped", "not_installed", "interrupted")
+COLLAPSED, DIVERGED = "collapsed", "diverged"
+LOST = (COLLAPSED, DIVERGED)
+"""Statuses of trainings that ended in order and led to no model that works."""
+
+STATUSES = (
+    "ok", "failed", *LOST, "timeout", "oom", "skipped", "not_installed", "interrupted",
+)  # fmt: skip
 
 DIRECTIONS = ("higher", "lower", "neutral")
 

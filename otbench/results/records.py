@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from otbench.results.job import Job
-from otbench.results.record import Record
+from otbench.results.record import LOST, Record
 
-FINISHED = ("ok", "skipped")
-"""Statuses that are not retried when the same command runs again."""
+FINISHED = ("ok", "skipped", *LOST)
+"""Statuses that are not retried when the same command runs again. A training that collapsed or
+diverged would do so again."""
 
 
 def missing_metrics(job: Job, record: Record) -> dict[str, list[str]]:
@@ -35,7 +36,9 @@ def is_finished(job: Job, record: Record | None) -> bool:
     """Return whether the record contains everything that the job requests."""
     if not record or record["status"] not in FINISHED:
         return False
-    return record["status"] == "skipped" or not missing_metrics(job, record)
+    # One that diverged in training has left no model to score.
+    without_model = record["status"] in LOST and record["fit_seconds"] is None
+    return record["status"] == "skipped" or without_model or not missing_metrics(job, record)
 
 
 def answers(job: Job, record: Record | None) -> bool:

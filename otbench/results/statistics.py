@@ -6,9 +6,11 @@ import math
 
 import pandas as pd
 
+from otbench.results.record import LOST
+
 MAP_TASK, UVP_METRIC = "transport", "uvp[forward]"
 MAP_TASKS = (MAP_TASK, "translation")
-ENDED = ("ok", "failed")
+ENDED = ("ok", "failed", *LOST)
 """Statuses of rows that show whether the training succeeded."""
 
 DIVERGED_UVP = 101.0
@@ -28,26 +30,36 @@ def interval(values: pd.Series) -> float:
     return float(stdtrit(n - 1, 0.975) * values.std(ddof=1) / math.sqrt(n))
 
 
+def prediction(values: pd.Series) -> float:
+    """Return the half-width of the 95 % prediction interval of one more value; NaN for under two.
+
+    t s sqrt(1 + 1/n): of new values of the same normal law, 95 % lie that near to the mean of n.
+    """
+    return interval(values) * math.sqrt(len(values) + 1)
+
+
 def summary(results: pd.DataFrame) -> pd.DataFrame:
     """Average over seeds, with one row per method and metric.
 
     Returns
     -------
     pandas.DataFrame
-        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` (half-width), ``stderr`` (within the test
-        set, if there is a single seed), ``seeds``, ``direction`` and ``reference``, in the order of
-        the results. If seeds of one group were scored with different code or sizes, each of these
-        has its own row.
+        ``mean``, ``median``, ``std`` (ddof 1), ``ci95`` and ``pi95`` (half-widths of the 95 %
+        intervals of the mean and of one more training), ``stderr`` (within the test set, if there
+        is a single seed), ``seeds``, ``direction``, ``reference``, ``params`` and ``data_sha256``,
+        in the order of the results. If seeds of one group were scored with different code or
+        sizes, each of these has its own row.
     """
     scored = results[(results["status"] == "ok") & results["value"].notna()]
     keys = [*WHAT, "task", "metric", "direction", "score_sha256", "reference"]
     grouped = scored.groupby(keys, sort=False, dropna=False)["value"]
     out = grouped.agg(
-        mean="mean", median="median", std="std", ci95=interval, seeds="count"
+        mean="mean", median="median", std="std", ci95=interval, pi95=prediction, seeds="count"
     ).reset_index()
-    stderr = scored.groupby(keys, sort=False, dropna=False)["stderr"].first().reset_index(drop=True)
-    out["stderr"] = stderr.where(out["seeds"] == 1)
-    return out
+    of_group = scored.groupby(keys, sort=False, dropna=False)[["stderr", "params", "data_sha256"]]
+    first = of_group.first().reset_index(drop=True)
+    out["stderr"] = first["stderr"].where(out["seeds"] == 1)
+    return out.assign(params=first["params"], data_sha256=first["data_sha256"])
 
 
 WHAT = ["dataset", "variant", "preset", "track", "method", "group"]
@@ -79,6 +91,19 @@ def diverged(rows: pd.DataFrame) -> float:
     """
     ended = {s: own for s, own in rows.groupby("seed") if own["status"].isin(ENDED).any()}
     return sum(map(_is_off, ended.values())) / len(ended) if ended else math.nan
+
+
+def lost(rows: pd.DataFrame) -> tuple[int, int]:
+    """Return how many of a method's seeds collapsed or diverged, and of how many that ended.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of the long table: one method on one data set.
+    """
+    ended = rows[rows["status"].isin(ENDED)]
+    gone = ended.loc[ended["status"].isin(LOST), "seed"].nunique()
+    return gone, ended["seed"].nunique()
 
 
 def _is_off(rows: pd.DataFrame) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from otbench.results.asked import asked
 from otbench.results.cell import Cell, read_json
 from otbench.results.progress import read_progress
-from otbench.results.record import BadRecord, Record, read_record
+from otbench.results.record import LOST, BadRecord, Record, read_record
 
 RUNNING, WAITING = "running", "waiting"
 
@@ -86,7 +86,7 @@ def seconds_left(cells: Iterable[Standing]) -> float | None:
 def _durations(cells: list[Standing], like: Standing, what: str) -> Iterator[float]:
     for one in cells:
         alike = getattr(one.cell, what) == getattr(like.cell, what)
-        if alike and one.state == "ok" and one.seconds is not None:
+        if alike and one.state in ("ok", *LOST) and one.seconds is not None:
             yield one.seconds
 
 

@@ -20,10 +20,13 @@ from otbench.interface.parameters import with_tuples
 from otbench.plugins.selection import parse_one
 from otbench.results.asked import shown
 from otbench.results.cell import slug
-from otbench.results.record import BadRecord, read_record
+from otbench.results.columns import COLUMNS
+from otbench.results.record import LOST, BadRecord, read_record
+from otbench.results.shipped import with_shipped
 from otbench.results.statistics import (
     MAP_TASK,
     diverged,
+    lost,
     of_maps,
     summary,
 )
@@ -47,45 +50,6 @@ class Printed:
     value: float
     spread: float | None
     source: str
-
-
-COLUMNS = {
-    "cell": "key of the cell: digest of everything that determines the trained model",
-    "group": "the same without the seed; values of one group may be averaged",
-    "method": "label: name with the parameters that differ from the defaults",
-    "params": "all parameters, as JSON",
-    "track": "matched or native",
-    "dataset": "label of the data set",
-    "variant": "version of the data that was used",
-    "preset": "preset of the run",
-    "seed": "seed of the training",
-    "task": "task on which the method was scored",
-    "text": "the metric as it was requested",
-    "metric": "id of the metric, including its protocol",
-    "direction": "higher, lower or neutral",
-    "value": "the number; missing unless status is ok",
-    "stderr": "standard error within the test set, if the value is a mean",
-    "n": "number of items that the value was computed from",
-    "status": "ok, failed, timeout, oom, skipped, not_installed or interrupted",
-    "reason": "why there is no value",
-    "fit_seconds": "wall-clock training time",
-    "score_seconds": "wall-clock scoring time",
-    "peak_rss_mb": "largest resident memory of the cell's process, MiB",
-    "reference": "whether the method is a reference that learns nothing",
-    "steps": "number of updates of the model",
-    "device": "cpu, cuda or mps",
-    "threads": "number of CPU threads of the cell",
-    "otbench_version": "version of the suite",
-    "commit": "commit of the suite's checkout, if it runs from one",
-    "dirty": "whether that checkout had uncommitted changes",
-    "plugin": "distribution (or file) that the method comes from",
-    "plugin_version": "its version",
-    "code_sha256": "digest of the method's code",
-    "data_sha256": "digest of the data in use",
-    "score_sha256": "digest of the code of task and metric, and of the sizes",
-    "started_at": "start time, UTC",
-}
-"""The columns of the long table, with their meanings."""
 
 
 def load_results(path: str | Path = "results") -> pd.DataFrame:
@@ -151,7 +115,9 @@ def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
     }
     if not record["rows"]:
         return [common]
-    return [common | row for row in record["rows"]]
+    # What a lost model scores is no result of the method: its status stands in every row.
+    lost = {n: record[n] for n in ("status", "reason")} if record["status"] in LOST else {}
+    return [common | row | (lost if row["status"] == "ok" else {}) for row in record["rows"]]
 
 
 @cache
@@ -226,9 +192,12 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """Arrange results with one row per method.
 
     Each metric has the columns ``task/metric`` (mean), ``… n`` (number of seeds with a value),
-    ``… std``, ``… ci95``, ``… direction`` and, if a paper prints a number, ``… published`` and
-    ``… source``. Maps also have ``… median`` and a column ``diverged``; see the function
-    `otbench.results.statistics.diverged`.
+    ``… std``, ``… ci95`` and ``… pi95`` (half-widths of the 95 % intervals of the mean and of one
+    more training), ``… pi95 of`` (``own`` for the spread over these seeds, or the number of
+    reference runs that a single training takes it from), ``… direction`` and, if a paper prints a
+    number, ``… published`` and ``… source``. The column ``collapsed`` is the share of seeds that
+    collapsed or diverged; their values are not part of any mean. Maps also have ``… median`` and a
+    column ``diverged``; see the function `otbench.results.statistics.diverged`.
 
     Parameters
     ----------
@@ -247,9 +216,11 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
     outcome = pd.DataFrame([_outcome(rows) for _, rows in grouped], columns=["status", "reason"])
     board = pd.concat([board, outcome], axis=1)
+    counts = [lost(rows) for _, rows in grouped]
+    board["collapsed"] = [gone / ended if ended else math.nan for gone, ended in counts]
     if of_maps(results):
         board["diverged"] = [diverged(rows) for _, rows in grouped]
-    averages = summary(results)
+    averages = with_shipped(summary(results))
     match = ["dataset", "variant", "preset", "track", "method", "group"]
     columns: dict[str, pd.Series] = {}
     for (task, metric), part in averages.groupby(["task", "metric"], sort=False):
@@ -259,6 +230,8 @@ def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
         columns[f"{name} n"] = joined["seeds"]
         columns[f"{name} std"] = joined["std"]
         columns[f"{name} ci95"] = joined["ci95"]
+        columns[f"{name} pi95"] = joined["pi95"]
+        columns[f"{name} pi95 of"] = joined["pi95_of"]
         if task == MAP_TASK:
             columns[f"{name} median"] = joined["median"]
         columns[f"{name} direction"] = pd.Series(part["direction"].iloc[0], index=board.index)

@@ -25,7 +25,8 @@ def clean(text: str, longest: int = LONGEST) -> str:
     # Line breaks and tabs are control characters too.
     plain = re.sub(r"\s", " ", plain)
     plain = "".join(c for c in plain if unicodedata.category(c) not in ("Cc", "Cf", "Co", "Cn"))
-    plain = re.sub(r" +", " ", plain).strip()
+    # Removed characters may leave adjacent spaces.
+    plain = " ".join(plain.split())
     return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + "…"
 
 

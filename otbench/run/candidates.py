@@ -1,4 +1,4 @@
-"""Importing and constructing the methods of a request; methods for which that fails are rejected."""
+"""Importing and constructing the methods of a request, and rejecting those that fail."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def make_plan(request: Request, trail: Trail | None = None) -> Plan:
     files = [Plugin(**content) for content in request.files]
     methods, datasets = Registry("methods", files), Registry("datasets", files)
     plan.warnings += methods.problems + datasets.problems
-    plan.device, plan.gpus = _device(request.device, request.here)
+    plan.device, plan.gpus = choose_device(request.device, request.here)
     plan.tried_on = plan.device if request.here else "cpu"
     preset = get_preset(request.preset)
     load = cache(lambda spec: _load_dataset(datasets.get(spec.name), spec, plan, trail))
@@ -188,8 +188,14 @@ def _load_dataset(plugin: Plugin, spec: Spec, plan: Plan, trail: Trail) -> tuple
     return dataset, data
 
 
-def _device(wanted: str, here: bool) -> tuple[str, int]:
-    """Return the device of the cells, and how many CUDA devices of this machine serve them."""
+def choose_device(wanted: str, here: bool = True) -> tuple[str, int]:
+    """Return the device of the cells, and how many CUDA devices of this machine serve them.
+
+    Raises
+    ------
+    UsageError
+        If this machine has no such device.
+    """
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not here and wanted != "auto":
         return wanted, 0

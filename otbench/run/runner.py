@@ -102,7 +102,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 if all cells are ok or skipped, 1 if some failed, 3 if nothing could run."""
+        """0 if all cells are ok or skipped, 1 if some failed or collapsed, 3 if nothing ran."""
         statuses = [outcome_of(job, record)[0] for job in self.jobs if (record := self.record(job))]
         statuses += [rejection["status"] for rejection in self.rejected]
         if not statuses or all(status in ("not_installed", "skipped") for status in statuses):

@@ -27,7 +27,7 @@ from otbench.files import whole
 from otbench.interface.data import Data
 from otbench.interface.method import Method
 from otbench.interface.scoring import ScoreContext
-from otbench.interface.training import Budget, FitContext
+from otbench.interface.training import Budget, Diverged, FitContext
 from otbench.nn.memory import keep_freed_memory
 from otbench.plugins.child import WATCH_PARENT, die_with_parent
 from otbench.plugins.fingerprint import code_digest
@@ -37,12 +37,13 @@ from otbench.plugins.selection import Spec
 from otbench.results.cell import write_json
 from otbench.results.job import Job
 from otbench.results.progress import FILE
-from otbench.results.record import Record
+from otbench.results.record import DIVERGED, Record
 from otbench.results.records import is_finished, merge_rows, missing_metrics, with_failure
 from otbench.run.losses import Losses
 from otbench.run.provenance import libraries
 from otbench.scoring.digests import score_digests
 from otbench.scoring.kinds import kind_of
+from otbench.scoring.lost import JUDGED_FROM, Lost, of_losses
 from otbench.scoring.score import score
 from otbench.scoring.unchanged import Unchanged
 
@@ -212,7 +213,10 @@ class _Worker:
             guard.check(f"task {stages[-1]}")
         self.content["rows"] = merge_rows(kept, rows)
         self.content["score_seconds"] = round(time.perf_counter() - started, 3)
-        if any(row["status"] == "failed" for row in rows):
+        lost = self._lost(method, data, ctx)
+        if lost is not None:
+            self._end(lost.status, lost.reason)
+        elif any(row["status"] == "failed" for row in rows):
             reasons = {row["reason"] for row in rows if row["status"] == "failed"}
             self._end("failed", "; ".join(sorted(reasons)))
             return
@@ -222,6 +226,12 @@ class _Worker:
                 kind_of(data).write_gallery(path, method, data, ctx)
         except Exception:
             log.exception("the pictures failed; the scores stand")
+
+    def _lost(self, method: Method, data: Data, ctx: ScoreContext) -> Lost | None:
+        if self.job.reference or self.job.cell.steps < JUDGED_FROM:
+            return None
+        by_output = kind_of(data).lost(method, data, ctx, self.content["rows"])
+        return by_output or of_losses(self.content["losses"])
 
     def _progress(self, stage: str, **content: Any) -> None:
         write_json(self.job.folder / FILE, {"stage": stage, **content})
@@ -254,6 +264,8 @@ def _build(plugin: Plugin, parameters: dict[str, Any]) -> Any:
 def _status_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
+    if isinstance(error, Diverged):
+        return DIVERGED
     text = str(error).lower()
     out_of_memory = isinstance(error, MemoryError) or "out of memory" in text
     return "oom" if out_of_memory or "can't allocate memory" in text else "failed"

@@ -18,6 +18,7 @@ from otbench.presets import MAP_BATCH, Preset
 from otbench.scoring import gallery
 from otbench.scoring.curve import Curve, ImageCurve, Points, map_curve
 from otbench.scoring.excerpt import IdentityCodes, IdentityMap, excerpt
+from otbench.scoring.lost import Lost, Rows, of_images, of_map, of_translation
 from otbench.tasks.transport import check_pair
 
 
@@ -46,6 +47,9 @@ class Kind:
     curve : callable
         Returns the `Curve` that evaluates a method during training, or None; called with data,
         context, updates and the points so far.
+    lost : callable
+        Returns what became of a training that led to no model that works, or None; called with
+        method, data, context, and the rows of scores.
     paper_budget : bool
         Whether a paper's own budget may replace that of the preset.
     """
@@ -59,6 +63,7 @@ class Kind:
     check: Callable[[Any], None] = lambda data: None
     excerpt: Callable[[Any], Any] = lambda data: data
     curve: Callable[[Any, ScoreContext, int, Points], Curve | None] = lambda *_: None
+    lost: Callable[[Method, Any, ScoreContext, Rows], Lost | None] = lambda *_: None
     paper_budget: bool = True
 
 
@@ -71,6 +76,7 @@ KINDS = (
         excerpt=excerpt,
         stand_in=IdentityCodes,
         write_gallery=gallery.write_images,
+        lost=of_images,
         paper_budget=False,
     ),
     Kind(
@@ -80,6 +86,7 @@ KINDS = (
         excerpt=excerpt,
         stand_in=IdentityCodes,
         write_gallery=gallery.write_images,
+        lost=of_images,
     ),
     Kind(
         "a pair of image sets",
@@ -89,6 +96,7 @@ KINDS = (
         stand_in=IdentityMap,
         curve=ImageCurve,
         write_gallery=gallery.write_translations,
+        lost=of_translation,
     ),
     Kind(
         "a pair of distributions",
@@ -98,6 +106,7 @@ KINDS = (
         stand_in=IdentityMap,
         curve=map_curve,
         write_gallery=gallery.write_clouds,
+        lost=of_map,
     ),
 )
 """The first match is the kind of the data, so more special kinds come first."""

@@ -21,6 +21,12 @@ class Clustering(CollectionTask):
     title: ClassVar[str] = "K-means clustering of codes"
     order: ClassVar[int] = 40
     default_metrics: ClassVar[tuple[str, ...]] = (
+        "kmeans-acc[whiten,of=mean]",
+        "kmeans-nmi[whiten,of=mean]",
+        "kmeans-ari[whiten,of=mean]",
+        "kmeans-acc[raw,of=mean]",
+        "kmeans-nmi[raw,of=mean]",
+        "kmeans-ari[raw,of=mean]",
         "kmeans-acc[whiten]",
         "kmeans-nmi[whiten]",
         "kmeans-ari[whiten]",

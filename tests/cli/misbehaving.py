@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from otbench.interface import Interpolator, MethodCard, parameter
+from otbench.interface import Autoencoder, Interpolator, MethodCard, parameter
 
 
 @dataclass
@@ -44,6 +44,29 @@ class FailsInFit(Good):
 class BecomesNan(Good):
     def fit(self, data, ctx):
         ctx.progress(ctx.budget.steps - 1, loss=float("nan"))
+
+
+@dataclass
+class Fades(Autoencoder):
+    """Draws one grey where the seed is even, and its input where it is odd."""
+
+    card = MethodCard("Grey", "nobody")
+
+    def fit(self, data, ctx):
+        self.shape_, self.grey_ = tuple(data.image_shape), ctx.seed % 2 == 0
+        ctx.progress(ctx.budget.steps - 1, loss=1.0)
+
+    def encode(self, x):
+        return x.flatten(1)
+
+    def decode(self, z):
+        images = z.unflatten(1, tuple(self.shape_))
+        return torch.full_like(images, 0.5) if self.grey_ else images
+
+
+@dataclass
+class GreyReference(Fades):
+    card = MethodCard("Grey on purpose", "nobody", reference=True)
 
 
 class WrongShape(Good):

@@ -68,3 +68,16 @@ def test_two_folders_are_compared_method_by_method(otbench: Command, tmp_path: P
     assert [(row["method"], row["verdict"]) for row in rows] == [
         ("ae", "not distinguishable"), ("vae", "not distinguishable")
     ]  # fmt: skip
+
+
+def test_trainings_that_collapsed_are_left_out_and_counted(
+    otbench: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tables.load_results("")
+    table["cell"] = table["method"] + table["seed"].astype(str)
+    table.loc[(table["method"] == "vae") & (table["seed"] == 3), "status"] = "collapsed"
+    monkeypatch.setattr(tables, "load_results", lambda folder: table)
+    done = otbench("compare", "ae", "vae")
+    assert "Paired by seed (4 pairs)" in done.out
+    assert "vae: 1 trainings collapsed or diverged, left out" in done.out
+    assert "ae: 1" not in done.out.replace("vae: 1", "")

@@ -102,7 +102,7 @@ def test_what_a_method_does_wrong_is_a_row_with_its_reason(otbench: Command, out
     expected = {
         "good": ("ok", ""),
         "fails-in-fit": ("failed", "RuntimeError: no luck today"),
-        "becomes-nan": ("failed", "'loss' became nan at step 8"),
+        "becomes-nan": ("diverged", "'loss' became nan at step 8"),
         "wrong-shape": ("failed", "31, 32"),
         "out-of-range": ("failed", "wanted [0, 1]"),
         "wants-memory": ("oom", "MemoryError"),
@@ -116,6 +116,37 @@ def test_what_a_method_does_wrong_is_a_row_with_its_reason(otbench: Command, out
         assert reason in str(board.loc[method, "reason"]), method
         assert method in finished.out
     assert not list(out.rglob("*.tmp"))
+
+
+def test_a_collapsed_training_is_a_status_and_its_values_are_in_no_mean(
+    otbench: Command, out: Path
+) -> None:
+    """One seed of two; the reference that draws the same grey is exempt."""
+    run = (
+        "run", "--plugin", PLUGIN, *SMOKE, "--steps", "100", "--seeds", "2", "--out", out,
+        "--methods", "fades,grey-reference",
+    )  # fmt: skip
+    finished = otbench(*run)
+    assert finished.code == 1
+    reason = "its output has 0 of the data's variance, below 0.1"
+    assert f"collapsed: {reason}" in finished.out
+    assert "1 of 2" in finished.out
+    board = pd.read_csv(out / "leaderboard-digits-smoke.csv").set_index("method")
+    assert board.loc["fades", "status"] == "collapsed"
+    assert board.loc["fades", "reason"] == reason
+    assert board["collapsed"].to_dict() == {"fades": 0.5, "grey-reference": 0}
+    assert board["reconstruction/mse n"].to_dict() == {"fades": 1, "grey-reference": 2}
+    assert board.loc["fades", "reconstruction/mse"] == 0
+    assert board.loc["grey-reference", "reconstruction/mse"] > 0
+    results = load_results(out)
+    grey = results[(results["method"] == "fades") & (results["seed"] == 0)]
+    scored = grey[grey["metric"] == "mse"]
+    assert scored["status"].tolist() == ["collapsed"]
+    assert scored["value"].iloc[0] > 0.05, "what it scored is kept"
+
+    again = otbench(*run)
+    assert again.code == 1
+    assert "4 of 4 cells reused" in again.out
 
 
 def test_a_cell_that_takes_too_long_is_killed(otbench: Command, out: Path) -> None:

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from otbench.interface.artefacts import LatentCodes, Predictions
@@ -47,8 +48,8 @@ def test_separate_clouds_are_found(preprocessing: str, scoring: ScoreContext) ->
 
 def test_scores_are_those_of_the_assignment(scoring: ScoreContext) -> None:
     codes = clouds(150, noise=2.0)
-    clusters = assign(codes.train, codes.test, 4, "raw", 3, scoring.seed)
-    labels = codes.labels.numpy()
+    starts = assign(codes.train, codes.test, 4, "raw", 3, scoring.seed)
+    clusters, labels = starts.clusters[starts.best], codes.labels.numpy()
     best = max(
         np.mean(np.array(names)[clusters] == labels) for names in itertools.permutations(range(4))
     )
@@ -57,6 +58,34 @@ def test_scores_are_those_of_the_assignment(scoring: ScoreContext) -> None:
     index = KMeansARI("raw", 3).compute(codes, scoring).value
     assert index == pytest.approx(adjusted_rand_score(labels, clusters))
     assert 0.3 < best < 0.95, "an easy or a hopeless case would not test the matching"
+
+
+@pytest.mark.parametrize("preprocessing", ["whiten", "raw"])
+def test_the_best_start_is_the_one_that_scikit_learn_keeps(
+    preprocessing: str, scoring: ScoreContext
+) -> None:
+    codes = clouds(150, noise=2.0)
+    points = whiten(codes.train, codes.test) if preprocessing == "whiten" else None
+    train, test = (codes.train, codes.test) if points is None else (x * 150**0.5 for x in points)
+    kept = KMeans(4, n_init=5, random_state=7).fit(train.float().numpy())
+    starts = assign(codes.train, codes.test, 4, preprocessing, 5, 7)
+    assert starts.clusters.shape == (5, 150)
+    assert np.array_equal(starts.clusters[starts.best], kept.predict(test.float().numpy()))
+    assert len({row.tobytes() for row in starts.clusters}) > 1, "the starts must differ"
+
+
+def test_mean_and_spread_are_those_of_all_starts(scoring: ScoreContext) -> None:
+    codes = clouds(150, noise=2.0)
+    labels = codes.labels.numpy()
+    starts = assign(codes.train, codes.test, 4, "raw", 6, scoring.seed).clusters
+    scores = [normalized_mutual_info_score(labels, clusters) for clusters in starts]
+    mean = KMeansNMI("raw", 6, "mean").compute(codes, scoring)
+    assert (mean.value, mean.n) == (pytest.approx(np.mean(scores)), 6)
+    assert mean.stderr == pytest.approx(np.std(scores, ddof=1) / 6**0.5)
+    assert mean.stderr > 0
+    spread = KMeansNMI("raw", 6, "std")
+    assert spread.compute(codes, scoring).value == pytest.approx(np.std(scores, ddof=1))
+    assert spread.direction == "neutral"
 
 
 def test_permuted_labels_match_perfectly() -> None:
@@ -85,7 +114,10 @@ def test_names_carry_preprocessing_and_starts() -> None:
     assert KMeansAccuracy().id == "kmeans_acc[whiten,n_init=10]"
     assert KMeansNMI("raw", n_init=50).id == "kmeans_nmi[raw,n_init=50]"
     assert KMeansARI("raw").id == "kmeans_ari[raw,n_init=10]"
+    assert KMeansAccuracy(of="mean").id == "kmeans_acc[whiten,n_init=10,mean]"
     with pytest.raises(ValueError, match="whiten, raw"):
         KMeansAccuracy("pca")
     with pytest.raises(ValueError, match="at least 1"):
         KMeansAccuracy(n_init=0)
+    with pytest.raises(ValueError, match="at least 2"):
+        KMeansAccuracy(n_init=1, of="std")

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from otbench.reproduce.declaration import parse_paper
+from otbench.reproduce.declaration import Quantity, parse_paper
 from otbench.reproduce.index import write_index
-from otbench.reproduce.measure import measured
+from otbench.reproduce.measure import Measured, _add, measured
 from otbench.reproduce.report import last_verdicts, present
 from otbench.reproduce.verdict import judge
 from otbench.results.cell import write_json
@@ -56,7 +56,7 @@ class FakeJob:
         self.cell, self.folder = FakeCell(method, seed), folder
         row = {"task": "classification", "text": "probe-acc", "metric": "probe_acc[logistic]"}
         row |= {"direction": "higher", "value": value, "stderr": 0.01, "reason": None}
-        self.content = {"rows": [row], "fit_seconds": seconds, "reason": None}
+        self.content = {"rows": [row], "fit_seconds": seconds, "reason": None, "status": "ok"}
 
 
 @pytest.fixture
@@ -249,3 +249,20 @@ check = "pair.off.shaky > 0.5 and pair.off.steady <= 0"
     verdict = judge(one.claims[0], numbers)
     assert verdict.status == "too few seeds"
     assert "true for the mean of 2 seeds" in verdict.detail
+
+
+def test_what_a_lost_training_scored_is_no_value(tmp_path):
+    """The metric that says whether a map collapsed is of use where one did."""
+    record = {
+        "status": "collapsed", "reason": "two images", "reference": False,
+        "rows": [
+            {"task": "t", "text": text, "metric": text, "value": 1.0, "direction": "lower"}
+            for text in ("fid[lenet]", "collapse")
+        ],
+    }  # fmt: skip
+    job = FakeJob(tmp_path, "not-unet", 3, 0.0, 1.0)
+    distance, collapse = (Measured("r", name, "m", name) for name in ("fid[lenet]", "collapse"))
+    for one in (distance, collapse):
+        _add(one, Quantity(one.quantity, "t", one.metric), job, record)
+    assert (distance.values, distance.void) == ({}, {3: "collapsed: two images"})
+    assert (collapse.values, collapse.void) == ({3: 1.0}, {})

@@ -50,6 +50,16 @@ def test_the_rule(check: str, status: str) -> None:
     assert verdict(check, numbers("a", LOW), numbers("b", HIGH)).status == status
 
 
+def test_a_claim_over_a_lost_training_is_void() -> None:
+    """Also where the one method that it is about lost a seed, or all of them."""
+    lost = numbers("a", LOW[:4], void={4: "collapsed: no variance"})
+    for check in ("r.q.a < r.q.b", "r.q.a < 2", "r.q.b > r.q.a"):
+        made = verdict(check, lost, numbers("b", HIGH))
+        assert (made.status, made.detail) == ("void", "r.q.a, seed 4: collapsed: no variance")
+    assert verdict("r.q.a < 2", numbers("a", [], void={0: "diverged: worse"})).status == "void"
+    assert verdict("r.q.b < 9", lost, numbers("b", HIGH)).status == "holds"
+
+
 def test_the_interval_is_scipys_paired_one() -> None:
     generator = np.random.default_rng(0)
     for _ in range(200):

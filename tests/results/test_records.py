@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from otbench.presets import Sizes
 from otbench.results.cell import slug, write_json
-from otbench.results.record import BadRecord, read_record
+from otbench.results.comparison import compare
+from otbench.results.record import LOST, BadRecord, read_record
 from otbench.results.records import is_finished, merge_rows, missing_metrics, with_failure
 from otbench.results.tables import leaderboard, load_results, write_tables
 from otbench.results.text import clean, no_formula
@@ -137,6 +138,34 @@ def test_data_that_changed_under_one_name_are_not_averaged(tmp_path: Path) -> No
     board = leaderboard(load_results(tmp_path))
     assert sorted(board["reconstruction/mse"]) == [0.5, 9.0]
     assert list(board["seeds"]) == [1, 1]
+
+
+@pytest.mark.parametrize("status", LOST)
+def test_what_a_lost_training_scores_is_kept_and_not_averaged(status: str, tmp_path: Path) -> None:
+    for seed, value in enumerate((1.0, 3.0, 90.0)):
+        lost = {"status": status, "reason": "by the rule"} if seed == 2 else {}
+        write_record(tmp_path, make_cell(seed=seed), rows=[ROW | {"value": value}], **lost)
+    results = load_results(tmp_path)
+    assert results["value"].tolist() == [1.0, 3.0, 90.0]
+    assert results["status"].tolist() == ["ok", "ok", status]
+    (row,) = leaderboard(results).to_dict("records")
+    assert (row["reconstruction/mse"], row["reconstruction/mse n"]) == (2.0, 2)
+    assert (row["seeds"], row["collapsed"]) == (3, pytest.approx(1 / 3))
+    assert (row["status"], row["reason"]) == (status, "by the rule")
+    table = compare(results, results)
+    assert table["pairs"].tolist() == [2]
+
+
+def test_a_lost_training_is_not_tried_again(tmp_path: Path) -> None:
+    job = make_job(tmp_path, make_cell())
+    write_record(tmp_path, make_cell(), status="collapsed", reason="by the rule")
+    assert is_finished(job, job.record())
+    # One that diverged while it trained has no model, and so nothing to score.
+    write_record(tmp_path, make_cell(), status="diverged", reason="nan", rows=[], fit_seconds=None)
+    assert is_finished(job, job.record())
+    # A model without a score that is wanted is scored.
+    write_record(tmp_path, make_cell(), status="collapsed", reason="by the rule", rows=[])
+    assert not is_finished(job, job.record())
 
 
 def test_a_mean_says_how_many_seeds_it_is_of(tmp_path: Path) -> None:

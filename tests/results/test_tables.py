@@ -120,6 +120,26 @@ def test_the_leaderboard_names_the_source_of_a_published_number() -> None:
     assert not [name for name in plain if "published" in name or "source" in name]
 
 
+def test_the_terminal_counts_collapsed_seeds_beside_the_mean_of_the_others() -> None:
+    known = {"task": "reconstruction", "metric": "mse", "direction": "lower", "stderr": 0.1}
+    lost = {"status": "collapsed", "reason": "no variance"}
+    rows = [
+        *(row("steady", seed, **known, value=0.25) for seed in range(3)),
+        row("shaky", 0, **known, value=0.5),
+        *(row("shaky", seed, **known, value=9.0, **lost) for seed in (1, 2)),
+        *(row("gone", seed, **known, value=9.0, **lost) for seed in range(3)),
+    ]
+    page = io.StringIO()
+    print_tables(table(rows), Console(file=page, width=160, highlight=False))
+    lines = {words[1]: words for line in page.getvalue().split("\n") if (words := line.split())[1:]}
+    assert lines["shaky"][3:] == ["2", "of", "3", "│", "0.5000", "(1", "of", "3)", "│"]
+    assert lines["gone"][3:] == ["3", "of", "3", "│", "–", "│"]
+    assert lines["steady"][3:] == ["0", "of", "3", "│", "0.2500", "│"]
+    assert "shaky (reconstruction): collapsed: no variance" in page.getvalue()
+    board = leaderboard(table(rows)).set_index("method")
+    assert board["collapsed"].to_dict() == {"steady": 0, "shaky": pytest.approx(2 / 3), "gone": 1}
+
+
 def test_the_terminal_says_which_maps_diverged() -> None:
     page = io.StringIO()
     print_tables(RESULTS, Console(file=page, width=160, highlight=False))

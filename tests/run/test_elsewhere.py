@@ -9,7 +9,7 @@ import pytest
 
 from otbench.errors import UsageError
 from otbench.plugins.pages import use_huge_pages
-from otbench.run.preflight import _device, make_plan
+from otbench.run.preflight import choose_device, make_plan
 from otbench.run.request import Plan
 from otbench.run.worker import _other_libraries
 from tests.run.executors.running import request
@@ -23,8 +23,8 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_gpu")
 def test_a_gpu_is_wanted_only_where_cells_run() -> None:
     with pytest.raises(UsageError, match="torch sees no CUDA device"):
-        _device("cuda", here=True)
-    assert _device("auto", here=False) == ("cpu", 0)
+        choose_device("cuda", here=True)
+    assert choose_device("auto", here=False) == ("cpu", 0)
     asked = dataclasses.replace(request("plain"), device="cuda", here=False)
     plan: Plan = make_plan(asked)
     assert [entry["cell"]["device"] for entry in plan.cells] == ["cuda"]
