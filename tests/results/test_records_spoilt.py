@@ -130,4 +130,4 @@ def test_a_cell_is_shown_and_a_broken_one_is_named(
     assert "on cpu" in shown
     file.write_text("{}")
     assert main(["show", str(file.parent)]) == 2
-    assert "records of form 1 cannot be read" in capsys.readouterr().err
+    assert "cannot read records of format 1" in capsys.readouterr().err

@@ -243,7 +243,7 @@ def test_several_culprits_cost_few_starts_and_nothing_else_is_lost(
 def test_a_copy_that_hangs_is_given_up() -> None:
     with warnings.catch_warnings():
         # The process of the tests has threads, and the copy does nothing but sleep.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")
         assert _end_of_a_copy(lambda: time.sleep(600), 0.2) == "did not end within 0.18 s"
         assert _end_of_a_copy(lambda: os._exit(0), 20) == "ended the process (exit code 0)"
         assert _end_of_a_copy(lambda: 1 / 0, 20) is None

@@ -23,8 +23,9 @@ from otbench.interface.scoring import ScoreContext
 from otbench.interface.task import BadOutput
 from otbench.presets import get_preset
 from otbench.report.pictures import stored, translation_sheet
-from otbench.run.preflight import _default_metrics
-from otbench.run.request import Plan
+from otbench.run.request import Plan, Request, Sweep
+from otbench.run.scorers import Scorers
+from otbench.run.trail import Trail
 from otbench.scoring.gallery import TRANSLATIONS, write_translations
 from otbench.scoring.kinds import kind_of, mismatch
 from otbench.tasks.translation import DRAWS, Translation, as_images
@@ -97,16 +98,16 @@ def test_a_little_beyond_the_range_is_cut_and_told() -> None:
 
 
 def test_images_on_another_range_are_refused() -> None:
-    with pytest.raises(BadOutput, match=r"Scaled\.push .* wanted \[0, 1\]; images on"):
+    with pytest.raises(BadOutput, match=r"Scaled\.push .* wanted \[0, 1\]; rescale images on"):
         Translation().run(Scaled(factor=2.0), PAIR, CTX)
     with pytest.raises(BadOutput, match=r"to 255, wanted \[0, 1\]$"):
         as_images(torch.full((2, 256), 255.0), PAIR, "it")
 
 
-def test_who_runs_on_what() -> None:
+def test_who_runs_on_what(tmp_path: Path) -> None:
     images, points = tiny_images(), TinyPair()
     assert Translation().lacks(PAIR) is None
-    assert "no pair of image sets" in str(Translation().lacks(points))
+    assert "not a pair of image sets" in str(Translation().lacks(points))
     for task in (Transportation(), WeakTransportation()):
         assert "translation" in str(task.lacks(PAIR))
         assert task.lacks(points) is None
@@ -116,7 +117,9 @@ def test_who_runs_on_what() -> None:
         assert mismatch(NOTUNet, other) == reason
     preset = get_preset("quick")
     assert kind_of(PAIR).budget(preset, PAIR) == (1500, 64)
-    assert list(_default_metrics(preset, PAIR, Plan())) == ["translation"]
+    sweep = Sweep(["not-unet"], ["coloured-digits"], [0])
+    scorers = Scorers(Request([sweep], [], "quick"), Plan(), Trail(tmp_path / "trail"))
+    assert list(scorers.wanted(preset, sweep, [], PAIR)) == ["translation"]
 
 
 def test_pictures_show_source_translations_and_target(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_files_that_cannot_serve_are_named(files: tuple[str, str], tmp_path: Pat
     PIL.Image.new("L", (9, 9)).save(black)
     with pytest.raises(DataError, match=r"black\.png is entirely black"):
         Plane("images", files[0], str(black)).load()
-    with pytest.raises(DataError, match=r"absent\.png is corrupt or not an image"):
+    with pytest.raises(DataError, match=r"absent\.png is missing or no file"):
         Plane("images", files[0], str(tmp_path / "absent.png")).load()
     with pytest.raises(ValueError, match="brightness must be finite"):
         image_law(np.array([[1.0, -1.0]]))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from otbench.conformance import TinyPair
 from otbench.errors import DataError, UsageError
@@ -22,6 +22,7 @@ from otbench.ot.w2.scores import uvp
 from otbench_methods.neural_maps.enot import ENOT
 from otbench_methods.neural_maps.w2_amortized import W2Amortized
 from otbench_methods.sampled_maps.linear import Constant, Identity, Linear
+from tests.methods.neural_maps.spoiling import replace_weights
 
 pytestmark = pytest.mark.usefixtures("compile_quickly")
 
@@ -226,13 +227,13 @@ def test_parameters_and_weights_come_back(saved: Path):
     ],
 )
 def test_spoilt_weights_are_refused(saved: Path, spoil, message):
-    save_file(spoil(load_file(saved / WEIGHTS)), saved / WEIGHTS)
+    replace_weights(saved, spoil(load_file(saved / WEIGHTS)))
     with pytest.raises(ValueError, match=message):
         ENOT.load(saved)
 
 
 def test_what_is_no_weights_file_is_refused(saved: Path):
-    (saved / WEIGHTS).write_bytes(b"junk")
+    replace_weights(saved, b"junk")
     with pytest.raises(ValueError, match="holds no weights"):
         ENOT.load(saved)
     settings = json.loads((saved / SETTINGS).read_text())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from otbench.conformance import TinyPair
 from otbench.errors import UsageError
@@ -19,6 +19,7 @@ from otbench.ot.w2.network import count
 from otbench_datasets.point_pairs.weak_gaussian import WeakGaussian
 from otbench_methods.neural_maps.not_map import NOT
 from otbench_methods.sampled_maps.weak_discrete import WeakDiscrete
+from tests.methods.neural_maps.spoiling import replace_weights
 
 pytestmark = pytest.mark.usefixtures("compile_quickly")
 
@@ -215,7 +216,7 @@ def test_all_comes_back(saved: Path, weak: NOT) -> None:
     ],
 )
 def test_spoilt_weights_are_refused(saved: Path, spoil, message: str) -> None:
-    save_file(spoil(load_file(saved / WEIGHTS)), saved / WEIGHTS)
+    replace_weights(saved, spoil(load_file(saved / WEIGHTS)))
     with pytest.raises(ValueError, match=message):
         NOT.load(saved)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 from otbench.conformance import TinyPair
 from otbench.errors import UsageError
@@ -24,6 +24,7 @@ from otbench_methods.neural_maps.monge_gap import MongeGap
 from otbench_methods.neural_maps.w2_ott import W2OTT
 from otbench_methods.sampled_maps.entropic import Entropic
 from otbench_methods.sampled_maps.progot import ProgOT
+from tests.methods.neural_maps.spoiling import replace_weights
 
 pytestmark = pytest.mark.usefixtures("compile_quickly")
 needs_flax = pytest.mark.skipif(
@@ -103,7 +104,7 @@ def test_what_is_saved_comes_back_and_is_checked(tmp_path: Path):
     assert torch.equal(loaded.pull(Y), method.pull(Y))
     weights = load_file(tmp_path / WEIGHTS)
     name = sorted(weights)[0]
-    save_file(weights | {name: weights[name][:1]}, tmp_path / WEIGHTS)
+    replace_weights(tmp_path, weights | {name: weights[name][:1]})
     with pytest.raises(ValueError, match="must have shape"):
         W2OTT.load(tmp_path)
 
