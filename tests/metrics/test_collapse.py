@@ -207,7 +207,7 @@ def test_the_final_map_is_judged_on_all_images(
     assert PairwiseRatio().compute(one_mode, ctx).value > 0.5
     assert Modes().compute(one_mode, ctx).value == 0.25
     assert Collapsed().compute(one_mode, ctx).value == 1
-    with pytest.raises(Undefined, match=r"at its end \(modes\), and was not followed"):
+    with pytest.raises(Undefined, match=r"at its end \(modes\), but was not evaluated before"):
         Collapsed("step").compute(one_mode, ctx)
     ctx.curve = trajectory([0.7] * 5)
     assert Collapsed("step").compute(one_mode, ctx).value == 500
@@ -234,7 +234,7 @@ def test_without_labels_the_distances_judge(
 
 def test_times_to_an_error_pass_over_points_of_images(pair_scoring: ScoreContext) -> None:
     pair_scoring.curve = trajectory([0.5, 0.6])
-    with pytest.raises(Undefined, match="not followed"):
+    with pytest.raises(Undefined, match=r"does not call ctx\.checkpoint"):
         TimeToUVP().compute(None, pair_scoring)  # type: ignore[arg-type]
     pair_scoring.curve.append({"step": 300, "seconds": 3.0, "uvp": 2.0})
     value = TimeToUVP().compute(None, pair_scoring)  # type: ignore[arg-type]

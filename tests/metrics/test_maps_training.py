@@ -53,11 +53,11 @@ def test_the_time_is_that_of_the_first_checkpoint_that_is_good_enough(ctx: Score
 
 def test_a_time_that_never_came_is_no_number(ctx: ScoreContext) -> None:
     ctx.curve = points(80, 9.123, 12)
-    message = r"5 percent was not reached: the least was 9.12, after 2 of 4 s of training"
+    message = r"5 percent was not reached: the lowest was 9.12, after 2 of 4 s of training"
     with pytest.raises(Undefined, match=message):
         TimeToUVP().compute(artefact(), ctx)
     ctx.curve = []
-    with pytest.raises(Undefined, match="not followed"):
+    with pytest.raises(Undefined, match=r"does not call ctx\.checkpoint"):
         TimeToUVP().compute(artefact(), ctx)
 
 

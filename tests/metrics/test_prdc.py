@@ -132,7 +132,7 @@ def test_equal_points_are_neighbours_at_no_distance() -> None:
 def test_too_few_and_unequal_numbers_are_refused() -> None:
     with pytest.raises(Undefined, match="5-th neighbour needs more than 5 images, got 5"):
         neighbour_scores(normal(5, 2, 0), normal(5, 2, 1))
-    with pytest.raises(ValueError, match="as many on either side are wanted, got 9 and 8"):
+    with pytest.raises(ValueError, match="both sides need equally many items, got 9 and 8"):
         neighbour_scores(normal(9, 2, 0), normal(8, 2, 1))
 
 

@@ -111,7 +111,7 @@ def test_without_labels_or_a_good_classifier_there_are_no_modes(
     assert Modes().missing(pair_scoring.data) is None
     poor = DomainClassifier(DomainNet((3, 16, 16), 4), 1.0, 0.7)
     pair_scoring.once("domain-classifier", lambda: poor, of=pair_scoring.data)
-    with pytest.raises(Undefined, match="tells the target's modes in only 70% of images"):
+    with pytest.raises(Undefined, match="recognises the target's modes in only 70% of images"):
         Modes().compute(translated(), pair_scoring)
 
 
@@ -170,7 +170,7 @@ def test_brightness_stands_in_for_masks_and_dark_images_are_left_out() -> None:
     value = ColourR2().compute(*scene(x, y))
     assert value.value == pytest.approx(1)
     assert value.n == 29
-    with pytest.raises(Undefined, match="one mean colour"):
+    with pytest.raises(Undefined, match="the same mean colour"):
         ColourR2().compute(*scene(x, torch.full_like(y, 0.5)))
     with pytest.raises(Undefined, match="needs 10 images with a colour, got 0"):
         ColourR2().compute(*scene(x, torch.zeros_like(y)))

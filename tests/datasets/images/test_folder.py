@@ -130,7 +130,7 @@ def test_a_file_too_large_to_trust_is_named(tmp_path, draw, monkeypatch):
     for i in range(3):
         save(tmp_path / f"{i}.png", draw.integers(0, 256, (30, 30)))
     monkeypatch.setattr("otbench_datasets.images.pictures.MOST_PIXELS", 500)
-    with pytest.raises(DataError, match=r"0\.png holds 900 pixels, 500 at most"):
+    with pytest.raises(DataError, match=r"0\.png has 900 pixels, 500 at most"):
         Folder(str(tmp_path)).load()
 
 
